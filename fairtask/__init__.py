@@ -1,3 +1,7 @@
 """Group fairness learnt as an auxiliary task, for scikit-learn."""
 
+from fairtask.tabular import AuxiliaryFairnessClassifier
+
+__all__ = ["AuxiliaryFairnessClassifier", "__version__"]
+
 __version__ = "0.1.0.dev0"

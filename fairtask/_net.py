@@ -1,0 +1,129 @@
+"""Training: batches held in memory, and the skorch net that combines the losses."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.utils import to_tensor
+from torch import Tensor
+from torch.utils.data import Dataset
+
+__all__ = ["FairnessNet", "InMemoryBatches", "InMemoryDataset"]
+
+
+class InMemoryDataset(Dataset):
+    """Samples and targets as tensors.
+
+    The sensitive attributes are part of the target, never of the sample: skorch cuts
+    and moves them with ``y``, and no ``forward`` can read them.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, ...)
+    target : dict of str to Tensor of shape (n_samples, ...), optional
+        ``"y"``: class codes; ``"groups"``: group codes.
+    """
+
+    def __init__(self, X: Tensor, target: dict[str, Tensor] | None = None) -> None:
+        self.X = X
+        self.target = target or {}
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.X[index], {name: v[index] for name, v in self.target.items()}
+
+
+class InMemoryBatches:
+    """Iterate over an `InMemoryDataset`, one index operation per tensor and batch.
+
+    It takes the place of a `torch.utils.data.DataLoader`, which fetches sample by
+    sample and collates them again.
+
+    Parameters
+    ----------
+    dataset : InMemoryDataset
+    batch_size : int
+        Number of samples in a batch. The last batch of an epoch holds what remains.
+    shuffle : bool, default=False
+        Whether each epoch has an order of its own.
+    """
+
+    def __init__(
+        self, dataset: InMemoryDataset, batch_size: int, shuffle: bool = False
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        n = len(self.dataset)
+        if self.shuffle:
+            order = torch.randperm(n).to(self.dataset.X.device)
+            for indices in order.split(self.batch_size):
+                yield self.dataset[indices]
+        else:
+            for start in range(0, n, self.batch_size):
+                yield self.dataset[start : start + self.batch_size]
+
+
+class FairnessNet(NeuralNet):
+    """skorch net whose loss is an `~fairtask.losses.Objective`.
+
+    The terms of the objective are averaged over each epoch and recorded in the
+    history as ``train_task_loss``, ``train_fairness_loss_<attribute>`` and, with
+    validation data, ``valid_...``.
+
+    Parameters
+    ----------
+    module : MultiTaskNetwork
+    criterion : Objective
+    term_names : sequence of str
+        Names of the objective's terms.
+    **kwargs
+        Parameters of `skorch.NeuralNet`.
+    """
+
+    def __init__(
+        self, module: Any, criterion: Any, *, term_names: Sequence[str], **kwargs: Any
+    ) -> None:
+        super().__init__(module, criterion=criterion, **kwargs)
+        self.term_names = term_names
+
+    def get_loss(
+        self,
+        y_pred: tuple,
+        y_true: dict[str, Tensor],
+        X: Any = None,
+        training: bool = False,
+    ) -> Tensor:
+        """Combine the losses of all heads on one batch."""
+        target = to_tensor(y_true, device=self.device)
+        loss, terms = self.criterion_(*y_pred, **target)
+        # Summed where they are: reading them here would stall a GPU at each step.
+        weighted = torch.stack(terms) * len(target["y"])
+        sums, n_samples = self._epoch_terms.get(training, (0, 0))
+        self._epoch_terms[training] = (
+            sums + weighted,
+            n_samples + len(target["y"]),
+        )
+        return loss
+
+    def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Start the sums of the terms."""
+        super().on_epoch_begin(*args, **kwargs)
+        self._epoch_terms: dict[bool, tuple[Any, int]] = {}
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Record the mean of each term."""
+        super().on_epoch_end(*args, **kwargs)
+        for training, (sums, n_samples) in self._epoch_terms.items():
+            prefix = "train" if training else "valid"
+            means = (sums / n_samples).tolist()
+            for name, value in zip(self.term_names, means, strict=True):
+                self.history.record(f"{prefix}_{name}", value)

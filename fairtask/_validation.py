@@ -1,0 +1,163 @@
+"""From what the user passes to codes and arrays; input errors are raised here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+__all__ = ["SensitiveFeatures", "encode_labels", "encode_sensitive_features"]
+
+MAX_GROUPS_OF_FLOATS = 50
+"""More distinct floating-point values than this are taken for a continuous feature."""
+
+
+def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Encode the labels of one task.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels of any type.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), int64
+    classes : ndarray of shape (n_classes,)
+        The labels that occur, sorted.
+
+    Raises
+    ------
+    ValueError
+        If `y` is not one column of class labels or has one class only.
+    """
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            "`y` must have at least two classes; "
+            f"all {len(y)} labels are the class {classes[0]!r}."
+        )
+    return codes.astype(np.int64), classes
+
+
+@dataclass(frozen=True)
+class SensitiveFeatures:
+    """Sensitive attributes as group codes.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_samples, n_attributes), int64
+        Position of each sample's group in `groups`, -1 where it is unknown.
+    names : list of str
+        Name of each attribute.
+    groups : list of ndarray
+        The groups of each attribute that occur, sorted.
+    """
+
+    codes: np.ndarray
+    names: list[str]
+    groups: list[np.ndarray]
+
+    def select(self, indices: Sequence[int]) -> "SensitiveFeatures":
+        """Return the attributes at these positions."""
+        return SensitiveFeatures(
+            self.codes[:, indices],
+            [self.names[i] for i in indices],
+            [self.groups[i] for i in indices],
+        )
+
+
+def encode_sensitive_features(
+    sensitive_features: Any, *, n_samples: int
+) -> SensitiveFeatures:
+    """Encode sensitive attributes.
+
+    Parameters
+    ----------
+    sensitive_features : array-like of shape (n_samples,) or \
+            (n_samples, n_attributes), or None
+        Groups of any type. A missing value stands for an unknown group; None for no
+        attributes at all.
+    n_samples : int
+        Number of rows expected.
+
+    Returns
+    -------
+    SensitiveFeatures
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, the number of rows differs, or a column looks
+        continuous.
+    """
+    if sensitive_features is None:
+        return SensitiveFeatures(np.empty((n_samples, 0), dtype=np.int64), [], [])
+    table = _as_table(sensitive_features)
+    if len(table) != n_samples:
+        raise ValueError(
+            f"`sensitive_features` must have one row per sample: expected {n_samples}, "
+            f"found {len(table)}."
+        )
+    if table.shape[1] == 0:
+        raise ValueError("`sensitive_features` must have at least one column; got 0.")
+    names = [str(name) for name in table.columns]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(
+            f"`sensitive_features` must have distinct names; {duplicates} occur "
+            "more than once."
+        )
+    encoded = [
+        _encode_column(table.iloc[:, i], name=name) for i, name in enumerate(names)
+    ]
+    codes = np.column_stack([column for column, _ in encoded])
+    return SensitiveFeatures(codes, names, [groups for _, groups in encoded])
+
+
+def _as_table(sensitive_features: Any) -> pd.DataFrame:
+    if isinstance(sensitive_features, pd.DataFrame):
+        return sensitive_features
+    if isinstance(sensitive_features, pd.Series):
+        name = sensitive_features.name
+        return sensitive_features.to_frame("sensitive_feature" if name is None else name)
+    if not isinstance(sensitive_features, np.ndarray):
+        # numpy would turn [None, "a"] or [1, "a"] into strings.
+        sensitive_features = np.asarray(sensitive_features, dtype=object)
+    if sensitive_features.ndim == 1:
+        return pd.DataFrame({"sensitive_feature": sensitive_features})
+    if sensitive_features.ndim == 2:
+        n_attributes = sensitive_features.shape[1]
+        return pd.DataFrame(
+            sensitive_features,
+            columns=[f"sensitive_feature_{i}" for i in range(n_attributes)],
+        )
+    raise ValueError(
+        "`sensitive_features` must have shape (n_samples,) or (n_samples, "
+        f"n_attributes); got an array with {sensitive_features.ndim} dimensions."
+    )
+
+
+def _encode_column(column: pd.Series, *, name: str) -> tuple[np.ndarray, np.ndarray]:
+    if column.dtype == object:
+        column = column.infer_objects()
+    try:
+        codes, groups = pd.factorize(column, sort=True)
+    except TypeError as error:
+        kinds = sorted({type(value).__name__ for value in column.dropna()})
+        raise ValueError(
+            f"`sensitive_features` column {name!r} must hold values of one type; "
+            f"found {kinds}."
+        ) from error
+    if pd.api.types.is_float_dtype(column.dtype) and len(groups) > MAX_GROUPS_OF_FLOATS:
+        raise ValueError(
+            f"`sensitive_features` column {name!r} must name groups; its "
+            f"{len(groups)} distinct floating-point values look continuous. Put them "
+            "into groups first, for example with pandas.cut."
+        )
+    return codes.astype(np.int64), np.asarray(groups)

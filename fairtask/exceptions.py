@@ -1,0 +1,20 @@
+"""Warnings that `fairtask` issues."""
+
+__all__ = ["CollapsedHeadWarning", "NothingPenalizedWarning"]
+
+
+class CollapsedHeadWarning(UserWarning):
+    """A fairness head predicts nearly the same for every sample.
+
+    A constant head makes every difference between groups zero, so its fairness
+    loss says nothing about the representation and the trunk gets no gradient from
+    it: the model equals one trained on the task alone.
+    """
+
+
+class NothingPenalizedWarning(UserWarning):
+    """No difference between groups is penalised although ``lam < 1``.
+
+    Either no sensitive features were given, or an attribute has fewer than two
+    known groups.
+    """

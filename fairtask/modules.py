@@ -1,0 +1,236 @@
+"""The network: a shared trunk, task heads and fairness heads."""
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+__all__ = [
+    "ACTIVATIONS",
+    "FAIRNESS_HEADS",
+    "MLP",
+    "AnchoredHead",
+    "FairnessHead",
+    "LiteralHead",
+    "MultiTaskNetwork",
+    "ProbeHead",
+    "TaskHead",
+]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+"""Activations by name."""
+
+
+class MLP(nn.Sequential):
+    """Multilayer perceptron that ends in an activation: a trunk for tables.
+
+    Parameters
+    ----------
+    in_features : int
+        Number of input features d.
+    hidden_layer_sizes : sequence of int
+        Width of each layer. Without layers the trunk is the identity.
+    activation : str, default="relu"
+        A key of `ACTIVATIONS`.
+    dropout : float in [0, 1), default=0
+        Share of the units dropped after each layer in training.
+
+    Attributes
+    ----------
+    out_features : int
+        Width p of the representation.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_layer_sizes: Sequence[int],
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        layers: list[nn.Module] = []
+        width = in_features
+        for size in hidden_layer_sizes:
+            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
+            if dropout > 0:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        super().__init__(*layers)
+        self.out_features = width
+
+
+class FairnessHead(nn.Module):
+    """Head on which the fairness loss of one sensitive attribute is evaluated.
+
+    Parameters
+    ----------
+    heads : iterable of K nn.Module
+        A head per task, each from (n_samples, p) to (n_samples, n_classes). They are
+        the fairness head's own and predict the task, never the attribute.
+
+    Attributes
+    ----------
+    has_own_heads : bool
+        Whether the class is made with `heads`.
+    """
+
+    has_own_heads = True
+
+    def __init__(self, heads: Iterable[nn.Module] = ()) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Evaluate the head.
+
+        Parameters
+        ----------
+        h : Tensor of shape (n_samples, p)
+            Representation.
+        task_heads : ModuleList of K nn.Module
+            The task heads, for a fairness head that has none of its own.
+
+        Returns
+        -------
+        fairness_logits : list of K Tensor of shape (n_samples, n_classes)
+            Where the fairness loss is evaluated. Its gradient goes where this
+            class says.
+        fitted_logits : list of K Tensor of shape (n_samples, n_classes)
+            Where the head's own task loss is evaluated, cut off from the trunk; empty
+            where the head has none.
+        """
+        raise NotImplementedError
+
+
+class ProbeHead(FairnessHead):
+    """Fitted to the task; the fairness loss goes through it, frozen, to the trunk.
+
+    The trunk alone pays the fairness loss, and the head stays as predictive as the
+    representation allows. It therefore cannot make the loss vanish by itself.
+    """
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `FairnessHead.forward`."""
+        return (
+            [_frozen(head, h) for head in self.heads],
+            [head(h.detach()) for head in self.heads],
+        )
+
+
+class LiteralHead(FairnessHead):
+    """Trained by the fairness loss alone, as eq. 3 of the paper reads.
+
+    Head and trunk pay the fairness loss. A constant head makes every group difference
+    zero, and the losses GLF and GLD drive the head there.
+    """
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `FairnessHead.forward`."""
+        return [head(h) for head in self.heads], []
+
+
+class AnchoredHead(FairnessHead):
+    """Trained by the fairness loss and its own task loss.
+
+    Head and trunk pay the fairness loss; the task loss of this head stays in it.
+    """
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `FairnessHead.forward`."""
+        return (
+            [head(h) for head in self.heads],
+            [head(h.detach()) for head in self.heads],
+        )
+
+
+class TaskHead(FairnessHead):
+    """The task heads themselves, with their weights detached: the trunk pays."""
+
+    has_own_heads = False
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `FairnessHead.forward`."""
+        return [_frozen(head, h) for head in task_heads], []
+
+
+FAIRNESS_HEADS: dict[str, type[FairnessHead]] = {
+    "anchored": AnchoredHead,
+    "literal": LiteralHead,
+    "probe": ProbeHead,
+    "task": TaskHead,
+}
+"""Fairness heads by the name an estimator knows them under."""
+
+
+class MultiTaskNetwork(nn.Module):
+    """A trunk shared by task heads and fairness heads.
+
+    Parameters
+    ----------
+    trunk : nn.Module
+        From a batch of samples to a representation of shape (n_samples, p).
+    task_heads : iterable of K nn.Module
+        Each from (n_samples, p) to (n_samples, n_classes).
+    fairness_heads : iterable of S FairnessHead, default=()
+        One per sensitive attribute.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        task_heads: Iterable[nn.Module],
+        fairness_heads: Iterable[FairnessHead] = (),
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.task_heads = nn.ModuleList(task_heads)
+        self.fairness_heads = nn.ModuleList(fairness_heads)
+
+    def forward(
+        self, X: Tensor
+    ) -> tuple[list[Tensor], list[list[Tensor]], list[list[Tensor]]]:
+        """Compute the output of all heads.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, ...)
+            Samples. Sensitive attributes are not among the inputs.
+
+        Returns
+        -------
+        task_logits : list of K Tensor of shape (n_samples, n_classes)
+        fairness_logits, fitted_logits : list of S lists of K Tensor
+            See `FairnessHead.forward`.
+        """
+        h = self.trunk(X)
+        task_logits = [head(h) for head in self.task_heads]
+        evaluated = [head(h, self.task_heads) for head in self.fairness_heads]
+        return (
+            task_logits,
+            [fairness_logits for fairness_logits, _ in evaluated],
+            [fitted_logits for _, fitted_logits in evaluated],
+        )
+
+
+def _frozen(head: nn.Module, h: Tensor) -> Tensor:
+    """Output of the head, with a gradient for `h` and none for the head."""
+    weights = {name: weight.detach() for name, weight in head.named_parameters()}
+    return functional_call(head, weights, (h,))

@@ -1,0 +1,183 @@
+"""The estimator for tables."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from skorch.callbacks import Callback
+from torch import nn
+
+from fairtask._base import BaseAuxiliaryFairnessClassifier
+from fairtask.losses import FairnessLoss
+from fairtask.modules import ACTIVATIONS, MLP
+
+__all__ = ["AuxiliaryFairnessClassifier"]
+
+
+class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
+    r"""Multilayer perceptron whose representation is balanced between groups.
+
+    A trunk is shared by a task head and one fairness head per sensitive attribute. The
+    network minimises
+
+    .. math::
+
+        \lambda \mathcal{L} + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
+
+    where :math:`\mathcal{L}` is the cross-entropy of the task head, :math:`\mathcal{F}_s`
+    the fairness loss of sensitive attribute s on its fairness head, and
+    :math:`\lambda` is ``lam``. The fairness losses reach the trunk; the task head never
+    gets a gradient from them. Sensitive attributes are used in training only.
+
+    Numerical features should be standardised and categories one-hot encoded first, as
+    for `sklearn.neural_network.MLPClassifier`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(128, 64)
+        Width of each layer of the trunk.
+    activation : {"elu", "gelu", "leaky_relu", "relu", "silu", "tanh"}, default="relu"
+        Activation of the trunk.
+    dropout : float in [0, 1), default=0.2
+        Share of the units dropped after each layer in training.
+    fairness_loss : {"bgl", "gld", "glf"} or subclass of FairnessLoss, default="gld"
+        `~fairtask.losses.BoundedGroupLoss`, `~fairtask.losses.GroupLossDivergence` or
+        `~fairtask.losses.GroupLossFairness`. Their values differ in size: a ``lam``
+        that suits one does not suit another.
+    parity : {"overall", "equalized_odds", "equal_opportunity"}, \
+            default="equalized_odds"
+        What the loss compares: the groups over all samples; inside each class; inside
+        the positive class, the second of ``classes_``. Equal losses overall do not
+        imply equal error rates.
+    fairness_head : {"anchored", "literal", "probe", "task"}, default="probe"
+        Head that the fairness loss is evaluated on: `~fairtask.modules.ProbeHead`,
+        fitted to the task and frozen for the fairness loss;
+        `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
+        `~fairtask.modules.AnchoredHead`, trained by both;
+        `~fairtask.modules.TaskHead`, the task head with its weights detached.
+    lam : float in [0, 1], default=0.5
+        Weight of the task. 1 is single-task learning, whatever the other parameters of
+        fairness; 0 does not train the task head.
+    group_momentum : float in [0, 1), default=0.95
+        Momentum of the running means of the group losses, per batch. 0 compares the
+        groups inside each batch alone.
+    optimizer : {"adamw", "sgd"} or subclass of torch.optim.Optimizer, default="adamw"
+        "sgd" has a momentum of 0.9. With it ``lam`` also scales the step of the task;
+        AdamW does not depend on the scale of the loss.
+    lr : float, default=0.002
+        Learning rate; its maximum under "one_cycle".
+    weight_decay : float, default=0.001
+        Weight decay of the optimizer.
+    lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Learning rate over the batches of `fit`:
+        `torch.optim.lr_scheduler.OneCycleLR`, or `lr` throughout.
+    batch_size : int, default=512
+        Number of samples in a batch.
+    max_epochs : int, default=50
+        Number of passes over the samples.
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Callbacks for the training loop.
+    device : str or torch.device, default="auto"
+        Where to train and predict. "auto": CUDA if there is, else the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order of the samples and dropout. With an int the
+        global random states are left as they are.
+    verbose : int, default=0
+        Whether to print the terms of the objective after each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    sensitive_feature_names_ : list of str
+        Name of each sensitive attribute.
+    groups_ : list of ndarray
+        Groups of each sensitive attribute that occurred in `fit`, sorted.
+    history_ : DataFrame
+        Mean of each term of the objective, a row per epoch.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the `~fairtask.modules.MultiTaskNetwork`.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features seen in `fit`, if all are strings.
+
+    See Also
+    --------
+    fairtask.metrics : Differences between groups, to judge what was learnt.
+
+    Examples
+    --------
+    >>> from fairtask import AuxiliaryFairnessClassifier
+    >>> from fairtask.datasets import make_biased_classification
+    >>> X, y, z = make_biased_classification(random_state=0)
+    >>> clf = AuxiliaryFairnessClassifier(max_epochs=20, random_state=0)
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
+    (3,)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **BaseAuxiliaryFairnessClassifier._parameter_constraints,
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (128, 64),
+        *,
+        activation: str = "relu",
+        dropout: float = 0.2,
+        fairness_loss: str | type[FairnessLoss] = "gld",
+        parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
+            "equalized_odds"
+        ),
+        fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
+        lam: float = 0.5,
+        group_momentum: float = 0.95,
+        optimizer: str | type[torch.optim.Optimizer] = "adamw",
+        lr: float = 2e-3,
+        weight_decay: float = 1e-3,
+        lr_schedule: Literal["one_cycle", "constant"] = "one_cycle",
+        batch_size: int = 512,
+        max_epochs: int = 50,
+        callbacks: list[Callback] | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.fairness_loss = fairness_loss
+        self.parity = parity
+        self.fairness_head = fairness_head
+        self.lam = lam
+        self.group_momentum = group_momentum
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _make_trunk(self) -> nn.Module:
+        for size in self.hidden_layer_sizes:
+            if not isinstance(size, Integral) or size < 1:
+                raise ValueError(
+                    "`hidden_layer_sizes` must hold integers of at least 1; got "
+                    f"{self.hidden_layer_sizes!r}."
+                )
+        return MLP(
+            self.n_features_in_,
+            self.hidden_layer_sizes,
+            activation=self.activation,
+            dropout=self.dropout,
+        )
