@@ -31,8 +31,9 @@ from fairtask._validation import (
     encode_sensitive_features,
 )
 from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
-from fairtask.losses import FAIRNESS_LOSSES, PARITIES, FairnessLoss, Objective
+from fairtask.losses import FAIRNESS_LOSSES, PARITIES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS, FairnessHead, MultiTaskNetwork
+from fairtask.objective import Objective
 
 __all__ = ["BaseAuxiliaryFairnessClassifier"]
 
@@ -130,18 +131,17 @@ class BaseAuxiliaryFairnessClassifier(
         network_seed, heads_seed, training_seed = rng.randint(2**31 - 1, size=3)
         n_classes = len(self.classes_)
         with _seeded(network_seed):
-            trunk = self._make_trunk()
-            task_heads = [self._make_head(trunk.out_features, n_classes)]
+            trunk, width = self._make_trunk()
+            task_heads = [self._make_head(width, n_classes)]
         with _seeded(heads_seed):
             fairness_heads = [
-                self._make_fairness_head(trunk.out_features, [n_classes])
-                for _ in penalized.names
+                self._make_fairness_head(width, [n_classes]) for _ in penalized.names
             ]
         fairness_losses = [
             [self._make_fairness_loss(len(groups), n_classes)]
             for groups in penalized.groups
         ]
-        self._n_features_out = trunk.out_features
+        self._n_features_out = width
 
         device = _resolve_device(self.device)
         dataset = InMemoryDataset(
@@ -177,7 +177,8 @@ class BaseAuxiliaryFairnessClassifier(
         y_pred : ndarray of shape (n_samples,)
             Labels, of the type seen in `fit`.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        class_codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[class_codes]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class.
@@ -224,8 +225,8 @@ class BaseAuxiliaryFairnessClassifier(
         return pd.DataFrame(epochs).set_index("epoch")
 
     @abstractmethod
-    def _make_trunk(self) -> nn.Module:
-        """Return a trunk with an attribute ``out_features``."""
+    def _make_trunk(self) -> tuple[nn.Module, int]:
+        """Return the trunk and the width of its output."""
 
     def _make_head(self, in_features: int, n_classes: int) -> nn.Module:
         """Return a head from the representation to class logits."""
@@ -241,7 +242,7 @@ class BaseAuxiliaryFairnessClassifier(
 
     def _make_fairness_loss(self, n_groups: int, n_classes: int) -> FairnessLoss:
         """Return the loss of one attribute on one task."""
-        loss_class = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
+        loss_class: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
         return loss_class(
             n_groups,
             n_classes,
@@ -314,6 +315,11 @@ class BaseAuxiliaryFairnessClassifier(
                 stacklevel=4,
             )
         return sensitive.select(comparable)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # the network computes in float32
+        return tags
 
     def _make_prediction_dataset(self, X: Any) -> InMemoryDataset:
         check_is_fitted(self)

@@ -11,6 +11,7 @@ from sklearn.utils.validation import column_or_1d
 
 __all__ = ["SensitiveFeatures", "encode_labels", "encode_sensitive_features"]
 
+DEFAULT_NAME = "sensitive_feature"
 MAX_GROUPS_OF_FLOATS = 50
 """More distinct floating-point values than this are taken for a continuous feature."""
 
@@ -39,8 +40,7 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            "`y` must have at least two classes; "
-            f"all {len(y)} labels are the class {classes[0]!r}."
+            f"`y` must have at least two classes; found 1 class: {classes.tolist()}."
         )
     return codes.astype(np.int64), classes
 
@@ -125,17 +125,17 @@ def _as_table(sensitive_features: Any) -> pd.DataFrame:
         return sensitive_features
     if isinstance(sensitive_features, pd.Series):
         name = sensitive_features.name
-        return sensitive_features.to_frame("sensitive_feature" if name is None else name)
+        return sensitive_features.to_frame(DEFAULT_NAME if name is None else name)
     if not isinstance(sensitive_features, np.ndarray):
         # numpy would turn [None, "a"] or [1, "a"] into strings.
         sensitive_features = np.asarray(sensitive_features, dtype=object)
     if sensitive_features.ndim == 1:
-        return pd.DataFrame({"sensitive_feature": sensitive_features})
+        return pd.DataFrame({DEFAULT_NAME: sensitive_features})
     if sensitive_features.ndim == 2:
         n_attributes = sensitive_features.shape[1]
         return pd.DataFrame(
             sensitive_features,
-            columns=[f"sensitive_feature_{i}" for i in range(n_attributes)],
+            columns=[f"{DEFAULT_NAME}_{i}" for i in range(n_attributes)],
         )
     raise ValueError(
         "`sensitive_features` must have shape (n_samples,) or (n_samples, "

@@ -1,4 +1,4 @@
-r"""Fairness losses, and the objective that trades them against the task.
+"""Fairness losses: penalties on the differences between the losses of groups.
 
 A fairness loss looks at one head's output in three steps: a loss per sample, its mean
 in each cell of samples that should be treated alike, and a penalty on the differences
@@ -7,12 +7,11 @@ training loop.
 """
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy, relu
 
 from fairtask._groups import UNKNOWN, group_means
 
@@ -23,7 +22,6 @@ __all__ = [
     "FairnessLoss",
     "GroupLossDivergence",
     "GroupLossFairness",
-    "Objective",
 ]
 
 Parity = Literal["overall", "equalized_odds", "equal_opportunity"]
@@ -127,7 +125,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
 
     def sample_losses(self, logits: Tensor, y: Tensor) -> Tensor:
         """Loss of each sample, shape (n_samples,): the cross-entropy."""
-        return F.cross_entropy(logits, y, reduction="none")
+        return cross_entropy(logits, y, reduction="none")
 
     def cell_losses(
         self, logits: Tensor, y: Tensor, groups: Tensor
@@ -332,7 +330,7 @@ class BoundedGroupLoss(FairnessLoss):
     def penalty(self, losses: Tensor, present: Tensor) -> Tensor:
         """Excess over the bound of the largest loss of each stratum."""
         # Losses are at least 0, so that an absent cell set to 0 is never the largest.
-        return F.relu(torch.where(present, losses, 0).amax(-1) - self.bound)
+        return relu(torch.where(present, losses, 0).amax(-1) - self.bound)
 
     def extra_repr(self) -> str:
         """Sizes and settings, for the module's repr."""
@@ -345,96 +343,6 @@ FAIRNESS_LOSSES: dict[str, type[FairnessLoss]] = {
     "glf": GroupLossFairness,
 }
 """Fairness losses by the name an estimator knows them under."""
-
-
-class Objective(nn.Module):
-    r"""Task loss and fairness losses in one number (eq. 3 of the paper).
-
-    .. math::
-
-        \lambda \sum_{k=1}^{K} \mathcal{L}_k
-        + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
-
-    where :math:`\mathcal{L}_k` is the cross-entropy of task head k and
-    :math:`\mathcal{F}_s` the sum over the tasks of the fairness loss of attribute s.
-
-    A fairness head that is fitted to the task (see `fairtask.modules`) does so by
-    a cross-entropy that belongs to the gradient and not to the value: it keeps the
-    head a measuring instrument and is no part of what is traded.
-
-    Parameters
-    ----------
-    lam : float in [0, 1]
-        Weight :math:`\lambda` of the task.
-    fairness_losses : sequence of S sequences of K FairnessLoss
-        The loss of each attribute on each task. Empty for single-task learning.
-    """
-
-    def __init__(
-        self, lam: float, fairness_losses: Sequence[Sequence[FairnessLoss]] = ()
-    ) -> None:
-        super().__init__()
-        self.lam = lam
-        self.fairness_losses = nn.ModuleList(
-            nn.ModuleList(losses) for losses in fairness_losses
-        )
-
-    def forward(
-        self,
-        task_logits: Sequence[Tensor],
-        fairness_logits: Sequence[Sequence[Tensor]],
-        fitted_logits: Sequence[Sequence[Tensor]],
-        y: Tensor,
-        groups: Tensor,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Compute the objective of a batch.
-
-        Parameters
-        ----------
-        task_logits : sequence of K Tensor of shape (n_samples, n_classes)
-            Output of the task heads.
-        fairness_logits : sequence of S sequences of K Tensor
-            What the fairness losses are evaluated on.
-        fitted_logits : sequence of S sequences of K Tensor
-            Output of the fairness heads that are fitted to the task; a sequence is
-            empty where an attribute's head is not.
-        y : Tensor of shape (n_samples, K), int64
-            Class codes.
-        groups : Tensor of shape (n_samples, S), int64
-            Group codes, -1 where unknown.
-
-        Returns
-        -------
-        loss : Tensor, scalar
-        terms : list of 1 + S Tensor, scalar, detached
-            The task loss and the fairness loss of each attribute.
-        """
-        task_loss = _cross_entropy(task_logits, y)
-        loss = self.lam * task_loss
-        terms = [task_loss.detach()]
-        for s, losses in enumerate(self.fairness_losses):
-            fairness_loss = sum(
-                criterion(logits, y[:, k], groups[:, s])
-                for k, (criterion, logits) in enumerate(
-                    zip(losses, fairness_logits[s], strict=True)
-                )
-            )
-            terms.append(fairness_loss.detach())
-            if fitted_logits[s]:
-                fit = _cross_entropy(fitted_logits[s], y)
-                fairness_loss = fairness_loss + (fit - fit.detach())
-            loss = loss + (1 - self.lam) * fairness_loss
-        return loss, terms
-
-    def extra_repr(self) -> str:
-        """Weight of the task, for the module's repr."""
-        return f"lam={self.lam}"
-
-
-def _cross_entropy(logits: Sequence[Tensor], y: Tensor) -> Tensor:
-    return torch.stack(
-        [F.cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
-    ).sum()
 
 
 def _at_least_zero(values: Tensor) -> Tensor:

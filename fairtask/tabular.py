@@ -1,9 +1,10 @@
 """The estimator for tables."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from skorch.callbacks import Callback
@@ -26,10 +27,11 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
 
         \lambda \mathcal{L} + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
 
-    where :math:`\mathcal{L}` is the cross-entropy of the task head, :math:`\mathcal{F}_s`
-    the fairness loss of sensitive attribute s on its fairness head, and
-    :math:`\lambda` is ``lam``. The fairness losses reach the trunk; the task head never
-    gets a gradient from them. Sensitive attributes are used in training only.
+    where :math:`\mathcal{L}` is the cross-entropy of the task head,
+    :math:`\mathcal{F}_s` the fairness loss of sensitive attribute s on its fairness
+    head, and :math:`\lambda` is ``lam``. The fairness losses reach the trunk; the task
+    head never gets a gradient from them. Sensitive attributes are used in training
+    only.
 
     Numerical features should be standardised and categories one-hot encoded first, as
     for `sklearn.neural_network.MLPClassifier`.
@@ -168,16 +170,17 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _make_trunk(self) -> nn.Module:
-        for size in self.hidden_layer_sizes:
-            if not isinstance(size, Integral) or size < 1:
-                raise ValueError(
-                    "`hidden_layer_sizes` must hold integers of at least 1; got "
-                    f"{self.hidden_layer_sizes!r}."
-                )
-        return MLP(
+    def _make_trunk(self) -> tuple[nn.Module, int]:
+        sizes = list(self.hidden_layer_sizes)
+        if not all(isinstance(size, int | np.integer) and size >= 1 for size in sizes):
+            raise ValueError(
+                "`hidden_layer_sizes` must hold integers of at least 1; got "
+                f"{self.hidden_layer_sizes!r}."
+            )
+        trunk = MLP(
             self.n_features_in_,
-            self.hidden_layer_sizes,
+            sizes,
             activation=self.activation,
             dropout=self.dropout,
         )
+        return trunk, trunk.out_features
