@@ -276,7 +276,7 @@ class GroupLossDivergence(FairnessLoss):
         """Exponential of the divergence, less one, of each stratum."""
         absent_logit = torch.finfo(losses.dtype).min / 2  # finite: 0 * inf is NaN
         log_p = torch.where(present, -losses, absent_logit).log_softmax(-1)
-        n_present = present.sum(-1, keepdim=True).clamp_min(1)
+        n_present = present.sum(-1, keepdim=True, dtype=losses.dtype).clamp_min(1)
         terms = log_p.exp() * (log_p + n_present.log())
         return torch.expm1(_at_least_zero(torch.where(present, terms, 0).sum(-1)))
 

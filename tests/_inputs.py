@@ -1,0 +1,38 @@
+"""Inputs that several test modules share."""
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+N_CLASSES = 2
+
+
+@st.composite
+def batches(draw, *, max_groups=50, max_samples=64):
+    """(logits, y, groups, n_groups): any composition, unknown groups among them."""
+    n_groups = draw(st.integers(2, max_groups))
+    n = draw(st.integers(1, max_samples))
+    # Few groups and classes are drawn from, so that absent cells are common.
+    groups_drawn = draw(
+        st.lists(st.integers(-1, n_groups - 1), min_size=1, max_size=4, unique=True)
+    )
+    classes_drawn = draw(st.sampled_from([[0], [1], [0, 1]]))
+    seed = draw(st.integers(0, 2**16))
+    scale = draw(st.sampled_from([0.0, 1.0, 100.0]))
+    rng = np.random.default_rng(seed)
+    return (
+        torch.tensor(scale * rng.normal(size=(n, N_CLASSES)), dtype=torch.float32),
+        torch.tensor(rng.choice(classes_drawn, n)),
+        torch.tensor(rng.choice(groups_drawn, n)),
+        n_groups,
+    )
+
+
+def make_samples(n_samples=400, n_features=5, seed=0):
+    """(X, y, z): a binary task whose label depends on a binary group."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_samples, n_features)).astype(np.float32)
+    z = rng.integers(0, 2, n_samples)
+    X[:, 0] += z
+    y = (X[:, 0] + X[:, 1] + 0.5 * rng.normal(size=n_samples) > 0.5).astype(int)
+    return X, y, z
