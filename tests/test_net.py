@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from fairtask._net import FairnessNet, InMemoryBatches, InMemoryDataset
+from fairtask.losses import GroupLossDivergence
+from fairtask.modules import MLP, MultiTaskNetwork, ProbeHead
+from fairtask.objective import Objective
+
+
+def make_dataset(n=10):
+    X = torch.arange(2.0 * n).reshape(n, 2)
+    return InMemoryDataset(
+        X,
+        {"y": torch.arange(n)[:, None] % 2, "groups": torch.arange(n)[:, None] // 2 % 2},
+    )
+
+
+def make_net(lam=0.25, **kwargs):
+    torch.manual_seed(0)
+    network = MultiTaskNetwork(
+        MLP(2, [4]), [torch.nn.Linear(4, 2)], [ProbeHead([torch.nn.Linear(4, 2)])]
+    )
+    return FairnessNet(
+        network,
+        Objective(lam, [[GroupLossDivergence(2)]]),
+        term_names=["task_loss", "fairness_loss_z"],
+        train_split=None,
+        iterator_train=InMemoryBatches,
+        iterator_valid=InMemoryBatches,
+        verbose=0,
+        **kwargs,
+    )
+
+
+class TestInMemoryBatches:
+    def test_in_order(self):
+        batches = list(InMemoryBatches(make_dataset(), batch_size=4))
+        assert [len(X) for X, _ in batches] == [4, 4, 2]
+        assert_close(torch.cat([X for X, _ in batches]), make_dataset().X)
+
+    def test_shuffled_keeps_samples_and_targets_together(self):
+        torch.manual_seed(0)
+        batches = InMemoryBatches(make_dataset(), batch_size=4, shuffle=True)
+        first, second = (list(batches) for _ in range(2))
+        for epoch in (first, second):
+            X = torch.cat([X for X, _ in epoch])
+            y = torch.cat([target["y"] for _, target in epoch])
+            rows = X[:, 0].long() // 2
+            assert sorted(rows.tolist()) == list(range(10))
+            assert_close(y[:, 0], rows % 2)
+        assert not torch.equal(first[0][0], second[0][0])
+
+    @pytest.mark.parametrize("n", [1, 4, 5, 8])
+    def test_length_is_the_number_of_batches(self, n):
+        batches = InMemoryBatches(make_dataset(n), batch_size=4)
+        assert len(batches) == len(list(batches))
+
+
+class TestFairnessNet:
+    def test_network_never_sees_the_groups(self):
+        seen = []
+        net = make_net(max_epochs=1).initialize()
+        net.module_.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+        net.fit_loop(make_dataset())
+        assert seen
+        assert all(len(X) == 1 and X[0].shape[1] == 2 for X in seen)
+
+    def test_terms_are_weighted_by_batch_size(self):
+        # Nothing is learnt (lr=0), so that an epoch's mean is that of the whole data.
+        dataset = make_dataset()
+        net = make_net(max_epochs=1, lr=0, batch_size=4).fit(dataset)
+        with torch.no_grad():
+            logits = net.module_(dataset.X)[0][0]
+        expected = torch.nn.functional.cross_entropy(logits, dataset.target["y"][:, 0])
+        assert net.history[-1, "train_task_loss"] == pytest.approx(expected.item())
+
+    def test_objective_is_eq_3_of_its_terms(self):
+        net = make_net(lam=0.25, max_epochs=3).fit(make_dataset())
+        for loss, task, fairness in net.history[
+            :, ("train_loss", "train_task_loss", "train_fairness_loss_z")
+        ]:
+            assert loss == pytest.approx(0.25 * task + 0.75 * fairness)
+
+    def test_terms_of_validation_data_have_columns_of_their_own(self):
+        from skorch.helper import predefined_split
+
+        net = make_net(max_epochs=2)
+        net.set_params(train_split=predefined_split(make_dataset(6)))
+        net.fit(make_dataset())
+        row = net.history[-1]
+        expected = 0.25 * row["valid_task_loss"] + 0.75 * row["valid_fairness_loss_z"]
+        assert row["valid_loss"] == pytest.approx(expected)
+        assert np.isfinite(expected)
