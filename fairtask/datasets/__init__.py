@@ -1,0 +1,13 @@
+"""Data sets of the fairness literature, and a generator whose truth is known."""
+
+from fairtask.datasets._adult import fetch_adult
+from fairtask.datasets._bank import fetch_bank_marketing
+from fairtask.datasets._compas import fetch_compas
+from fairtask.datasets._synthetic import make_biased_classification
+
+__all__ = [
+    "fetch_adult",
+    "fetch_bank_marketing",
+    "fetch_compas",
+    "make_biased_classification",
+]
