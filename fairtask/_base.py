@@ -62,12 +62,12 @@ class BaseAuxiliaryFairnessClassifier(
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        "fairness_loss": [StrOptions(set(FAIRNESS_LOSSES)), type],
+        "fairness_loss": [StrOptions(set(FAIRNESS_LOSSES)), callable],
         "parity": [StrOptions(set(PARITIES))],
         "fairness_head": [StrOptions(set(FAIRNESS_HEADS))],
         "lam": [Interval(Real, 0, 1, closed="both")],
         "group_momentum": [Interval(Real, 0, 1, closed="left")],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "lr_schedule": [StrOptions({"one_cycle", "constant"})],
@@ -117,7 +117,7 @@ class BaseAuxiliaryFairnessClassifier(
         CollapsedHeadWarning
             If a fairness head has become constant.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        X, y = validate_data(self, X, y, dtype=np.float32, force_writeable=True)
         codes, self.classes_ = encode_labels(y)
         sensitive = encode_sensitive_features(sensitive_features, n_samples=len(codes))
         self.sensitive_feature_names_ = sensitive.names
@@ -242,13 +242,19 @@ class BaseAuxiliaryFairnessClassifier(
 
     def _make_fairness_loss(self, n_groups: int, n_classes: int) -> FairnessLoss:
         """Return the loss of one attribute on one task."""
-        loss_class: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
-        return loss_class(
+        make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
+        loss = make_loss(
             n_groups,
             n_classes,
             parity=self.parity,
             group_momentum=self.group_momentum,
         )
+        if not isinstance(loss, FairnessLoss):
+            raise ValueError(
+                f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)} or make a "
+                f"FairnessLoss; {self.fairness_loss!r} made a {type(loss).__name__}."
+            )
+        return loss
 
     def _make_net(
         self,
@@ -323,7 +329,9 @@ class BaseAuxiliaryFairnessClassifier(
 
     def _make_prediction_dataset(self, X: Any) -> InMemoryDataset:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float32)
+        X = validate_data(
+            self, X, reset=False, dtype=np.float32, force_writeable=True
+        )
         return InMemoryDataset(torch.as_tensor(X))
 
     def _evaluate(
@@ -370,7 +378,13 @@ def _spread(logits: Tensor) -> float:
 def _resolve_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"`device` must be 'auto' or a device of torch such as 'cpu' or 'cuda:0'; "
+            f"got {device!r}."
+        ) from error
 
 
 @contextmanager

@@ -146,14 +146,7 @@ def _as_table(sensitive_features: Any) -> pd.DataFrame:
 def _encode_column(column: pd.Series, *, name: str) -> tuple[np.ndarray, np.ndarray]:
     if column.dtype == object:
         column = column.infer_objects()
-    try:
-        codes, groups = pd.factorize(column, sort=True)
-    except TypeError as error:
-        kinds = sorted({type(value).__name__ for value in column.dropna()})
-        raise ValueError(
-            f"`sensitive_features` column {name!r} must hold values of one type; "
-            f"found {kinds}."
-        ) from error
+    codes, groups = pd.factorize(column, sort=True)
     if pd.api.types.is_float_dtype(column.dtype) and len(groups) > MAX_GROUPS_OF_FLOATS:
         raise ValueError(
             f"`sensitive_features` column {name!r} must name groups; its "

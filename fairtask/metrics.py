@@ -7,18 +7,15 @@ groups remain; there the rate counts as 0, so that a perfect classifier may seem
 and a useless one fair.
 """
 
+import reprlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    column_or_1d,
-)
 
 from fairtask._validation import encode_sensitive_features
 
@@ -54,7 +51,7 @@ def demographic_parity_difference(
     sensitive_features : array-like of shape (n_samples,)
         Group of each sample. Samples whose group is missing are left out.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples. A sample of weight 0 is left out.
     pos_label : int, float, bool or str, default=None
         The positive class. None: 1 where the labels are among {0, 1} or {-1, 1}, else
         the second of the two sorted labels.
@@ -86,7 +83,8 @@ def demographic_parity_difference(
     ... )
     0.5
     """
-    data = _Sample(y_true, y_pred, sensitive_features, sample_weight, pos_label, groups)
+    labels = {"y_true": y_true, "y_pred": y_pred}
+    data = _Sample(labels, sensitive_features, sample_weight, pos_label, groups)
     table = data.confusion_table()
     defined = data.comparable((), min_group_size, "demographic_parity_difference")
     return _range(table[:, :, 1].sum(1), table.sum((1, 2)), defined)
@@ -117,7 +115,7 @@ def equal_opportunity_difference(
     sensitive_features : array-like of shape (n_samples,)
         Group of each sample. Samples whose group is missing are left out.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples. A sample of weight 0 is left out.
     pos_label : int, float, bool or str, default=None
         The positive class. None: 1 where the labels are among {0, 1} or {-1, 1}, else
         the second of the two sorted labels.
@@ -154,7 +152,8 @@ def equal_opportunity_difference(
     ... )
     0.5
     """
-    data = _Sample(y_true, y_pred, sensitive_features, sample_weight, pos_label, groups)
+    labels = {"y_true": y_true, "y_pred": y_pred}
+    data = _Sample(labels, sensitive_features, sample_weight, pos_label, groups)
     table = data.confusion_table()
     defined = data.comparable((1,), min_group_size, "equal_opportunity_difference")
     return _range(table[:, 1, 1], table[:, 1].sum(1), defined)
@@ -188,7 +187,7 @@ def equalized_odds_difference(
     sensitive_features : array-like of shape (n_samples,)
         Group of each sample. Samples whose group is missing are left out.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples. A sample of weight 0 is left out.
     agg : {"worst_case", "mean"}, default="worst_case"
         The larger of the two differences, or their mean.
     pos_label : int, float, bool or str, default=None
@@ -233,7 +232,8 @@ def equalized_odds_difference(
     """
     if agg not in ("worst_case", "mean"):
         raise ValueError(f"`agg` must be 'worst_case' or 'mean'; got {agg!r}.")
-    data = _Sample(y_true, y_pred, sensitive_features, sample_weight, pos_label, groups)
+    labels = {"y_true": y_true, "y_pred": y_pred}
+    data = _Sample(labels, sensitive_features, sample_weight, pos_label, groups)
     table = data.confusion_table()
     defined = data.comparable((0, 1), min_group_size, "equalized_odds_difference")
     differences = [_range(table[:, c, 1], table[:, c].sum(1), defined) for c in (0, 1)]
@@ -265,7 +265,7 @@ def group_auc_difference(
     sensitive_features : array-like of shape (n_samples,)
         Group of each sample. Samples whose group is missing are left out.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples. A sample of weight 0 is left out.
     pos_label : int, float, bool or str, default=None
         The positive class. None: 1 where the labels are among {0, 1} or {-1, 1}, else
         the second of the two sorted labels.
@@ -299,8 +299,9 @@ def group_auc_difference(
     ... )
     0.5
     """
-    data = _Sample(y_true, None, sensitive_features, sample_weight, pos_label, groups)
-    scores = data.scores(y_score, "y_score")
+    labels = {"y_true": y_true}
+    data = _Sample(labels, sensitive_features, sample_weight, pos_label, groups)
+    scores = _numbers(y_score, "y_score", data.kept.size)[data.kept]
     defined = data.comparable((0, 1), min_group_size, "group_auc_difference")
     aucs = []
     for group in np.flatnonzero(defined):
@@ -343,7 +344,7 @@ def group_loss_difference(
     sensitive_features : array-like of shape (n_samples,)
         Group of each sample. Samples whose group is missing are left out.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples. A sample of weight 0 is left out.
     loss : {"log_loss", "soft_zero_one"}, default="log_loss"
         Loss of a sample with probability p for its true class: :math:`-\log p`, or
         :math:`1 - p`.
@@ -383,13 +384,15 @@ def group_loss_difference(
     """
     if loss not in ("log_loss", "soft_zero_one"):
         raise ValueError(f"`loss` must be 'log_loss' or 'soft_zero_one'; got {loss!r}.")
-    data = _Sample(y_true, None, sensitive_features, sample_weight, pos_label, groups)
-    prob = data.scores(y_prob, "y_prob")
-    if prob.min() < 0 or prob.max() > 1:
+    labels = {"y_true": y_true}
+    data = _Sample(labels, sensitive_features, sample_weight, pos_label, groups)
+    prob = _numbers(y_prob, "y_prob", data.kept.size)
+    if ((prob < 0) | (prob > 1)).any():
         raise ValueError(
             "`y_prob` must hold probabilities in [0, 1]; found values from "
             f"{prob.min():.3g} to {prob.max():.3g}."
         )
+    prob = prob[data.kept]
     p = np.where(data.y_true == 1, prob, 1 - prob)
     # Clipped as in sklearn.metrics.log_loss: a certain mistake costs 36, not infinity.
     losses = 1 - p if loss == "soft_zero_one" else -np.log(p.clip(np.finfo(float).eps))
@@ -402,54 +405,47 @@ class _Sample:
 
     def __init__(
         self,
-        y_true: Any,
-        y_pred: Any,
+        labels: dict[str, Any],
         sensitive_features: Any,
         sample_weight: Any,
         pos_label: Any,
         groups: Sequence | None,
     ) -> None:
-        y_true = column_or_1d(y_true)
-        columns = [y_true] if y_pred is None else [y_true, column_or_1d(y_pred)]
-        check_consistent_length(*columns)
-        positive = _positive_class(np.unique(np.concatenate(columns)), pos_label)
-        sensitive = encode_sensitive_features(sensitive_features, n_samples=len(y_true))
+        columns = {name: _column(values, name) for name, values in labels.items()}
+        n_samples = len(columns["y_true"])
+        for name, column in columns.items():
+            _check_length(column, name, n_samples)
+        positive = _positive_class(columns, pos_label)
+        sensitive = encode_sensitive_features(sensitive_features, n_samples=n_samples)
         if len(sensitive.names) != 1:
             raise ValueError(
-                "`sensitive_features` must be one column; got "
-                f"{len(sensitive.names)}: {sensitive.names}. Call the metric for "
-                "each."
+                "`sensitive_features` must be one column, the groups of one attribute; "
+                f"got {len(sensitive.names)}: {sensitive.names}."
             )
         codes, self.groups = sensitive.codes[:, 0], sensitive.groups[0]
         if groups is not None:
             codes, self.groups = _restrict(codes, self.groups, groups)
-        self.kept = codes >= 0
-        self.codes = codes[self.kept]
-        self.weights = _check_sample_weight(
-            sample_weight, y_true, dtype=float, ensure_non_negative=True
-        )[self.kept]
-        self.y_true, *rest = [
-            (column == positive).astype(np.int64)[self.kept] for column in columns
-        ]
-        self.y_pred = rest[0] if rest else None
+        if sample_weight is None:
+            weights = np.ones(n_samples)
+        else:
+            weights = _numbers(sample_weight, "sample_weight", n_samples)
+        if (weights < 0).any():
+            raise ValueError(
+                f"`sample_weight` must not be negative; found {weights.min():.3g}."
+            )
+        self.kept = (codes >= 0) & (weights > 0)
+        self.codes, self.weights = codes[self.kept], weights[self.kept]
+        is_positive = {
+            name: (column == positive)[self.kept].astype(np.int64)
+            for name, column in columns.items()
+        }
+        self.y_true, self.y_pred = is_positive["y_true"], is_positive.get("y_pred")
 
     def confusion_table(self) -> np.ndarray:
         """Weight of each (group, true class, predicted class)."""
         cells = (self.codes * 2 + self.y_true) * 2 + self.y_pred
         n_cells = len(self.groups) * 4
         return np.bincount(cells, self.weights, n_cells).reshape(-1, 2, 2)
-
-    def scores(self, y_score: Any, name: str) -> np.ndarray:
-        """Check scores, and keep those of the samples compared."""
-        scores = np.asarray(y_score, dtype=float)
-        if scores.shape != self.kept.shape:
-            raise ValueError(
-                f"`{name}` must hold one score of the positive class per sample, shape "
-                f"{self.kept.shape}; got shape {scores.shape}."
-            )
-        if not np.isfinite(scores).all():
-            raise ValueError(f"`{name}` must be finite; found NaN or infinity.")
-        return scores[self.kept]
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Weighted sum of the values in each group."""
@@ -459,18 +455,17 @@ class _Sample:
         self, classes: tuple[int, ...], min_group_size: int, metric: str
     ) -> np.ndarray:
         """Groups that have enough samples, in each of the classes if any are given."""
-        counted = self.weights > 0
-        cells = self.codes[counted] * 2 + self.y_true[counted]
+        cells = self.codes * 2 + self.y_true
         sizes = np.bincount(cells, minlength=len(self.groups) * 2).reshape(-1, 2)
         smallest = sizes[:, classes].min(1) if classes else sizes.sum(1)
         comparable = smallest >= max(1, min_group_size)
-        empty = [g for g, n in zip(self.groups, smallest, strict=True) if n == 0]
+        empty = [str(g) for g, n in zip(self.groups, smallest, strict=True) if n == 0]
         if empty:
             what = {(): "samples", (1,): "positives"}.get(
-                classes, "positives or no negatives"
+                classes, "positives or without negatives"
             )
             warnings.warn(
-                f"`{metric}` leaves out the groups {empty}, which have no {what}.",
+                f"`{metric}` leaves out groups without {what}: {', '.join(empty)}.",
                 UndefinedMetricWarning,
                 stacklevel=3,
             )
@@ -485,26 +480,69 @@ class _Sample:
         return comparable
 
 
-def _positive_class(labels: np.ndarray, pos_label: Any) -> Any:
-    if len(labels) > 2:
+def _column(values: Any, name: str) -> np.ndarray:
+    column = np.asarray(values)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
         raise ValueError(
-            "`y_true` and `y_pred` must have two classes at most; found "
-            f"{labels.tolist()}."
+            f"`{name}` must have one value per sample, shape (n_samples,); got shape "
+            f"{column.shape}."
         )
+    return column
+
+
+def _check_length(column: np.ndarray, name: str, n_samples: int) -> None:
+    if len(column) != n_samples:
+        raise ValueError(
+            f"`{name}` must have as many samples as `y_true`: expected {n_samples}, "
+            f"found {len(column)}."
+        )
+
+
+def _numbers(values: Any, name: str, n_samples: int) -> np.ndarray:
+    column = _column(values, name)
+    _check_length(column, name, n_samples)
+    try:
+        numbers = column.astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must hold numbers: {error}.") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"`{name}` must be finite; found NaN or infinity.")
+    return numbers
+
+
+def _positive_class(columns: dict[str, np.ndarray], pos_label: Any) -> Any:
+    found = {name: pd.unique(column) for name, column in columns.items()}
+    for name, values in found.items():
+        if pd.isna(values).any():
+            raise ValueError(f"`{name}` must not have missing values.")
+    labels = list(dict.fromkeys(label for v in found.values() for label in v.tolist()))
+    # "1" and 1 never compare equal: one column of each would give rates of 0.
+    if len(labels) > 2 or not _one_type(labels):
+        names = " and ".join(f"`{name}`" for name in columns)
+        raise ValueError(
+            f"{names} must have two classes at most, of one type; found {len(labels)}: "
+            f"{reprlib.repr(labels)}."
+        )
+    labels.sort()
     if pos_label is not None:
-        if len(labels) == 2 and pos_label not in labels:
-            raise ValueError(
-                f"`pos_label` must be one of {labels.tolist()}; got {pos_label!r}."
-            )
+        fits = len(labels) < 2 and _one_type([*labels, pos_label])
+        if pos_label not in labels and not fits:
+            raise ValueError(f"`pos_label` must be one of {labels}; got {pos_label!r}.")
         return pos_label
-    if np.isin(labels, [0, 1]).all() or np.isin(labels, [-1, 1]).all():
+    if {0, 1}.issuperset(labels) or {-1, 1}.issuperset(labels):
         return 1
     if len(labels) < 2:
         raise ValueError(
-            f"`pos_label` is needed: all labels are {labels.tolist()}, so that the "
+            f"`pos_label` is needed: all labels are {labels[0]!r}, so that the "
             "positive class cannot be told."
         )
     return labels[1]
+
+
+def _one_type(labels: list) -> bool:
+    return len({isinstance(label, str) for label in labels}) <= 1
 
 
 def _restrict(

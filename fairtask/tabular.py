@@ -1,6 +1,6 @@
 """The estimator for tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Literal
 
@@ -44,10 +44,12 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Activation of the trunk.
     dropout : float in [0, 1), default=0.2
         Share of the units dropped after each layer in training.
-    fairness_loss : {"bgl", "gld", "glf"} or subclass of FairnessLoss, default="gld"
+    fairness_loss : {"bgl", "gld", "glf"} or callable, default="gld"
         `~fairtask.losses.BoundedGroupLoss`, `~fairtask.losses.GroupLossDivergence` or
         `~fairtask.losses.GroupLossFairness`. Their values differ in size: a ``lam``
-        that suits one does not suit another.
+        that suits one does not suit another. A callable takes the
+        parameters of `~fairtask.losses.FairnessLoss` and returns one: a class, or a
+        `functools.partial` that sets what is its own.
     parity : {"overall", "equalized_odds", "equal_opportunity"}, \
             default="equalized_odds"
         What the loss compares: the groups over all samples; inside each class; inside
@@ -65,9 +67,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
     group_momentum : float in [0, 1), default=0.95
         Momentum of the running means of the group losses, per batch. 0 compares the
         groups inside each batch alone.
-    optimizer : {"adamw", "sgd"} or subclass of torch.optim.Optimizer, default="adamw"
+    optimizer : {"adamw", "sgd"} or callable, default="adamw"
         "sgd" has a momentum of 0.9. With it ``lam`` also scales the step of the task;
-        AdamW does not depend on the scale of the loss.
+        AdamW does not depend on the scale of the loss. A callable is a
+        subclass of `torch.optim.Optimizer`.
     lr : float, default=0.002
         Learning rate; its maximum under "one_cycle".
     weight_decay : float, default=0.001
@@ -133,14 +136,14 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         *,
         activation: str = "relu",
         dropout: float = 0.2,
-        fairness_loss: str | type[FairnessLoss] = "gld",
+        fairness_loss: str | Callable[..., FairnessLoss] = "gld",
         parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
             "equalized_odds"
         ),
         fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
         lam: float = 0.5,
         group_momentum: float = 0.95,
-        optimizer: str | type[torch.optim.Optimizer] = "adamw",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
         lr: float = 2e-3,
         weight_decay: float = 1e-3,
         lr_schedule: Literal["one_cycle", "constant"] = "one_cycle",

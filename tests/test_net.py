@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from skorch.helper import predefined_split
 from torch.testing import assert_close
 
 from fairtask._net import FairnessNet, InMemoryBatches, InMemoryDataset
@@ -13,7 +14,10 @@ def make_dataset(n=10):
     X = torch.arange(2.0 * n).reshape(n, 2)
     return InMemoryDataset(
         X,
-        {"y": torch.arange(n)[:, None] % 2, "groups": torch.arange(n)[:, None] // 2 % 2},
+        {
+            "y": torch.arange(n)[:, None] % 2,
+            "groups": torch.arange(n)[:, None] // 2 % 2,
+        },
     )
 
 
@@ -84,8 +88,6 @@ class TestFairnessNet:
             assert loss == pytest.approx(0.25 * task + 0.75 * fairness)
 
     def test_terms_of_validation_data_have_columns_of_their_own(self):
-        from skorch.helper import predefined_split
-
         net = make_net(max_epochs=2)
         net.set_params(train_split=predefined_split(make_dataset(6)))
         net.fit(make_dataset())

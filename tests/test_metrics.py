@@ -1,0 +1,375 @@
+import math
+from functools import partial
+
+import fairlearn.metrics as fairlearn
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import log_loss, roc_auc_score
+
+from fairtask.metrics import (
+    demographic_parity_difference,
+    equal_opportunity_difference,
+    equalized_odds_difference,
+    group_auc_difference,
+    group_loss_difference,
+)
+
+METRICS = {
+    "parity": demographic_parity_difference,
+    "opportunity": equal_opportunity_difference,
+    "odds": equalized_odds_difference,
+    "mean_odds": partial(equalized_odds_difference, agg="mean"),
+    "auc": group_auc_difference,
+    "log_loss": group_loss_difference,
+    "soft_zero_one": partial(group_loss_difference, loss="soft_zero_one"),
+}
+ON_SCORES = ("auc", "log_loss", "soft_zero_one")
+
+# a, the first six: TPR 3/4, FPR 1/2, 4 of 6 predicted positive
+# b, the other four: TPR 1/2, FPR 0, 1 of 4 predicted positive
+Y = np.array([1, 1, 1, 1, 0, 0, 1, 1, 0, 0])
+SCORE = np.array([0.9, 0.8, 0.7, 0.4, 0.6, 0.1, 0.8, 0.3, 0.4, 0.1])
+Z = np.array(["a"] * 6 + ["b"] * 4)
+EXPECTED = {
+    "parity": 4 / 6 - 1 / 4,
+    "opportunity": 3 / 4 - 1 / 2,
+    "odds": 1 / 2 - 0,
+    "mean_odds": (1 / 4 + 1 / 2) / 2,
+    # Of 8 pairs in a only (0.4, 0.6) is the wrong way round; of 4 in b (0.3, 0.4).
+    "auc": 7 / 8 - 3 / 4,
+    "log_loss": -math.log(0.8 * 0.3 * 0.6 * 0.9) / 4
+    + math.log(0.9 * 0.8 * 0.7 * 0.4 * 0.4 * 0.9) / 6,
+    # a: .1 + .2 + .3 + .6 + .6 + .1 = 1.9; b: .2 + .7 + .4 + .1 = 1.4
+    "soft_zero_one": 1.4 / 4 - 1.9 / 6,
+}
+by_name = pytest.mark.parametrize("name", METRICS)
+
+
+def predicted(name, score):
+    return score if name in ON_SCORES else (score > 0.5).astype(int)
+
+
+def compute(name, y=Y, score=SCORE, z=Z, **kwargs):
+    return METRICS[name](y, predicted(name, score), sensitive_features=z, **kwargs)
+
+
+@by_name
+def test_hand_computed(name):
+    assert compute(name) == pytest.approx(EXPECTED[name])
+
+
+@by_name
+def test_sample_weight_by_hand(name):
+    weights = np.array([1, 1, 1, 2, 1, 1] + [1] * 4)  # twice the positive that a misses
+    log_loss_a = -math.log(0.9 * 0.8 * 0.7 * 0.4**2 * 0.4 * 0.9) / 7
+    expected = {
+        "parity": 4 / 7 - 1 / 4,
+        "opportunity": 3 / 5 - 1 / 2,
+        "odds": 1 / 2 - 0,
+        "mean_odds": (1 / 10 + 1 / 2) / 2,
+        "auc": 8 / 10 - 3 / 4,
+        "log_loss": -math.log(0.8 * 0.3 * 0.6 * 0.9) / 4 - log_loss_a,
+        "soft_zero_one": 2.5 / 7 - 1.4 / 4,
+    }[name]
+    assert compute(name, sample_weight=weights) == pytest.approx(expected)
+
+
+def test_certain_mistake_costs_a_finite_log_loss():
+    # As in scikit-learn: probabilities are clipped at the machine's epsilon.
+    value = group_loss_difference([1, 1], [0.0, 1.0], sensitive_features=["a", "b"])
+    assert value == pytest.approx(-math.log(np.finfo(float).eps))
+
+
+@pytest.mark.parametrize(
+    ("negative", "positive"),
+    [(0, 1), (-1, 1), (1, 2), (0.0, 1.0), (False, True), ("no", "yes"), ("0", "1")],
+)
+@pytest.mark.parametrize(
+    "convert", [list, np.array, pd.Series, pd.DataFrame, "category", "object"]
+)
+def test_label_types(negative, positive, convert):
+    def encode(codes):
+        labels = [positive if code else negative for code in codes]
+        if isinstance(convert, str):
+            return pd.Series(labels, dtype=convert)
+        return convert(labels)
+
+    y_true, y_pred = encode(Y), encode(SCORE > 0.5)
+    for pos_label, expected in [
+        (None, 1 / 4),
+        (positive, 1 / 4),
+        (np.array([positive])[0], 1 / 4),
+        (negative, 1 / 2),  # true negative rates: 1/2 and 1
+    ]:
+        assert equal_opportunity_difference(
+            y_true, y_pred, sensitive_features=Z, pos_label=pos_label
+        ) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    # -log(1/4) + log(1/2) for positives, -log(1/2) + log(3/4) for negatives
+    [(1, math.log(2)), (True, math.log(2)), (0, math.log(1.5)), (-1, math.log(1.5))],
+)
+def test_one_label_of_a_known_pair_tells_the_class(label, expected):
+    value = group_loss_difference(
+        [label] * 2, [0.5, 0.25], sensitive_features=["a", "b"]
+    )
+    assert value == pytest.approx(expected)
+
+
+@by_name
+def test_positions_count_and_not_the_index(name):
+    def series(values, seed, **kwargs):
+        index = np.random.default_rng(seed).permutation(len(values))
+        return pd.Series(values, index=index, **kwargs)
+
+    value = compute(
+        name,
+        y=series(Y, 0),
+        score=series(SCORE, 1),
+        z=series(Z, 2, dtype="category"),
+        sample_weight=series(np.full(10, 3.0), 3),
+    )
+    assert value == pytest.approx(EXPECTED[name])
+
+
+@by_name
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_group_is_left_out(name, missing):
+    y, score = np.append(Y, [0, 0, 1]), np.append(SCORE, [1.0, 1.0, 0.0])
+    value = compute(name, y=y, score=score, z=[*Z, missing, missing, missing])
+    assert value == pytest.approx(EXPECTED[name])
+
+
+@by_name
+def test_all_groups_missing(name):
+    with pytest.warns(UndefinedMetricWarning, match="0 of 0 groups"):
+        assert math.isnan(compute(name, z=[None] * 10))
+
+
+@by_name
+@pytest.mark.parametrize("container", [list, tuple, np.array, pd.Series])
+def test_groups_selects(name, container):
+    # c and the unknown are certain mistakes only, which would set each difference.
+    y, score = (
+        np.append(Y, [0, 0, 0, 1, 0]),
+        np.append(SCORE, [1.0, 1.0, 1.0, 0.0, 1.0]),
+    )
+    z = [*Z, *"cccc", None]
+    value = compute(name, y=y, score=score, z=z, groups=container(["b", "a", "b"]))
+    assert value == pytest.approx(EXPECTED[name])
+    assert compute(name, y=y, score=score, z=z) > EXPECTED[name] + 0.05
+
+
+@by_name
+def test_group_of_training_that_does_not_occur(name):
+    with pytest.warns(UndefinedMetricWarning, match=r"without .*: c, d\.") as caught:
+        value = compute(name, groups=np.array(["c", "a", "b", "d"]))
+    assert value == pytest.approx(EXPECTED[name])
+    assert len(caught) == 1
+
+
+@by_name
+def test_min_group_size_counts_what_the_metric_averages(name):
+    # b has 4 samples, 2 positives and 2 negatives; weights do not count.
+    enough = {"parity": 4, "log_loss": 4, "soft_zero_one": 4}.get(name, 2)
+    weights = np.full(10, 9.0)
+    value = compute(name, min_group_size=enough, sample_weight=weights)
+    assert value == pytest.approx(EXPECTED[name])
+    with pytest.warns(UndefinedMetricWarning, match="of 2 groups can be compared"):
+        value = compute(name, min_group_size=enough + 1, sample_weight=weights)
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "positives", "negatives"),
+    [("opportunity", 3, 0), ("odds", 3, 1), ("odds", 1, 3), ("auc", 3, 1)],
+)
+def test_min_group_size_counts_each_class_needed(name, positives, negatives):
+    y = np.tile([1] * positives + [0] * negatives, 2)
+    score, z = np.linspace(0, 1, len(y)), np.repeat(["a", "b"], len(y) // 2)
+    smallest = positives if name == "opportunity" else 1
+    assert compute(name, y, score, z, min_group_size=smallest) >= 0
+    with pytest.warns(UndefinedMetricWarning, match="0 of 2 groups"):
+        assert math.isnan(compute(name, y, score, z, min_group_size=smallest + 1))
+
+
+@by_name
+def test_samples_of_weight_zero_are_absent(name):
+    # They would change the rates, and make b large enough.
+    y, score = np.append(Y, [0, 1] * 5), np.append(SCORE, [1.0, 0.0] * 5)
+    z, weights = np.append(Z, ["b"] * 10), np.append(np.ones(10), np.zeros(10))
+    value = compute(name, y, score, z, sample_weight=weights)
+    assert value == pytest.approx(EXPECTED[name])
+    with pytest.warns(UndefinedMetricWarning, match="of 2 groups can be compared"):
+        compute(name, y, score, z, sample_weight=weights, min_group_size=5)
+
+
+@by_name
+def test_warning_points_at_the_line_that_calls(name):
+    metric = METRICS[name]
+    with pytest.warns(UndefinedMetricWarning) as caught:
+        value = metric([0, 1], [0, 1], sensitive_features=["a", "a"], groups=["a", "b"])
+    assert math.isnan(value)
+    assert [warning.filename for warning in caught] == [__file__] * 2
+    public_name = getattr(metric, "func", metric).__name__
+    assert all(f"`{public_name}`" in str(warning.message) for warning in caught)
+
+
+ANY_NUMBER = st.integers(1, 4)
+
+
+@st.composite
+def tables(draw, *, n_groups=ANY_NUMBER, complete=False):
+    """Draw y, scores, groups and weights; if complete, each group has both classes."""
+    count = draw(n_groups)
+    row = st.tuples(
+        st.integers(0, 1),
+        st.integers(0, 8).map(lambda k: k / 8),  # few values, so that scores tie
+        st.integers(0, count - 1),
+        st.integers(1 if complete else 0, 3),
+    )
+    rows = draw(st.lists(row, min_size=1, max_size=30))
+    if complete:
+        both = [(c, g) for g in range(count) for c in (0, 1)]
+        rows += [(c, draw(st.integers(0, 8)) / 8, g, 1) for c, g in both]
+    y, score, z, weights = (np.array(column) for column in zip(*rows, strict=True))
+    return y, score, np.array(list("abcd"))[z], weights
+
+
+def by_frame(metric, y, score, *, sensitive_features, sample_weight):
+    return fairlearn.MetricFrame(
+        metrics={"value": metric},
+        y_true=y,
+        y_pred=score,
+        sensitive_features=sensitive_features,
+        sample_params={"value": {"sample_weight": sample_weight}},
+    ).difference()["value"]
+
+
+FAIRLEARN = {
+    "parity": fairlearn.demographic_parity_difference,
+    "opportunity": fairlearn.equal_opportunity_difference,
+    "odds": fairlearn.equalized_odds_difference,
+    "mean_odds": partial(fairlearn.equalized_odds_difference, agg="mean"),
+    "auc": partial(by_frame, roc_auc_score),
+    "log_loss": partial(by_frame, partial(log_loss, labels=[0, 1])),
+}
+
+
+@pytest.mark.parametrize("name", FAIRLEARN)
+@settings(max_examples=40, deadline=None)
+@given(table=tables(n_groups=st.integers(2, 4), complete=True), weighted=st.booleans())
+def test_equals_fairlearn(name, table, weighted):
+    y, score, z, weights = table
+    weights = weights / 3 if weighted else np.ones(len(y))
+    theirs = FAIRLEARN[name](
+        y, predicted(name, score), sensitive_features=z, sample_weight=weights
+    )
+    ours = compute(name, y, score, z, sample_weight=weights)
+    assert_allclose(ours, theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["opportunity", "odds"])
+def test_perfect_classifier_where_a_group_has_no_positives(name):
+    y, z = np.array([0, 1, 0, 1, 0, 0]), list("aabbcc")
+    assert FAIRLEARN[name](y, y, sensitive_features=z) == 1.0
+    with pytest.warns(UndefinedMetricWarning, match="without positives.*: c") as caught:
+        assert compute(name, y, y, z) == 0.0
+    assert len(caught) == 1  # a and b are compared
+
+
+@pytest.mark.parametrize("name", FAIRLEARN)
+def test_one_group_cannot_be_compared(name):
+    z, weights = ["a"] * 10, np.ones(10)
+    theirs = FAIRLEARN[name](
+        Y, predicted(name, SCORE), sensitive_features=z, sample_weight=weights
+    )
+    assert theirs == 0.0
+    with pytest.warns(UndefinedMetricWarning, match="1 of 1 groups"):
+        assert math.isnan(compute(name, z=z))
+
+
+@by_name
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@settings(max_examples=60, deadline=None)
+@given(table=tables(), data=st.data())
+def test_properties(name, table, data):
+    y, score, z, weights = table
+    value = compute(name, y, score, z, sample_weight=weights)
+    largest = -math.log(np.finfo(float).eps) if name == "log_loss" else 1
+    assert math.isnan(value) or 0 <= value <= largest
+
+    order = data.draw(st.permutations(range(len(y))), label="order of the samples")
+    shuffled = (values[order] for values in (y, score, z))
+    permuted = compute(name, *shuffled, sample_weight=weights[order])
+    assert_allclose(permuted, value, atol=1e-9)
+
+    names = dict(zip("abcd", data.draw(st.permutations([7, 1, 3, 2])), strict=True))
+    renamed = compute(name, y, score, [names[g] for g in z], sample_weight=weights)
+    assert_allclose(renamed, value, atol=1e-9)
+
+    repeated = (np.repeat(values, weights) for values in (y, score, z))
+    assert_allclose(compute(name, *repeated), value, atol=1e-9)
+
+
+@by_name
+@settings(max_examples=20, deadline=None)
+@given(table=tables(n_groups=st.just(1), complete=True))
+def test_zero_for_copies_of_one_group(name, table):
+    y, score, z, weights = (np.tile(values, 3) for values in table)
+    z = np.repeat(["a", "b", "c"], len(y) // 3)
+    assert compute(name, y, score, z, sample_weight=weights) == 0
+
+
+HARD = ("parity", "opportunity", "odds")
+EVERY = (*HARD, *ON_SCORES)
+
+
+@pytest.mark.parametrize(
+    ("names", "arguments", "message"),
+    [
+        (EVERY, {"y_true": [0, 1, 2, 0]}, "`y_true`.* two classes at most.* found 3"),
+        (EVERY, {"y_true": [0, 1, np.nan, 0]}, "`y_true` must not have missing"),
+        (EVERY, {"y_true": [0, 1, None, 0]}, "`y_true` must not have missing"),
+        (EVERY, {"y_true": [[0, 1]] * 4}, r"`y_true` .*shape \(4, 2\)"),
+        (ON_SCORES, {"y_true": range(99)}, r"`y_true`.* 99: \[0, 1, 2, 3, 4, 5, ...\]"),
+        (ON_SCORES, {"y_true": ["no"] * 4}, "`pos_label` is needed"),
+        (ON_SCORES, {"y_true": [0] * 4, "pos_label": "no"}, "`pos_label` .* got 'no'"),
+        (EVERY, {"pos_label": 2}, r"`pos_label` must be one of \[0, 1\]; got 2"),
+        (EVERY, {"pos_label": "1"}, "`pos_label` must be one of .* got '1'"),
+        (HARD, {"y_true": ["0", "1", "0", "1"]}, "`y_true` and `y_pred`.* of one type"),
+        (HARD, {"y_true": ["0"] * 4, "y_pred": [1] * 4}, "`y_pred`.* of one type"),
+        (HARD, {"y_pred": [0, 1, 1]}, "`y_pred`.* expected 4, found 3"),
+        (HARD, {"y_pred": None}, "`y_pred` must have one value per sample"),
+        (HARD, {"y_pred": [0, 1, pd.NA, 0]}, "`y_pred` must not have missing"),
+        (HARD, {"y_pred": [0.1, 0.2, 0.3, 0.4]}, "`y_pred` must have two classes"),
+        (ON_SCORES, {"y_pred": [0, 1, 1]}, "`y_(score|prob)`.* expected 4, found 3"),
+        (ON_SCORES, {"y_pred": [[0.5, 0.5]] * 4}, r"`y_(score|prob)` .*\(4, 2\)"),
+        (ON_SCORES, {"y_pred": [0, 1, 1, np.nan]}, "`y_(score|prob)` must be finite"),
+        (ON_SCORES, {"y_pred": list("abcd")}, "`y_(score|prob)` must hold numbers"),
+        (ON_SCORES[1:], {"y_pred": [0, 1, 1, 1.5]}, "`y_prob`.* from 0 to 1.5"),
+        (ON_SCORES[1:], {"y_pred": [0, 1, 1, -0.5]}, "`y_prob`.* from -0.5 to 1"),
+        (EVERY, {"sensitive_features": ["a"] * 3}, "`sensitive_features`.* expected 4"),
+        (EVERY, {"sensitive_features": [["a", "b"]] * 4}, "`sensitive_f.* got 2"),
+        (EVERY, {"sensitive_features": None}, "`sensitive_features`.* got 0"),
+        (EVERY, {"sample_weight": [1, 1, 1]}, "`sample_weight`.* expected 4, found 3"),
+        (EVERY, {"sample_weight": [1, 1, 1, -2]}, "`sample_weight`.* found -2"),
+        (EVERY, {"sample_weight": [1, 1, 1, np.inf]}, "`sample_weight` must be finite"),
+        (["odds"], {"agg": "max"}, "`agg` must be 'worst_case' or 'mean'; got 'max'"),
+        (["log_loss"], {"loss": "hinge"}, "`loss` must be .*; got 'hinge'"),
+    ],
+)
+def test_error_names_the_argument(names, arguments, message):
+    valid = {"y_true": [0, 1, 0, 1], "y_pred": [0, 1, 1, 1]}
+    keywords = {**valid, "sensitive_features": list("aabb"), **arguments}
+    y_true, y_pred = keywords.pop("y_true"), keywords.pop("y_pred")
+    for name in names:
+        with pytest.raises(ValueError, match=message):
+            METRICS[name](y_true, y_pred, **keywords)
