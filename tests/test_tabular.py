@@ -119,7 +119,7 @@ class TestFit:
             twice.net_.criterion_.state_dict(), once.net_.criterion_.state_dict()
         )
 
-    @pytest.mark.parametrize("optimizer", ["adamw", "sgd", torch.optim.RMSprop])
+    @pytest.mark.parametrize("optimizer", ["adamw", "sgd", torch.optim.Adagrad])
     @pytest.mark.parametrize("lr_schedule", ["one_cycle", "constant"])
     def test_optimizers_and_schedules(self, optimizer, lr_schedule):
         X, y, z = make_samples(200)
@@ -219,10 +219,11 @@ class TestReproducibility:
             assert not torch.equal(weight, weights(second, part)[name]), name
 
     def test_global_random_states_are_left_as_they_were(self):
-        torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]
+        torch_state = torch.get_rng_state()
+        numpy_state = np.random.get_state()[1]  # noqa: NPY002 (that is the point)
         self.fit()
         assert torch.equal(torch.get_rng_state(), torch_state)
-        assert np.array_equal(np.random.get_state()[1], numpy_state)
+        assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
 
     def test_pickle(self):
         classifier = self.fit()
@@ -315,7 +316,7 @@ class TestWarnings:
 
     def test_collapsed_head(self):
         classifier = make_classifier(
-            fairness_head="literal", fairness_loss="glf", max_epochs=30
+            fairness_head="literal", fairness_loss="glf", lam=0.2, max_epochs=100
         )
         with pytest.warns(
             CollapsedHeadWarning, match="'sensitive_feature' has collapsed"
@@ -361,7 +362,7 @@ class TestBadInput:
 
     def test_length_of_sensitive_features(self):
         with pytest.raises(
-            ValueError, match="`sensitive_features` .*expected 50, found 49"
+            ValueError, match=r"`sensitive_features` .*expected 50, found 49"
         ):
             make_classifier().fit(self.X, self.y, sensitive_features=self.z[:-1])
 
@@ -369,13 +370,13 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`y` must have at least two classes"):
             make_classifier().fit(self.X, np.ones(50), sensitive_features=self.z)
 
-    def test_nan_in_X(self):
+    def test_nan_in_samples(self):
         X = self.X.copy()
         X[3, 1] = np.nan
         with pytest.raises(ValueError, match="Input X contains NaN"):
             make_classifier().fit(X, self.y, sensitive_features=self.z)
 
-    def test_strings_in_X(self):
+    def test_strings_in_samples(self):
         with pytest.raises(ValueError, match="could not convert string to float"):
             make_classifier().fit([["a"], ["b"]], [0, 1], sensitive_features=[0, 1])
 

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, log_expit
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
@@ -19,7 +20,7 @@ __all__ = ["make_biased_classification"]
         "n_tasks": [Interval(Integral, 1, None, closed="left")],
         "n_groups": [Interval(Integral, 2, None, closed="left")],
         "group_weights": ["array-like", None],
-        "label_bias": [Interval(Real, 0, 1, closed="both")],
+        "label_bias": [Interval(Real, 0, None, closed="left")],
         "group_shift": [Interval(Real, 0, None, closed="left")],
         "class_sep": [Interval(Real, 0, None, closed="left")],
         "return_truth": ["boolean"],
@@ -35,16 +36,17 @@ def make_biased_classification(
     n_tasks: int = 1,
     n_groups: int = 2,
     group_weights: Sequence[float] | None = None,
-    label_bias: float = 0.3,
-    group_shift: float = 1.0,
-    class_sep: float = 3.0,
+    label_bias: float = 2.0,
+    group_shift: float = 1.5,
+    class_sep: float = 2.0,
     return_truth: bool = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> Any:
     r"""Generate binary labels that are biased against groups readable from X.
 
     The unbiased labels follow one logistic model for everybody. What is returned are
-    recorded labels, in which some positives of the higher groups are missing.
+    recorded labels, for which the higher groups were held to a stricter standard: some
+    of their positives, borderline ones above all, are recorded as negatives.
 
     Parameters
     ----------
@@ -61,13 +63,14 @@ def make_biased_classification(
         Groups :math:`G`, numbered from 0.
     group_weights : array-like of shape (n_groups,), default=None
         Probability of each group, :math:`\pi_g`. By default all are equal.
-    label_bias : float in [0, 1], default=0.3
-        Probability that a positive label of the last group is recorded as negative,
-        :math:`\rho`.
-    group_shift : float, default=1.0
+    label_bias : float, default=2.0
+        By how much the standard for the last group's recorded labels is stricter, in
+        log-odds, :math:`b`; at least 0. With 0 the recorded labels are the unbiased
+        ones.
+    group_shift : float, default=1.5
         Distance of the last group's centre from the first one's in every informative
         feature, :math:`\delta`. Features have standard deviation 1 in each group.
-    class_sep : float, default=3.0
+    class_sep : float, default=2.0
         Standard deviation of the log-odds in each group, :math:`s`.
     return_truth : bool, default=False
         Whether to return what the labels were made from as well.
@@ -96,8 +99,8 @@ def make_biased_classification(
         group_centers : ndarray of shape (n_groups, n_features)
             The centres :math:`\mu_g`.
         group_weights : ndarray of shape (n_groups,)
-        flip_rates : ndarray of shape (n_groups,)
-            The probabilities :math:`\rho_g`.
+        group_penalties : ndarray of shape (n_groups,)
+            What is taken from each group's log-odds, :math:`b_g`.
 
     Raises
     ------
@@ -113,32 +116,45 @@ def make_biased_classification(
 
         z &\sim \text{Categorical}(\pi_0, \dots, \pi_{G-1}), \qquad
         x \mid z = g \sim \mathcal{N}(\mu_g, I), \\
-        P(\tilde y = 1 \mid x) &= \sigma(\beta^\top x), \\
-        P(y = 0 \mid \tilde y = 1, z = g) &= \rho_g = \rho \, \frac{g}{G - 1},
-        \qquad P(y = 0 \mid \tilde y = 0) = 1.
+        P(\tilde y = 1 \mid x) &= \sigma(\eta), \qquad \eta = \beta^\top x, \\
+        P(y = 0 \mid \tilde y = 1, x, z = g)
+        &= 1 - \frac{\sigma(\eta - b_g)}{\sigma(\eta)}
+        = (1 - e^{-b_g}) \, \sigma(b_g - \eta), \qquad b_g = b \, \frac{g}{G - 1}, \\
+        P(y = 0 \mid \tilde y = 0) &= 1.
+
+    Hence :math:`P(y = 1 \mid x, z = g) = \sigma(\eta - b_g)`. Positives with large
+    log-odds are rarely lost; the probability of a positive label falls most, by
+    :math:`\tanh(b_g / 4)`, at :math:`\eta = b_g / 2`, midway between the two standards.
 
     The centres lie on a line, :math:`\mu_{gj} = \delta \, (g / (G - 1) - 1/2)` for
     each informative feature :math:`j`, so that the group can be read from x up to
     errors: with two equal groups the best guess is right with probability
-    :math:`\Phi(\delta \sqrt m / 2)` (0.87 by default). The coefficients
+    :math:`\Phi(\delta \sqrt m / 2)` (0.95 by default). The coefficients
     :math:`\beta` point in a random direction in which the groups do not differ (they
-    sum to zero) and have length :math:`s`. Hence :math:`\beta^\top x` is distributed
-    as :math:`\mathcal{N}(0, s^2)` in every group, and for each task:
+    sum to zero) and have length :math:`s`. Hence :math:`\eta` is distributed as
+    :math:`\mathcal{N}(0, s^2)` in every group, and for each task:
 
-    - Half of the unbiased labels are positive in every group, and the predictor
-      :math:`\sigma(\beta^\top x)` satisfies demographic parity and, with respect to
-      the unbiased labels, equalized odds. Every gap beyond chance is the bias'.
+    - Half of the unbiased labels are expected to be positive in every group, and the
+      predictor :math:`\sigma(\eta)` satisfies demographic parity and, with respect to
+      the unbiased labels, equalized odds.
     - A predictor that is perfect on the recorded labels and knows the group gives
-      :math:`P(y = 1 \mid x, z = g) = (1 - \rho_g) \, \sigma(\beta^\top x)`, a
-      fraction :math:`(1 - \rho_g) / 2` of positives in group g. One that only sees x
-      gives :math:`\sigma(\beta^\top x) \, (1 - \sum_g \rho_g P(z = g \mid x))`: it
-      reads the group from x, and the group with missing positives gets fewer true
-      positives.
-    - As flips do not depend on x, the recorded positives of a group are a random
-      sample of its unbiased ones: true positive rates are the same with respect to
-      both labels. False positive rates are not; with respect to the recorded labels
-      they are raised by the missing positives, also for
-      :math:`\sigma(\beta^\top x)`.
+      :math:`\sigma(\eta - b_g)`. Whatever the threshold, its true and its false
+      positive rate with respect to the recorded labels are lower in a group with a
+      larger :math:`b_g`. With the default parameters and the threshold 1/2 the true
+      positive rates are 0.78 and 0.50, the false positive rates 0.22 and 0.06.
+    - A perfect predictor that only sees x gives
+      :math:`\sum_g P(z = g \mid x) \, \sigma(\eta - b_g)`: it reads the group from x
+      and holds those who look like group :math:`G - 1` to nearly the stricter
+      standard. If the group is readable enough, as it is by default, both rates are
+      lower in that group, 0.53 against 0.75 and 0.08 against 0.20.
+    - For :math:`\sigma(\eta)` it is the other way round: with respect to the recorded
+      labels both rates are higher in a group with a larger :math:`b_g`. So if group 0
+      is predicted positive where :math:`\eta > 0`, and group g where
+      :math:`\eta > t`, the gap in each of the two rates closes at some t between
+      :math:`b_g`, the recorded standard, and 0, the unbiased one. From
+      :math:`t = b_g` to there the predictions for group g agree with its unbiased
+      labels more and more often: by default 0.64 of them at :math:`t = 2`, 0.75 at
+      :math:`t = 0.8`, where both gaps are about 0.01, and 0.78 at :math:`t = 0`.
 
     Examples
     --------
@@ -149,13 +165,13 @@ def make_biased_classification(
     >>> X.shape, y.shape, z.shape
     ((5000, 10), (5000,), (5000,))
 
-    The last group has lost about 30 % of its positives, the first one none:
+    The first group has kept all of its positives, the last one less than half:
 
     >>> for g in (0, 1):
     ...     positives = (z == g) & (truth.unbiased_y == 1)
-    ...     print(f"group {g}: {1 - y[positives].mean():.1f}")
-    group 0: 0.0
-    group 1: 0.3
+    ...     print(f"group {g}: {1 - y[positives].mean():.2f} lost")
+    group 0: 0.00 lost
+    group 1: 0.55 lost
     """
     if n_informative > n_features:
         raise ValueError(
@@ -176,15 +192,18 @@ def make_biased_classification(
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     coef = np.zeros((n_tasks, n_features))
     coef[:, :n_informative] = class_sep * directions
-    flip_rates = label_bias * spread
+    penalties = label_bias * spread
 
     z = rng.choice(n_groups, size=n_samples, p=weights).astype(np.int64)
     X = centers[z] + rng.normal(size=(n_samples, n_features))
-    # The logistic function, without overflow for large log-odds.
-    unbiased_proba = np.exp(-np.logaddexp(0, -X @ coef.T))
+    unbiased_log_odds = X @ coef.T
+    biased_log_odds = unbiased_log_odds - penalties[z, np.newaxis]
+    unbiased_proba = expit(unbiased_log_odds)
+    biased_proba = expit(biased_log_odds)
     unbiased_y = rng.uniform(size=unbiased_proba.shape) < unbiased_proba
-    kept = rng.uniform(size=unbiased_proba.shape) >= flip_rates[z, np.newaxis]
-    biased_proba = unbiased_proba * (1 - flip_rates[z, np.newaxis])
+    # The ratio of the two probabilities, also where both underflow.
+    keep_proba = np.exp(log_expit(biased_log_odds) - log_expit(unbiased_log_odds))
+    kept = rng.uniform(size=keep_proba.shape) < keep_proba
 
     def shaped(per_task: np.ndarray) -> np.ndarray:
         return per_task[:, 0] if n_tasks == 1 else per_task
@@ -199,7 +218,7 @@ def make_biased_classification(
         coef=coef,
         group_centers=centers,
         group_weights=weights,
-        flip_rates=flip_rates,
+        group_penalties=penalties,
     )
     return X, y, z, truth
 

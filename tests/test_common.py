@@ -1,0 +1,72 @@
+"""What every public estimator and every public name keeps to."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+import fairtask
+from fairtask import AuxiliaryFairnessClassifier
+
+# 100 epochs of a batch each are enough for the small problems of the checks.
+ESTIMATORS = [
+    AuxiliaryFairnessClassifier(max_epochs=100, device="cpu"),
+    AuxiliaryFairnessClassifier(max_epochs=100, device="cpu", lam=1),
+]
+PUBLIC_MODULES = sorted(
+    {"fairtask"}
+    | {
+        f"fairtask.{module.name}"
+        for module in pkgutil.iter_modules(fairtask.__path__)
+        if not module.name.startswith("_")
+    }
+)
+
+# The checks fit without sensitive features.
+no_penalty = pytest.mark.filterwarnings(
+    "ignore::fairtask.exceptions.NothingPenalizedWarning"
+)
+
+
+@pytest.mark.slow
+@no_penalty
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@no_penalty
+@pytest.mark.parametrize(
+    "check", [check_dataframe_column_names_consistency, check_param_validation]
+)
+def test_scikit_learn_check_outside_the_suite(check):
+    check("AuxiliaryFairnessClassifier", ESTIMATORS[0])
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_all_names_what_is_public(name):
+    module = importlib.import_module(name)
+    defined = {
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_") and getattr(value, "__module__", None) == name
+    }
+    assert defined <= set(module.__all__)
+    assert all(hasattr(module, key) for key in module.__all__)
+
+
+def test_import_is_light():
+    # Each costs a second or more, or is an option.
+    heavy = ["matplotlib", "timm", "torchjd", "torchvision"]
+    code = f"import sys, fairtask; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
