@@ -3,6 +3,7 @@
 Repeated hold-outs of 60/20/20 %. The validation part is not used: there is no choice to
 make between two models that are fixed beforehand. Figures are those of the test part;
 groups with fewer than 10 positives or negatives there are left out of the differences.
+"collapsed" is the share of the runs with a `CollapsedHeadWarning`.
 
     python benchmarks/quality.py
     python benchmarks/quality.py --cases adult/sex --seeds 2 --set lam=0.3 lr=0.001
@@ -10,12 +11,14 @@ groups with fewer than 10 positives or negatives there are left out of the diffe
 
 import argparse
 import ast
+import warnings
 
 import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -23,6 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult, fetch_bank_marketing, fetch_compas
+from fairtask.exceptions import CollapsedHeadWarning
 from fairtask.metrics import (
     equal_opportunity_difference,
     equalized_odds_difference,
@@ -62,16 +66,20 @@ def evaluate(case, seed, parameters):
         rest, test_size=0.25, stratify=y.iloc[rest], random_state=seed
     )
     model = make_model(random_state=seed, **parameters)
-    name = model.steps[-1][0]
-    model.fit(
-        X.iloc[train],
-        y.iloc[train],
-        **{f"{name}__sensitive_features": z.iloc[train]},
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(
+            X.iloc[train],
+            y.iloc[train],
+            auxiliaryfairnessclassifier__sensitive_features=z.iloc[train],
+        )
+    collapsed = any(w.category is CollapsedHeadWarning for w in caught)
     y_test, z_test = y.iloc[test], z.iloc[test]
     score = model.predict_proba(X.iloc[test])[:, 1]
     y_pred = model.predict(X.iloc[test])
     groups = {"sensitive_features": z_test, "min_group_size": 10}
+    # Groups that are too small are left out on purpose.
+    warnings.simplefilter("ignore", UndefinedMetricWarning)
     return {
         "AUC": roc_auc_score(y_test, score),
         "accuracy": accuracy_score(y_test, y_pred),
@@ -79,6 +87,7 @@ def evaluate(case, seed, parameters):
         "EOD mean": equalized_odds_difference(y_test, y_pred, agg="mean", **groups),
         "EOpD": equal_opportunity_difference(y_test, y_pred, **groups),
         "GAUCD": group_auc_difference(y_test, score, **groups),
+        "collapsed": float(collapsed),
         "epoch [s]": model[-1].history_["dur"].mean(),
     }
 

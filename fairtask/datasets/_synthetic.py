@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit  # type: ignore[import-untyped]
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
@@ -132,7 +132,7 @@ def make_biased_classification(
     :math:`\Phi(\delta \sqrt m / 2)` (0.95 by default). The coefficients
     :math:`\beta` point in a random direction in which the groups do not differ (they
     sum to zero) and have length :math:`s`. Hence :math:`\eta` is distributed as
-    :math:`\mathcal{N}(0, s^2)` in every group, and for each task:
+    :math:`\mathcal{N}(0, s^2)` in every group, and for each task, if :math:`s > 0`:
 
     - Half of the unbiased labels are expected to be positive in every group, and the
       predictor :math:`\sigma(\eta)` satisfies demographic parity and, with respect to
@@ -154,7 +154,7 @@ def make_biased_classification(
       :math:`b_g`, the recorded standard, and 0, the unbiased one. From
       :math:`t = b_g` to there the predictions for group g agree with its unbiased
       labels more and more often: by default 0.64 of them at :math:`t = 2`, 0.75 at
-      :math:`t = 0.8`, where both gaps are about 0.01, and 0.78 at :math:`t = 0`.
+      :math:`t = 0.8`, where neither gap exceeds 0.02, and 0.78 at :math:`t = 0`.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def make_biased_classification(
     ...     positives = (z == g) & (truth.unbiased_y == 1)
     ...     print(f"group {g}: {1 - y[positives].mean():.2f} lost")
     group 0: 0.00 lost
-    group 1: 0.55 lost
+    group 1: 0.54 lost
     """
     if n_informative > n_features:
         raise ValueError(

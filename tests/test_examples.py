@@ -1,0 +1,41 @@
+"""The examples and the demo run as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(script, *arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(script), *arguments],
+        cwd=cwd,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda p: p.stem
+)
+def test_example(script, tmp_path):
+    result = run(script, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    result = run(
+        EXAMPLES / "demo.py", "--repeats", "1", "--max-epochs", "1", cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert "EOD" in result.stdout
+    assert "training on synthetic" in result.stderr  # the progress bar
+    assert (tmp_path / "demo_output" / "pareto_synthetic.png").stat().st_size > 10_000
