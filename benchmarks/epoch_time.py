@@ -59,7 +59,7 @@ def fit_by_hand(X, y, z, n_epochs, lam=0.5, momentum=0.95):
     optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=WEIGHT_DECAY)
     n_batches = -(-len(X) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=LR, total_steps=n_epochs * n_batches
+        optimizer, max_lr=LR, total_steps=n_epochs * n_batches, cycle_momentum=False
     )
     running, seen = torch.zeros(4), torch.zeros(4, dtype=torch.bool)
     cells_range = torch.arange(4)

@@ -273,6 +273,8 @@ class BaseAuxiliaryFairnessClassifier(
                 OneCycleLR,
                 max_lr=self.lr,
                 total_steps=self.max_epochs * n_batches,
+                # Not every optimizer has a momentum to cycle.
+                cycle_momentum=False,
                 step_every="batch",
             )
             callbacks.append(("lr_schedule", one_cycle))
@@ -329,9 +331,7 @@ class BaseAuxiliaryFairnessClassifier(
 
     def _make_prediction_dataset(self, X: Any) -> InMemoryDataset:
         check_is_fitted(self)
-        X = validate_data(
-            self, X, reset=False, dtype=np.float32, force_writeable=True
-        )
+        X = validate_data(self, X, reset=False, dtype=np.float32, force_writeable=True)
         return InMemoryDataset(torch.as_tensor(X))
 
     def _evaluate(

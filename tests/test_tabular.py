@@ -174,7 +174,7 @@ class TestSingleTask:
         schedule = None
         if lr_schedule == "one_cycle":
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, max_lr=0.01, total_steps=25
+                optimizer, max_lr=0.01, total_steps=25, cycle_momentum=False
             )
         X, y = torch.tensor(self.X), torch.tensor(self.y)
         torch.manual_seed(int(seeds[2]))
