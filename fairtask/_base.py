@@ -24,7 +24,7 @@ from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from fairtask._net import FairnessNet, InMemoryBatches, InMemoryDataset
+from fairtask._net import PREDICT_BATCH_SIZE, FairnessNet, InMemoryDataset
 from fairtask._validation import (
     SensitiveFeatures,
     encode_labels,
@@ -43,7 +43,6 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 }
 """Optimizers by name, with the settings that are not parameters of the estimator."""
 
-PREDICT_BATCH_SIZE = 16_384
 COLLAPSED_SPREAD = 0.1
 """A head whose probabilities vary less than this share of the task head's is flat."""
 
@@ -108,7 +107,7 @@ class BaseAuxiliaryFairnessClassifier(
         Raises
         ------
         ValueError
-            If a parameter or an argument is not as described.
+            If a parameter or an argument is not as described, or the training diverged.
 
         Warns
         -----
@@ -161,6 +160,7 @@ class BaseAuxiliaryFairnessClassifier(
         )
         with _seeded(training_seed, device):
             self.net_.fit(dataset)
+        self._check_finite()
         self._warn_if_collapsed(dataset, penalized.names)
         return self
 
@@ -289,13 +289,8 @@ class BaseAuxiliaryFairnessClassifier(
             lr=self.lr,
             optimizer__weight_decay=self.weight_decay,
             **{f"optimizer__{name}": value for name, value in settings.items()},
-            iterator_train=InMemoryBatches,
-            iterator_train__shuffle=True,
-            iterator_valid=InMemoryBatches,
-            iterator_valid__batch_size=PREDICT_BATCH_SIZE,
             batch_size=self.batch_size,
             max_epochs=self.max_epochs,
-            train_split=None,
             callbacks=callbacks,
             device=device,
             verbose=int(self.verbose),
@@ -346,6 +341,13 @@ class BaseAuxiliaryFairnessClassifier(
             outputs = [function(network, X.to(self.net_.device)) for X, _ in batches]
         return torch.cat(outputs).cpu()
 
+    def _check_finite(self) -> None:
+        if not all(p.isfinite().all() for p in self.net_.module_.parameters()):
+            raise ValueError(
+                "The training diverged: weights are NaN or infinite. Standardise `X`, "
+                f"whose features may be large, or lower `lr`, which is {self.lr}."
+            )
+
     def _warn_if_collapsed(
         self, dataset: InMemoryDataset, attribute_names: Sequence[str]
     ) -> None:
@@ -372,7 +374,7 @@ class BaseAuxiliaryFairnessClassifier(
 
 def _spread(logits: Tensor) -> float:
     """Standard deviation over the samples of a head's probabilities."""
-    return float(logits.softmax(dim=1).std(dim=0).mean())
+    return logits.softmax(dim=1).std(dim=0).mean().item()
 
 
 def _resolve_device(device: str | torch.device) -> torch.device:

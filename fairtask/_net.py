@@ -9,7 +9,13 @@ from skorch.utils import to_tensor
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from fairtask.modules import MultiTaskNetwork
+from fairtask.objective import Objective
+
 __all__ = ["FairnessNet", "InMemoryBatches", "InMemoryDataset"]
+
+PREDICT_BATCH_SIZE = 16_384
+"""Samples evaluated at once where there is no gradient to keep."""
 
 
 class InMemoryDataset(Dataset):
@@ -73,11 +79,11 @@ class InMemoryBatches:
 
 
 class FairnessNet(NeuralNet):
-    """skorch net whose loss is an `~fairtask.losses.Objective`.
+    """skorch net whose loss is an `~fairtask.objective.Objective`.
 
-    The terms of the objective are averaged over each epoch and recorded in the
-    history as ``train_task_loss``, ``train_fairness_loss_<attribute>`` and, with
-    validation data, ``valid_...``.
+    It is fitted on an `InMemoryDataset`. The terms of the objective are averaged over
+    each epoch and recorded in the history as ``train_<term>`` and, with validation
+    data, ``valid_<term>``.
 
     Parameters
     ----------
@@ -90,9 +96,28 @@ class FairnessNet(NeuralNet):
     """
 
     def __init__(
-        self, module: Any, criterion: Any, *, term_names: Sequence[str], **kwargs: Any
+        self,
+        module: MultiTaskNetwork,
+        criterion: Objective,
+        *,
+        term_names: Sequence[str],
+        iterator_train: Any = InMemoryBatches,
+        iterator_train__shuffle: bool = True,
+        iterator_valid: Any = InMemoryBatches,
+        iterator_valid__batch_size: int = PREDICT_BATCH_SIZE,
+        train_split: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(module, criterion=criterion, **kwargs)
+        super().__init__(
+            module,
+            criterion=criterion,
+            iterator_train=iterator_train,
+            iterator_train__shuffle=iterator_train__shuffle,
+            iterator_valid=iterator_valid,
+            iterator_valid__batch_size=iterator_valid__batch_size,
+            train_split=train_split,
+            **kwargs,
+        )
         self.term_names = term_names
 
     def get_loss(

@@ -30,9 +30,6 @@ def make_net(lam=0.25, **kwargs):
         network,
         Objective(lam, [[GroupLossDivergence(2)]]),
         term_names=["task_loss", "fairness_loss_z"],
-        train_split=None,
-        iterator_train=InMemoryBatches,
-        iterator_valid=InMemoryBatches,
         verbose=0,
         **kwargs,
     )

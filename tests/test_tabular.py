@@ -236,6 +236,14 @@ class TestReproducibility:
             classifier.net_.criterion_.state_dict(),
         )
 
+    def test_pickle_holds_no_samples(self):
+        size = {}
+        for n in (200, 20_000):
+            X, y, z = make_samples(n)
+            classifier = make_classifier(batch_size=20_000, max_epochs=1)
+            size[n] = len(pickle.dumps(classifier.fit(X, y, sensitive_features=z)))
+        assert size[20_000] < size[200] + 1000
+
 
 class TestPredict:
     X, y, z = make_samples(200)
@@ -375,6 +383,10 @@ class TestBadInput:
         X[3, 1] = np.nan
         with pytest.raises(ValueError, match="Input X contains NaN"):
             make_classifier().fit(X, self.y, sensitive_features=self.z)
+
+    def test_training_that_diverges(self):
+        with pytest.raises(ValueError, match=r"training diverged.* lower `lr`"):
+            make_classifier(lr=1e30).fit(self.X, self.y, sensitive_features=self.z)
 
     def test_strings_in_samples(self):
         with pytest.raises(ValueError, match="could not convert string to float"):
