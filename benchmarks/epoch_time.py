@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy, linear
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult
 
-BATCH_SIZE, DROPOUT, LR, WEIGHT_DECAY = 512, 0.2, 2e-3, 1e-3
+BATCH_SIZE, DROPOUT, LR, WEIGHT_DECAY = 512, 0.2, 2e-3, 1.0
 
 
 def make_trunk(n_features):
@@ -50,7 +50,7 @@ def fit_ours(X, y, z, n_epochs):
     ).fit(X, y, sensitive_features=z)
 
 
-def fit_by_hand(X, y, z, n_epochs, lam=0.5, momentum=0.95):
+def fit_by_hand(X, y, z, n_epochs, lam=0.2, momentum=0.95):
     """GLD on (group, class) cells, through a probe, with running means."""
     torch.manual_seed(0)
     X, y, z = torch.tensor(X), torch.tensor(y), torch.tensor(z)

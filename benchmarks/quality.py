@@ -96,6 +96,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
         "--set",
@@ -117,11 +118,12 @@ def main():
     methods = {"auxiliary": parameters}
     if not arguments.no_single_task:
         methods = {"single task": {**parameters, "lam": 1.0}, **methods}
+    first = arguments.first_seed
     runs = [
         (case, method, seed)
         for case in arguments.cases
         for method in methods
-        for seed in range(arguments.seeds)
+        for seed in range(first, first + arguments.seeds)
     ]
     rows = Parallel(n_jobs=arguments.jobs)(
         delayed(evaluate)(case, seed, methods[method]) for case, method, seed in runs

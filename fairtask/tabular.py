@@ -61,7 +61,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
         `~fairtask.modules.AnchoredHead`, trained by both;
         `~fairtask.modules.TaskHead`, the task head with its weights detached.
-    lam : float in [0, 1], default=0.5
+    lam : float in [0, 1], default=0.2
         Weight of the task. 1 is single-task learning, whatever the other parameters of
         fairness; 0 does not train the task head.
     group_momentum : float in [0, 1), default=0.95
@@ -73,14 +73,15 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         subclass of `torch.optim.Optimizer`.
     lr : float, default=0.002
         Learning rate; its maximum under "one_cycle".
-    weight_decay : float, default=0.001
-        Weight decay of the optimizer.
+    weight_decay : float, default=1.0
+        Weight decay of the optimizer. AdamW multiplies it by the learning rate: the
+        default takes 0.2 % off the weights in a step at the largest rate.
     lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
         Learning rate over the batches of `fit`:
         `torch.optim.lr_scheduler.OneCycleLR`, or `lr` throughout.
     batch_size : int, default=512
         Number of samples in a batch.
-    max_epochs : int, default=50
+    max_epochs : int, default=30
         Number of passes over the samples.
     callbacks : list of skorch.callbacks.Callback, default=None
         Callbacks for the training loop.
@@ -141,14 +142,14 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
             "equalized_odds"
         ),
         fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
-        lam: float = 0.5,
+        lam: float = 0.2,
         group_momentum: float = 0.95,
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
         lr: float = 2e-3,
-        weight_decay: float = 1e-3,
+        weight_decay: float = 1.0,
         lr_schedule: Literal["one_cycle", "constant"] = "one_cycle",
         batch_size: int = 512,
-        max_epochs: int = 50,
+        max_epochs: int = 30,
         callbacks: list[Callback] | None = None,
         device: str | torch.device = "auto",
         random_state: Any = None,

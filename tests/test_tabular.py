@@ -170,7 +170,7 @@ class TestSingleTask:
             torch.nn.Dropout(0.2),
             torch.nn.Linear(16, 2),
         )
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=1e-3)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=1.0)
         schedule = None
         if lr_schedule == "one_cycle":
             schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -303,7 +303,7 @@ class TestWarnings:
     X, y, z = make_samples(500)
 
     def test_no_sensitive_features(self):
-        with pytest.warns(NothingPenalizedWarning, match="lam=0.5") as record:
+        with pytest.warns(NothingPenalizedWarning, match="lam=0.2") as record:
             make_classifier().fit(self.X, self.y)
         assert record[0].filename == __file__
 
