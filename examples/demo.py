@@ -23,7 +23,7 @@ from fairtask.metrics import equal_opportunity_difference, equalized_odds_differ
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-LAMBDAS = [1.0, 0.9, 0.7, 0.5, 0.3, 0.1]
+LAMBDAS = [1.0, 0.7, 0.5, 0.3, 0.2, 0.1]
 
 
 def load(dataset):
@@ -91,23 +91,27 @@ def plot(by_lam, title, path):
 
     figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     ax.plot(front["EOD"], front["AUC"], "--", color="0.5", label="Pareto front")
-    for lam, row in mean.iterrows():
-        single_task = lam == 1
+    single_task = mean.index == 1
+    for label, chosen, marker, color in (
+        ("single task (lam=1)", single_task, "s", "black"),
+        ("auxiliary fairness, by lam", ~single_task, "o", "tab:blue"),
+    ):
         ax.errorbar(
-            row["EOD"],
-            row["AUC"],
-            xerr=sd.loc[lam, "EOD"],
-            yerr=sd.loc[lam, "AUC"],
-            fmt="s" if single_task else "o",
-            color="black" if single_task else "tab:blue",
-            elinewidth=0.6,
-            label="single task (lam=1)" if single_task else None,
+            mean["EOD"][chosen],
+            mean["AUC"][chosen],
+            xerr=sd["EOD"][chosen],
+            yerr=sd["AUC"][chosen],
+            fmt=marker,
+            color=color,
+            elinewidth=0.5,
+            label=label,
         )
+    for lam, row in mean[~single_task].iterrows():
         ax.annotate(
-            f"lam={lam:g}",
+            f"{lam:g}",
             (row["EOD"], row["AUC"]),
             textcoords="offset points",
-            xytext=(6, 6),
+            xytext=(5, -11),
             fontsize=8,
         )
     ax.set(
@@ -133,7 +137,8 @@ def main():
     table = by_lam.mean()
     arguments.output.mkdir(parents=True, exist_ok=True)
     figure = arguments.output / f"pareto_{arguments.dataset}.png"
-    plot(by_lam, f"{arguments.dataset}, mean and sd of {arguments.repeats}", figure)
+    title = f"{arguments.dataset}: mean and sd of {arguments.repeats} hold-outs"
+    plot(by_lam, title, figure)
 
     print(f"\nTest part, mean of {arguments.repeats} hold-outs; lam=1 is single task.")
     print(table.round(4).to_string())
