@@ -46,10 +46,9 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         Number of groups G of the sensitive attribute.
     n_classes : int, default=2
         Number of classes C of the task.
-    parity : {"overall", "equalized_odds", "equal_opportunity"}, \
-            default="equalized_odds"
-        What is compared: the groups over all samples; inside each class; inside the
-        positive class (code 1) of a binary task.
+    parity : {"equalized_odds", "equal_opportunity", "overall"}
+        What is compared: the groups inside each class; inside the positive class
+        (code 1) of a binary task; over all samples.
     group_momentum : float in [0, 1), default=0
         Momentum m of the running means.
 

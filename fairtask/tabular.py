@@ -50,11 +50,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         that suits one does not suit another. A callable takes the
         parameters of `~fairtask.losses.FairnessLoss` and returns one: a class, or a
         `functools.partial` that sets what is its own.
-    parity : {"overall", "equalized_odds", "equal_opportunity"}, \
-            default="equalized_odds"
-        What the loss compares: the groups over all samples; inside each class; inside
-        the positive class, the second of ``classes_``. Equal losses overall do not
-        imply equal error rates.
+    parity : {"equalized_odds", "equal_opportunity", "overall"}
+        What the loss compares: the groups inside each class; inside the positive
+        class, the second of ``classes_``; over all samples. Equal losses overall do
+        not imply equal error rates.
     fairness_head : {"anchored", "literal", "probe", "task"}, default="probe"
         Head that the fairness loss is evaluated on: `~fairtask.modules.ProbeHead`,
         fitted to the task and frozen for the fairness loss;
@@ -107,7 +106,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         The trained net; ``net_.module_`` is the `~fairtask.modules.MultiTaskNetwork`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen in `fit`, if all are strings.
 
     See Also

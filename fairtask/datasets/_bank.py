@@ -131,9 +131,12 @@ def fetch_bank_marketing(
             `age` as one of the groups "25-60" (both included) and "other"; `data`
             has it as a number.
         feature_names, target_names, sensitive_feature_names : list of str
+            Names of the columns of `data`, of the classes 0 and 1, and of the columns
+            of `sensitive_features`.
         filenames : list of str
             The file read.
         DESCR : str
+            Description of the data.
 
     Raises
     ------

@@ -137,9 +137,12 @@ def fetch_compas(
         sensitive_features : DataFrame of shape (6172, 2)
             `sex` and `race`, which are columns of `data` too.
         feature_names, target_names, sensitive_feature_names : list of str
+            Names of the columns of `data`, of the classes 0 and 1, and of the columns
+            of `sensitive_features`.
         filenames : list of str
             The file read.
         DESCR : str
+            Description of the data.
 
     Raises
     ------

@@ -99,6 +99,7 @@ def make_biased_classification(
         group_centers : ndarray of shape (n_groups, n_features)
             The centres :math:`\mu_g`.
         group_weights : ndarray of shape (n_groups,)
+            The probabilities :math:`\pi_g`.
         group_penalties : ndarray of shape (n_groups,)
             What is taken from each group's log-odds, :math:`b_g`.
 
