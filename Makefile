@@ -26,19 +26,16 @@ docs: $(VENV)/.installed-doc
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated demo_output
+	rm -rf .venv docs/_build docs/auto_examples docs/api/generated demo_output
 
-$(VENV)/bin/python:
+# `venv` on an environment that is there repairs it and keeps what is installed.
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-doc: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".$(EXTRA)"
 	touch $@
 
-$(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test]"
-	touch $@
+$(VENV)/.installed-test: EXTRA = [test]
+$(VENV)/.installed-doc: EXTRA = [doc]
 
-$(VENV)/.installed-doc: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -e ".[doc]"
-	touch $@
+# Two installations in one environment would be in each other's way.
+.NOTPARALLEL:

@@ -24,7 +24,10 @@ from torch.nn.functional import cross_entropy, linear
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult
 
-BATCH_SIZE, DROPOUT, LR, WEIGHT_DECAY = 512, 0.2, 2e-3, 1.0
+DEFAULTS = AuxiliaryFairnessClassifier().get_params()
+BATCH_SIZE, DROPOUT, LR = (DEFAULTS[name] for name in ("batch_size", "dropout", "lr"))
+LAM, MOMENTUM = DEFAULTS["lam"], DEFAULTS["group_momentum"]
+WEIGHT_DECAY = 1.0  # what `weight_decay=None` stands for with AdamW
 
 
 def make_trunk(n_features):
@@ -39,18 +42,13 @@ def make_trunk(n_features):
 
 
 def fit_ours(X, y, z, n_epochs):
-    AuxiliaryFairnessClassifier(
-        max_epochs=n_epochs,
-        batch_size=BATCH_SIZE,
-        dropout=DROPOUT,
-        lr=LR,
-        weight_decay=WEIGHT_DECAY,
-        device="cpu",
-        random_state=0,
-    ).fit(X, y, sensitive_features=z)
+    classifier = AuxiliaryFairnessClassifier(
+        max_epochs=n_epochs, device="cpu", random_state=0
+    )
+    classifier.fit(X, y, sensitive_features=z)
 
 
-def fit_by_hand(X, y, z, n_epochs, lam=0.2, momentum=0.95):
+def fit_by_hand(X, y, z, n_epochs):
     """GLD on (group, class) cells, through a probe, with running means."""
     torch.manual_seed(0)
     X, y, z = torch.tensor(X), torch.tensor(y), torch.tensor(z)
@@ -76,7 +74,7 @@ def fit_by_hand(X, y, z, n_epochs, lam=0.2, momentum=0.95):
             means = losses @ members / counts.clamp_min(1)
             with torch.no_grad():
                 moved = torch.where(
-                    seen, momentum * running + (1 - momentum) * means, means
+                    seen, MOMENTUM * running + (1 - MOMENTUM) * means, means
                 )
                 running = torch.where(counts > 0, moved, running)
                 seen = seen | (counts > 0)
@@ -85,7 +83,7 @@ def fit_by_hand(X, y, z, n_epochs, lam=0.2, momentum=0.95):
             divergence = (log_p.exp() * (log_p + np.log(2))).sum(1)
             fairness = torch.expm1(divergence).mean()
             fit = cross_entropy(probe(h.detach()), yb)
-            loss = lam * task_loss + (1 - lam) * (fairness + fit)
+            loss = LAM * task_loss + (1 - LAM) * fairness + fit
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

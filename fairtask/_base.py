@@ -1,9 +1,9 @@
 """The template that estimators and baselines share."""
 
+import copy
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -20,13 +20,19 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
 
-from fairtask._net import PREDICT_BATCH_SIZE, FairnessNet, InMemoryDataset
+from fairtask._net import (
+    PREDICT_BATCH_SIZE,
+    FairnessNet,
+    InMemoryDataset,
+    OneCycle,
+)
+from fairtask._random import seeded
 from fairtask._validation import (
     SensitiveFeatures,
+    check_callbacks,
+    check_device,
     encode_labels,
     encode_sensitive_features,
 )
@@ -38,11 +44,13 @@ from fairtask.objective import Objective
 __all__ = ["BaseAuxiliaryFairnessClassifier"]
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adamw": (torch.optim.AdamW, {}),
-    "sgd": (torch.optim.SGD, {"momentum": 0.9}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 1.0}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 5e-4}),
 }
-"""Optimizers by name, with the settings that are not parameters of the estimator."""
+"""Optimizers by name, with their settings. AdamW's decay is multiplied by the rate."""
 
+MIN_CYCLE = 10
+"""Fewer steps than this have no room to warm up and cool down."""
 COLLAPSED_SPREAD = 0.1
 """A head whose probabilities vary less than this share of the task head's is flat."""
 
@@ -68,7 +76,7 @@ class BaseAuxiliaryFairnessClassifier(
         "group_momentum": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "lr_schedule": [StrOptions({"one_cycle", "constant"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -116,41 +124,29 @@ class BaseAuxiliaryFairnessClassifier(
         CollapsedHeadWarning
             If a fairness head has become constant.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32, force_writeable=True)
-        codes, self.classes_ = encode_labels(y)
+        X, y = self._validate_samples(X, y=y, reset=True)
+        codes, classes = encode_labels(y)
         sensitive = encode_sensitive_features(sensitive_features, n_samples=len(codes))
-        self.sensitive_feature_names_ = sensitive.names
-        self.groups_ = sensitive.groups
-        penalized = self._select_penalized(sensitive)
+        device = check_device(self.device)
 
         # A seed for each purpose: fairness heads do not move the random numbers of
         # trunk, task head and batches, so that `lam=1` is single-task learning to the
         # last bit.
         rng = check_random_state(self.random_state)
-        network_seed, heads_seed, training_seed = rng.randint(2**31 - 1, size=3)
-        n_classes = len(self.classes_)
-        with _seeded(network_seed):
+        network_seed, fairness_seed, training_seed = rng.randint(2**31 - 1, size=3)
+        with seeded(network_seed):
             trunk, width = self._make_trunk()
-            task_heads = [self._make_head(width, n_classes)]
-        with _seeded(heads_seed):
+            task_heads = [self._make_head(width, len(classes))]
+        with seeded(fairness_seed):
+            penalized, fairness_losses = self._make_fairness_losses(
+                sensitive, codes, len(classes)
+            )
             fairness_heads = [
-                self._make_fairness_head(width, [n_classes]) for _ in penalized.names
+                self._make_fairness_head(width, [len(classes)]) for _ in penalized.names
             ]
-        fairness_losses = [
-            [self._make_fairness_loss(len(groups), n_classes)]
-            for groups in penalized.groups
-        ]
-        self._n_features_out = width
-
-        device = _resolve_device(self.device)
-        dataset = InMemoryDataset(
-            torch.as_tensor(X, device=device),
-            {
-                "y": torch.as_tensor(codes[:, None], device=device),
-                "groups": torch.as_tensor(penalized.codes, device=device),
-            },
-        )
-        self.net_ = self._make_net(
+        target = {"y": codes[:, None], "groups": penalized.codes}
+        dataset = self._make_dataset(X, target, device)
+        net = self._make_net(
             MultiTaskNetwork(trunk, task_heads, fairness_heads),
             # Without a fairness loss there is nothing to weigh the task against.
             Objective(self.lam if fairness_losses else 1.0, fairness_losses),
@@ -158,9 +154,17 @@ class BaseAuxiliaryFairnessClassifier(
             n_samples=len(codes),
             device=device,
         )
-        with _seeded(training_seed, device):
-            self.net_.fit(dataset)
-        self._check_finite()
+        with seeded(training_seed, device):
+            net.fit(dataset)
+        if net.interrupted_:
+            raise KeyboardInterrupt
+        self._check_finite(net)
+
+        self.net_ = net
+        self.classes_ = classes
+        self.sensitive_feature_names_ = sensitive.names
+        self.groups_ = sensitive.groups
+        self._n_features_out = width
         self._warn_if_collapsed(dataset, penalized.names)
         return self
 
@@ -193,8 +197,11 @@ class BaseAuxiliaryFairnessClassifier(
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
-        dataset = self._make_prediction_dataset(X)
+        check_is_fitted(self)
+        dataset = self._make_dataset(self._validate_samples(X, reset=False))
         logits = self._evaluate(dataset, lambda network, X: network(X)[0][0])
+        if not logits.isfinite().all():
+            raise ValueError("`X` has values so large that the network overflows.")
         return logits.double().softmax(dim=1).numpy()
 
     def transform(self, X: Any) -> np.ndarray:
@@ -210,19 +217,33 @@ class BaseAuxiliaryFairnessClassifier(
         h : ndarray of shape (n_samples, n_features_out), float32
             Output of the trunk.
         """
-        dataset = self._make_prediction_dataset(X)
+        check_is_fitted(self)
+        dataset = self._make_dataset(self._validate_samples(X, reset=False))
         return self._evaluate(dataset, lambda network, X: network.trunk(X)).numpy()
 
     @property
     def history_(self) -> pd.DataFrame:
         """Mean of each term of the objective: a row per epoch, a column per term."""
         check_is_fitted(self)
-        bookkeeping = ("batches", "_batch_count", "_best")
-        epochs = [
-            {key: v for key, v in epoch.items() if not key.endswith(bookkeeping)}
-            for epoch in self.net_.history
-        ]
-        return pd.DataFrame(epochs).set_index("epoch")
+        return self.net_.history_table()
+
+    def _validate_samples(self, X: Any, *, reset: bool, **labels: Any) -> Any:
+        """Check the samples, and with ``y=...`` the labels; return what was given."""
+        checks = {"dtype": np.float32, "force_writeable": True}
+        return validate_data(self, X, reset=reset, **labels, **checks)
+
+    def _make_dataset(
+        self,
+        X: Any,
+        target: dict[str, np.ndarray] | None = None,
+        device: torch.device | None = None,
+    ) -> InMemoryDataset:
+        """Put samples, and in training their targets, where batches are cut."""
+        tensors = {
+            name: torch.as_tensor(values, device=device)
+            for name, values in (target or {}).items()
+        }
+        return InMemoryDataset(torch.as_tensor(X, device=device), tensors)
 
     @abstractmethod
     def _make_trunk(self) -> tuple[nn.Module, int]:
@@ -243,16 +264,15 @@ class BaseAuxiliaryFairnessClassifier(
     def _make_fairness_loss(self, n_groups: int, n_classes: int) -> FairnessLoss:
         """Return the loss of one attribute on one task."""
         make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
-        loss = make_loss(
-            n_groups,
-            n_classes,
-            parity=self.parity,
-            group_momentum=self.group_momentum,
-        )
+        settings = {"parity": self.parity, "group_momentum": self.group_momentum}
+        loss = None
+        if not isinstance(make_loss, nn.Module):
+            loss = make_loss(n_groups, n_classes, **settings)
         if not isinstance(loss, FairnessLoss):
             raise ValueError(
-                f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)} or make a "
-                f"FairnessLoss; {self.fairness_loss!r} made a {type(loss).__name__}."
+                f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a subclass "
+                "of FairnessLoss or a callable that makes one, such as a "
+                f"functools.partial of a subclass; got {self.fairness_loss!r}."
             )
         return loss
 
@@ -266,18 +286,13 @@ class BaseAuxiliaryFairnessClassifier(
         device: torch.device,
     ) -> FairnessNet:
         optimizer, settings = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
-        callbacks = list(self.callbacks or [])
-        if self.lr_schedule == "one_cycle":
-            n_batches = -(-n_samples // self.batch_size)
-            one_cycle = LRScheduler(
-                OneCycleLR,
-                max_lr=self.lr,
-                total_steps=self.max_epochs * n_batches,
-                # Not every optimizer has a momentum to cycle.
-                cycle_momentum=False,
-                step_every="batch",
-            )
-            callbacks.append(("lr_schedule", one_cycle))
+        if self.weight_decay is not None:
+            settings = {**settings, "weight_decay": self.weight_decay}
+        # Copies: a callback keeps what it saw, and belongs to one training.
+        callbacks = copy.deepcopy(check_callbacks(self.callbacks))
+        n_steps = self.max_epochs * -(-n_samples // self.batch_size)
+        if self.lr_schedule == "one_cycle" and n_steps >= MIN_CYCLE:
+            callbacks.append(("one_cycle", OneCycle(self.lr, n_steps)))
         return FairnessNet(
             network,
             objective,
@@ -287,7 +302,6 @@ class BaseAuxiliaryFairnessClassifier(
             ],
             optimizer=optimizer,
             lr=self.lr,
-            optimizer__weight_decay=self.weight_decay,
             **{f"optimizer__{name}": value for name, value in settings.items()},
             batch_size=self.batch_size,
             max_epochs=self.max_epochs,
@@ -296,53 +310,59 @@ class BaseAuxiliaryFairnessClassifier(
             verbose=int(self.verbose),
         )
 
-    def _select_penalized(self, sensitive: SensitiveFeatures) -> SensitiveFeatures:
-        """Keep the attributes that the objective compares; warn if one drops out."""
+    def _make_fairness_losses(
+        self, sensitive: SensitiveFeatures, y: np.ndarray, n_classes: int
+    ) -> tuple[SensitiveFeatures, list[list[FairnessLoss]]]:
+        """Return the attributes that can be compared, and their losses per task."""
         if self.lam == 1:
-            return sensitive.select([])
+            return sensitive.select([]), []
         if not sensitive.names:
-            warnings.warn(
+            _warn(
+                NothingPenalizedWarning,
                 "`fit` got no `sensitive_features`, so that no difference between "
                 f"groups is penalised although lam={self.lam}. Pass them, or set "
                 "lam=1 for a model of the task alone.",
-                NothingPenalizedWarning,
-                stacklevel=4,
             )
-        comparable = [s for s, groups in enumerate(sensitive.groups) if len(groups) > 1]
-        for s in set(range(len(sensitive.names))) - set(comparable):
-            warnings.warn(
-                f"`sensitive_features` column {sensitive.names[s]!r} has fewer than "
-                f"two known groups ({list(sensitive.groups[s])}): no difference is "
-                "penalised for it.",
-                NothingPenalizedWarning,
-                stacklevel=4,
-            )
-        return sensitive.select(comparable)
+        comparable, losses = [], []
+        for s, name in enumerate(sensitive.names):
+            groups = sensitive.groups[s]
+            loss = self._make_fairness_loss(len(groups), n_classes)
+            cells = pd.DataFrame({"y": y, "z": sensitive.codes[:, s]}).drop_duplicates()
+            if loss.can_compare(*torch.tensor(cells.to_numpy()).T):
+                comparable.append(s)
+                losses.append([loss])
+            else:
+                _warn(
+                    NothingPenalizedWarning,
+                    f"`sensitive_features` column {name!r} has no two known groups to "
+                    f"compare with parity={self.parity!r}; its groups are "
+                    f"{groups.tolist()}. No difference is penalised for it.",
+                )
+        return sensitive.select(comparable), losses
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # the network computes in float32
         return tags
 
-    def _make_prediction_dataset(self, X: Any) -> InMemoryDataset:
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float32, force_writeable=True)
-        return InMemoryDataset(torch.as_tensor(X))
-
     def _evaluate(
         self,
         dataset: InMemoryDataset,
         function: Callable[[MultiTaskNetwork, Tensor], Tensor],
+        dim: int = 0,
     ) -> Tensor:
-        """Apply a function of the network and a batch, without gradient or dropout."""
+        """Apply a function of the network and a batch, without gradient or dropout.
+
+        The results are joined along `dim`.
+        """
         network = self.net_.module_.eval()
         batches = self.net_.get_iterator(dataset, training=False)
         with torch.inference_mode():
             outputs = [function(network, X.to(self.net_.device)) for X, _ in batches]
-        return torch.cat(outputs).cpu()
+        return torch.cat(outputs, dim).cpu()
 
-    def _check_finite(self) -> None:
-        if not all(p.isfinite().all() for p in self.net_.module_.parameters()):
+    def _check_finite(self, net: FairnessNet) -> None:
+        if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
                 "The training diverged: weights are NaN or infinite. Standardise `X`, "
                 f"whose features may be large, or lower `lr`, which is {self.lr}."
@@ -353,46 +373,27 @@ class BaseAuxiliaryFairnessClassifier(
     ) -> None:
         """Compare how much the heads' probabilities vary over the training samples."""
         step = -(-len(dataset) // PREDICT_BATCH_SIZE)
-        network = self.net_.module_.eval()
-        with torch.inference_mode():
-            task_logits, fairness_logits, _ = network(dataset.X[::step])
-        for name, logits in zip(attribute_names, fairness_logits, strict=True):
-            for k, task in enumerate(task_logits):
-                spread, task_spread = _spread(logits[k]), _spread(task)
-                if spread < COLLAPSED_SPREAD * task_spread:
-                    warnings.warn(
-                        f"The fairness head of {name!r} has collapsed: the standard "
-                        f"deviation of its probabilities is {spread:.2g}, that of the "
-                        f"task head's {task_spread:.2g}. A constant head makes every "
-                        "difference between groups zero, so that the fairness loss "
-                        "did not act on the representation. Use fairness_head='probe', "
-                        "whose head is fitted to the task and cannot do this.",
-                        CollapsedHeadWarning,
-                        stacklevel=4,
-                    )
+
+        def probabilities(network: MultiTaskNetwork, X: Tensor) -> Tensor:
+            task_logits, fairness_logits, _ = network(X)
+            heads = [task_logits, *fairness_logits]
+            return torch.stack([head[0].softmax(dim=1) for head in heads])
+
+        outputs = self._evaluate(InMemoryDataset(dataset.X[::step]), probabilities, 1)
+        spreads = outputs.std(dim=1).mean(dim=1)
+        for i, name in enumerate(attribute_names, start=1):
+            if spreads[i] < COLLAPSED_SPREAD * spreads[0]:
+                _warn(
+                    CollapsedHeadWarning,
+                    f"The fairness head of {name!r} has collapsed: the standard "
+                    f"deviation of its probabilities is {spreads[i]:.2g}, that of the "
+                    f"task head's {spreads[0]:.2g}. A constant head makes every "
+                    "difference between groups zero, so that the fairness loss no "
+                    "longer acts on the representation. Use fairness_head='probe', "
+                    "whose head is fitted to the task.",
+                )
 
 
-def _spread(logits: Tensor) -> float:
-    """Standard deviation over the samples of a head's probabilities."""
-    return logits.softmax(dim=1).std(dim=0).mean().item()
-
-
-def _resolve_device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(
-            f"`device` must be 'auto' or a device of torch such as 'cpu' or 'cuda:0'; "
-            f"got {device!r}."
-        ) from error
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed torch, and leave its global random state as it was."""
-    on_cuda = device is not None and device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_cuda else []):
-        torch.manual_seed(int(seed))
-        yield
+def _warn(category: type[Warning], message: str) -> None:
+    """Warn at the line that called `fit`."""
+    warnings.warn(message, category, stacklevel=5)

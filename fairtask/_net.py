@@ -3,16 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import LRScheduler
 from skorch.utils import to_tensor
 from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import Dataset
 
 from fairtask.modules import MultiTaskNetwork
 from fairtask.objective import Objective
 
-__all__ = ["FairnessNet", "InMemoryBatches", "InMemoryDataset"]
+__all__ = ["FairnessNet", "InMemoryBatches", "InMemoryDataset", "OneCycle"]
 
 PREDICT_BATCH_SIZE = 16_384
 """Samples evaluated at once where there is no gradient to keep."""
@@ -120,6 +124,25 @@ class FairnessNet(NeuralNet):
         )
         self.term_names = term_names
 
+    def initialize(self) -> "FairnessNet":
+        """Initialize the net."""
+        super().initialize()
+        self._epoch_terms: dict[bool, tuple[Any, int]] = {}
+        self.interrupted_ = False
+        return self
+
+    def run_single_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Run an epoch; note when it is interrupted.
+
+        skorch ends the training without a word on a KeyboardInterrupt, which callbacks
+        raise between epochs to stop it. Inside an epoch it comes from the user.
+        """
+        try:
+            super().run_single_epoch(*args, **kwargs)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            raise
+
     def get_loss(
         self,
         y_pred: tuple,
@@ -139,10 +162,16 @@ class FairnessNet(NeuralNet):
         )
         return loss
 
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the first task's classes, for scoring callbacks."""
+        outputs = self.forward_iter(X, training=False)
+        logits = torch.cat([task_logits[0] for task_logits, _, _ in outputs])
+        return logits.softmax(dim=1).numpy()
+
     def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
         """Start the sums of the terms."""
         super().on_epoch_begin(*args, **kwargs)
-        self._epoch_terms: dict[bool, tuple[Any, int]] = {}
+        self._epoch_terms = {}
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         """Record the mean of each term."""
@@ -152,3 +181,52 @@ class FairnessNet(NeuralNet):
             means = (sums / n_samples).tolist()
             for name, value in zip(self.term_names, means, strict=True):
                 self.history.record(f"{prefix}_{name}", value)
+        self._epoch_terms = {}
+
+    def history_table(self) -> pd.DataFrame:
+        """History without batches and bookkeeping, a row per epoch."""
+        epochs = [
+            {
+                key: value
+                for key, value in epoch.items()
+                if key not in ("batches", "train_batch_count", "valid_batch_count")
+                and not (key.endswith("_best") and key.removesuffix("_best") in epoch)
+            }
+            for epoch in self.history
+        ]
+        return pd.DataFrame(epochs).set_index("epoch")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # `module_` and `criterion_` are these very objects. skorch saves those so that
+        # they can be loaded on another device; a second copy would be in its way.
+        return {**super().__getstate__(), "module": None, "criterion": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.module, self.criterion = self.module_, self.criterion_
+
+
+class OneCycle(LRScheduler):
+    """One-cycle learning rate over a training of a known number of batches.
+
+    Parameters
+    ----------
+    max_lr : float
+        Largest learning rate.
+    total_steps : int
+        Number of batches in the whole training.
+    """
+
+    def __init__(self, max_lr: float, total_steps: int) -> None:
+        super().__init__(
+            OneCycleLR,
+            max_lr=max_lr,
+            total_steps=total_steps,
+            cycle_momentum=False,  # not every optimizer has one
+            step_every="batch",
+        )
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Forget the scheduler: it holds the optimizer, and with it the weights."""
+        super().on_train_end(net, **kwargs)
+        self.lr_scheduler_ = None

@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
+from skorch.callbacks import Callback
 
-__all__ = ["SensitiveFeatures", "encode_labels", "encode_sensitive_features"]
+__all__ = [
+    "SensitiveFeatures",
+    "check_callbacks",
+    "check_device",
+    "encode_labels",
+    "encode_sensitive_features",
+]
 
 DEFAULT_NAME = "sensitive_feature"
-MAX_GROUPS_OF_FLOATS = 50
-"""More distinct floating-point values than this are taken for a continuous feature."""
+MAX_GROUPS = 50
+"""More distinct values than this, and floating-point or hardly repeated: no groups."""
 
 
 def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -146,11 +154,43 @@ def _as_table(sensitive_features: Any) -> pd.DataFrame:
 def _encode_column(column: pd.Series, *, name: str) -> tuple[np.ndarray, np.ndarray]:
     if column.dtype == object:
         column = column.infer_objects()
-    codes, groups = pd.factorize(column, sort=True)
-    if pd.api.types.is_float_dtype(column.dtype) and len(groups) > MAX_GROUPS_OF_FLOATS:
+    try:
+        codes, groups = pd.factorize(column, sort=True)
+    except TypeError as error:
         raise ValueError(
-            f"`sensitive_features` column {name!r} must name groups; its "
-            f"{len(groups)} distinct floating-point values look continuous. Put them "
-            "into groups first, for example with pandas.cut."
+            f"`sensitive_features` column {name!r} must hold values that name groups, "
+            f"such as strings or integers: {error}"
+        ) from error
+    is_float = pd.api.types.is_float_dtype(column.dtype)
+    if len(groups) > MAX_GROUPS and (is_float or len(groups) > len(column) / 2):
+        raise ValueError(
+            f"`sensitive_features` column {name!r} must name groups; it has "
+            f"{len(groups)} distinct values in {len(column)} rows. Group them "
+            "first, for example with pandas.cut."
         )
     return codes.astype(np.int64), np.asarray(groups)
+
+
+def check_callbacks(callbacks: list | None) -> list:
+    """Return callbacks as a list, or raise a ValueError if an entry is none."""
+    callbacks = callbacks or []
+    for entry in callbacks:
+        if not isinstance(entry[-1] if isinstance(entry, tuple) else entry, Callback):
+            raise ValueError(
+                "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
+                f"got {entry!r}."
+            )
+    return callbacks
+
+
+def check_device(device: str | torch.device) -> torch.device:
+    """Return the device, or raise a ValueError if it is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            "`device` must be 'auto' or a device of torch that is there, such as 'cpu' "
+            f"or 'cuda:0'; got {device!r}: {error}"
+        ) from error

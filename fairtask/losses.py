@@ -26,6 +26,7 @@ __all__ = [
 
 Parity = Literal["overall", "equalized_odds", "equal_opportunity"]
 PARITIES = ("overall", "equalized_odds", "equal_opportunity")
+"""What a fairness loss can compare."""
 
 
 class FairnessLoss(nn.Module, metaclass=ABCMeta):
@@ -136,15 +137,22 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         losses : Tensor of shape (n_strata, n_groups)
         present : Tensor of shape (n_strata, n_groups), bool
         """
+        known = (groups >= 0) & (groups < self.n_groups)
         cells = groups
         if self.parity == "equalized_odds":
-            cells = torch.where(groups >= 0, y * self.n_groups + groups, UNKNOWN)
+            cells = y * self.n_groups + groups
         elif self.parity == "equal_opportunity":
-            cells = torch.where(y == 1, groups, UNKNOWN)
+            known = known & (y == 1)
+        cells = torch.where(known, cells, UNKNOWN)
         means, counts = group_means(
             self.sample_losses(logits, y), cells, self.seen.numel()
         )
         return means.view_as(self.seen), (counts > 0).view_as(self.seen)
+
+    def can_compare(self, y: Tensor, groups: Tensor) -> bool:
+        """Whether there are two groups to compare among these labels and groups."""
+        _, present = self.cell_losses(torch.zeros(len(y), self.n_classes), y, groups)
+        return bool((present.sum(-1) >= 2).any())
 
     @abstractmethod
     def penalty(self, losses: Tensor, present: Tensor) -> Tensor:

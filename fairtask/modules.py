@@ -115,8 +115,9 @@ class FairnessHead(nn.Module):
 class ProbeHead(FairnessHead):
     """Fitted to the task; the fairness loss goes through it, frozen, to the trunk.
 
-    The trunk alone pays the fairness loss, and the head stays as predictive as the
-    representation allows. It therefore cannot make the loss vanish by itself.
+    The trunk alone pays the fairness loss. The head is trained as the task head is, so
+    that it reads the representation as the task head does, and the fairness loss cannot
+    make it constant.
     """
 
     def forward(

@@ -24,8 +24,8 @@ class Objective(nn.Module):
     :math:`\mathcal{F}_s` the sum over the tasks of the fairness loss of attribute s.
 
     A fairness head that is fitted to the task (see `fairtask.modules`) does so by
-    a cross-entropy that belongs to the gradient and not to the value: it keeps the
-    head a measuring instrument and is no part of what is traded.
+    a cross-entropy that belongs to the gradient and not to the value, and that has no
+    weight: it keeps the head a measuring instrument, whatever is traded.
 
     Parameters
     ----------
@@ -84,10 +84,10 @@ class Objective(nn.Module):
             ]
             fairness_loss = torch.stack(per_task).sum()
             terms.append(fairness_loss.detach())
+            objective = objective + (1 - self.lam) * fairness_loss
             if fitted_logits[s]:
                 fit = _cross_entropy(fitted_logits[s], y)
-                fairness_loss = fairness_loss + (fit - fit.detach())
-            objective = objective + (1 - self.lam) * fairness_loss
+                objective = objective + (fit - fit.detach())
         return objective, terms
 
     def extra_repr(self) -> str:

@@ -72,18 +72,20 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         subclass of `torch.optim.Optimizer`.
     lr : float, default=0.002
         Learning rate; its maximum under "one_cycle".
-    weight_decay : float, default=1.0
-        Weight decay of the optimizer. AdamW multiplies it by the learning rate: the
-        default takes 0.2 % off the weights in a step at the largest rate.
+    weight_decay : float, default=None
+        Weight decay of the optimizer. None: 1.0 for "adamw", which multiplies it by the
+        learning rate, 0.0005 for "sgd", and the optimizer's own default for a callable.
     lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
         Learning rate over the batches of `fit`:
-        `torch.optim.lr_scheduler.OneCycleLR`, or `lr` throughout.
+        `torch.optim.lr_scheduler.OneCycleLR`, or `lr` throughout. Fewer than 10 batches
+        in all are trained with `lr` throughout.
     batch_size : int, default=512
         Number of samples in a batch.
     max_epochs : int, default=30
         Number of passes over the samples.
     callbacks : list of skorch.callbacks.Callback, default=None
-        Callbacks for the training loop.
+        Callbacks for the training loop; each `fit` works on copies. What they can
+        monitor is in ``history_``: there is no validation part.
     device : str or torch.device, default="auto"
         Where to train and predict. "auto": CUDA if there is, else the CPU.
     random_state : int, RandomState instance or None, default=None
@@ -145,7 +147,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         group_momentum: float = 0.95,
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
         lr: float = 2e-3,
-        weight_decay: float = 1.0,
+        weight_decay: float | None = None,
         lr_schedule: Literal["one_cycle", "constant"] = "one_cycle",
         batch_size: int = 512,
         max_epochs: int = 30,
@@ -179,6 +181,11 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
             raise ValueError(
                 "`hidden_layer_sizes` must hold integers of at least 1; got "
                 f"{self.hidden_layer_sizes!r}."
+            )
+        if not sizes and self.lam < 1:
+            raise ValueError(
+                "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
+                "fairness losses act on the trunk, which would have no weights."
             )
         trunk = MLP(
             self.n_features_in_,

@@ -2,8 +2,10 @@
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sklearn.utils.estimator_checks import (
@@ -60,6 +62,17 @@ def test_all_names_what_is_public(name):
     }
     assert defined <= set(module.__all__)
     assert all(hasattr(module, key) for key in module.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_public_names_are_documented(name):
+    api = (Path(__file__).parents[1] / "docs" / "api.rst").read_text()
+    missing = {
+        key
+        for key in importlib.import_module(name).__all__
+        if not key.startswith("__") and not re.search(rf"\b{key}$", api, re.MULTILINE)
+    }
+    assert not missing
 
 
 def test_import_is_light():

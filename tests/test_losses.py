@@ -123,6 +123,14 @@ class TestParity:
         value = loss(self.logits, torch.tensor([0, 0, 0]), groups)
         assert value.item() == pytest.approx(0.4)
 
+    @all_parities
+    def test_code_of_no_group_is_unknown(self, parity):
+        # With code 2 of two groups a sample would fall into a cell of the next class.
+        loss = GroupLossFairness(2, parity=parity)
+        logits, y = torch.randn(4, 2), torch.tensor([0, 1, 0, 1])
+        value = loss(logits, y, torch.tensor([0, 0, 2, 1]))
+        assert value == loss(logits, y, torch.tensor([0, 0, UNKNOWN, 1]))
+
     def test_more_than_two_classes(self):
         # Uniform logits but for one sample of class 2: its loss is 0 instead of log 3.
         logits = torch.zeros(4, 3)

@@ -80,8 +80,10 @@ def test_none_is_no_attribute():
         (
             np.linspace(0, 1, 80),
             80,
-            "80 distinct floating-point values look continuous",
+            "must name groups; it has 80 distinct values in 80 rows",
         ),
+        (np.arange(51), 51, "it has 51 distinct values in 51 rows"),
+        (pd.Series([[1], [2]]), 2, "'sensitive_feature' must hold values that name"),
         (
             pd.DataFrame([[0, 1]], columns=["sex", "sex"]),
             1,
