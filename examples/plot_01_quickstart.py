@@ -3,7 +3,7 @@ What does the fairness loss change?
 ===================================
 
 Classifiers on data whose labels are known to be biased: one learns the task alone, the
-others balance their representation between the groups as well.
+others have the differences between the groups penalised as well.
 """
 
 # %%

@@ -18,7 +18,7 @@ __all__ = ["AuxiliaryFairnessClassifier"]
 
 
 class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
-    r"""Multilayer perceptron whose representation is balanced between groups.
+    r"""Multilayer perceptron that learns its task and group fairness together.
 
     A trunk is shared by a task head and one fairness head per sensitive attribute. The
     network minimises
@@ -32,6 +32,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
     head, and :math:`\lambda` is ``lam``. The fairness losses reach the trunk; the task
     head never gets a gradient from them. Sensitive attributes are used in training
     only.
+
+    What is penalised is what heads trained like the task head read from the
+    representation. `transform` returns that representation; it is not cleared of the
+    groups, and a new head fitted to it may bring their differences back.
 
     Numerical features should be standardised and categories one-hot encoded first, as
     for `sklearn.neural_network.MLPClassifier`.
