@@ -12,9 +12,9 @@ others have the differences between the groups penalised as well.
 from fairtask.datasets import make_biased_classification
 
 X, y, z, truth = make_biased_classification(
-    n_samples=20_000, return_truth=True, random_state=0
+    n_samples=10_000, return_truth=True, random_state=0
 )
-train, test = slice(0, 16_000), slice(16_000, None)
+train, test = slice(0, 6_000), slice(6_000, None)
 
 # %%
 # ``lam`` weighs the task against fairness; 1 is the task alone. The sensitive feature

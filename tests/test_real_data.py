@@ -64,9 +64,9 @@ def fit_and_judge(adult, seed, **kwargs):
 
 def test_penalty_lowers_the_difference_at_little_cost(adult):
     auc_single, eod_single = np.mean(
-        [fit_and_judge(adult, seed, lam=1) for seed in range(3)], axis=0
+        [fit_and_judge(adult, seed, lam=1) for seed in range(2)], axis=0
     )
-    auc, eod = np.mean([fit_and_judge(adult, seed) for seed in range(3)], axis=0)
+    auc, eod = np.mean([fit_and_judge(adult, seed) for seed in range(2)], axis=0)
     assert auc_single > 0.905
     assert auc > auc_single - 0.005
     # Measured on five and ten hold-outs: 0.57 and 0.62.
