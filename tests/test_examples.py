@@ -1,8 +1,10 @@
 """The examples and the demo run as a user runs them."""
 
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,25 @@ def run(script, *arguments, cwd):
 def test_example(script, tmp_path):
     result = run(script, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_readme(tmp_path):
+    blocks = (EXAMPLES.parent / "README.rst").read_text().split(".. code-block:: ")
+    code, printed = (
+        textwrap.dedent(block.partition("\n\n")[2].partition("\n\nIt prints")[0])
+        for block in blocks[1:3]
+    )
+    script = tmp_path / "readme.py"
+    script.write_text(code)
+    result = run(script, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    # Other versions of torch give other digits; the story must be the one told.
+    number = re.compile(r"\d\.\d{3}")
+    got = [float(value) for value in number.findall(result.stdout)]
+    told = [float(value) for value in number.findall(printed)[: len(got)]]
+    assert len(got) == 4
+    assert got == pytest.approx(told, abs=0.03)
 
 
 @pytest.mark.slow
