@@ -549,6 +549,8 @@ def _restrict(
     codes: np.ndarray, found: np.ndarray, wanted: Sequence
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes with respect to the groups that are wanted."""
+    if isinstance(wanted, str):
+        raise ValueError(f"`groups` must be a sequence of groups; got {wanted!r}.")
     wanted = list(dict.fromkeys(wanted))
     position = {group: i for i, group in enumerate(wanted)}
     translation = np.array([position.get(group, -1) for group in found] + [-1])
