@@ -141,6 +141,8 @@ def main():
     plot(by_lam, title, figure)
 
     print(f"\nTest part, mean of {arguments.repeats} hold-outs; lam=1 is single task.")
+    print("EOD: larger of the gaps between groups in true and false positive rate,")
+    print("EOpD: gap in true positive rate; lower is better.\n")
     print(table.round(4).to_string())
     print(f"\n{figure} ({time.perf_counter() - start:.0f} s)")
 

@@ -17,9 +17,11 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 
 from fairtask._net import (
@@ -104,8 +106,9 @@ class BaseAuxiliaryFairnessClassifier(
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes), default=None
             Sensitive attributes, one column each; names are kept from a DataFrame or
-            Series. They are used in training only. A sample whose value is None or NaN
-            counts for the task alone.
+            Series, and rows are matched to those of `X` by position. They are used in
+            training only. A sample whose value is None or NaN counts for the task
+            alone.
 
         Returns
         -------
@@ -123,6 +126,8 @@ class BaseAuxiliaryFairnessClassifier(
             If ``lam < 1`` and there are no two groups to compare.
         CollapsedHeadWarning
             If a fairness head has become constant.
+        ConvergenceWarning
+            If the task loss is more than twice that of a guess.
         """
         X, y = self._validate_samples(X, y=y, reset=True)
         codes, classes = encode_labels(y)
@@ -165,6 +170,7 @@ class BaseAuxiliaryFairnessClassifier(
         self.sensitive_feature_names_ = sensitive.names
         self.groups_ = sensitive.groups
         self._n_features_out = width
+        self._warn_if_nothing_learnt()
         self._warn_if_collapsed(dataset, penalized.names)
         return self
 
@@ -265,14 +271,17 @@ class BaseAuxiliaryFairnessClassifier(
         """Return the loss of one attribute on one task."""
         make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
         settings = {"parity": self.parity, "group_momentum": self.group_momentum}
-        loss = None
+        loss, problem = None, ""
         if not isinstance(make_loss, nn.Module):
-            loss = make_loss(n_groups, n_classes, **settings)
+            try:
+                loss = make_loss(n_groups, n_classes, **settings)
+            except TypeError as error:
+                problem = f" ({error})"
         if not isinstance(loss, FairnessLoss):
             raise ValueError(
                 f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a subclass "
                 "of FairnessLoss or a callable that makes one, such as a "
-                f"functools.partial of a subclass; got {self.fairness_loss!r}."
+                f"functools.partial of a subclass; got {self.fairness_loss!r}{problem}."
             )
         return loss
 
@@ -290,6 +299,14 @@ class BaseAuxiliaryFairnessClassifier(
             settings = {**settings, "weight_decay": self.weight_decay}
         # Copies: a callback keeps what it saw, and belongs to one training.
         callbacks = copy.deepcopy(check_callbacks(self.callbacks))
+        if self.lr_schedule != "constant" and any(
+            isinstance(entry[-1] if isinstance(entry, tuple) else entry, LRScheduler)
+            for entry in callbacks
+        ):
+            raise ValueError(
+                "`callbacks` has a schedule of the learning rate, and so has "
+                f"`lr_schedule={self.lr_schedule!r}`; set it to 'constant'."
+            )
         n_steps = self.max_epochs * -(-n_samples // self.batch_size)
         if self.lr_schedule == "one_cycle" and n_steps >= MIN_CYCLE:
             callbacks.append(("one_cycle", OneCycle(self.lr, n_steps)))
@@ -320,8 +337,9 @@ class BaseAuxiliaryFairnessClassifier(
             _warn(
                 NothingPenalizedWarning,
                 "`fit` got no `sensitive_features`, so that no difference between "
-                f"groups is penalised although lam={self.lam}. Pass them, or set "
-                "lam=1 for a model of the task alone.",
+                f"groups is penalised although lam={self.lam}. Pass them (through a "
+                "pipeline or a search as `<step>__sensitive_features`, or by metadata "
+                "routing), or set lam=1 for a model of the task alone.",
             )
         comparable, losses = [], []
         for s, name in enumerate(sensitive.names):
@@ -368,6 +386,17 @@ class BaseAuxiliaryFairnessClassifier(
                 f"whose features may be large, or lower `lr`, which is {self.lr}."
             )
 
+    def _warn_if_nothing_learnt(self) -> None:
+        loss = self.net_.history[-1, "train_task_loss"]
+        guessing = np.log(len(self.classes_))
+        if loss > 2 * guessing:
+            _warn(
+                ConvergenceWarning,
+                f"The task loss is {loss:.3g} after training, while that of a guess is "
+                f"{guessing:.3g}. Standardise `X`, whose features may be large, or "
+                f"lower `lr`, which is {self.lr}.",
+            )
+
     def _warn_if_collapsed(
         self, dataset: InMemoryDataset, attribute_names: Sequence[str]
     ) -> None:
@@ -389,8 +418,8 @@ class BaseAuxiliaryFairnessClassifier(
                     f"deviation of its probabilities is {spreads[i]:.2g}, that of the "
                     f"task head's {spreads[0]:.2g}. A constant head makes every "
                     "difference between groups zero, so that the fairness loss no "
-                    "longer acts on the representation. Use fairness_head='probe', "
-                    "whose head is fitted to the task.",
+                    "longer acts on the representation. The head of "
+                    "fairness_head='probe' is fitted to the task.",
                 )
 
 

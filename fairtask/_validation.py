@@ -21,7 +21,7 @@ __all__ = [
 
 DEFAULT_NAME = "sensitive_feature"
 MAX_GROUPS = 50
-"""More distinct values than this, and floating-point or hardly repeated: no groups."""
+"""More distinct values than this are no groups, if numbers or hardly repeated."""
 
 
 def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -161,8 +161,15 @@ def _encode_column(column: pd.Series, *, name: str) -> tuple[np.ndarray, np.ndar
             f"`sensitive_features` column {name!r} must hold values that name groups, "
             f"such as strings or integers: {error}"
         ) from error
-    is_float = pd.api.types.is_float_dtype(column.dtype)
-    if len(groups) > MAX_GROUPS and (is_float or len(groups) > len(column) / 2):
+    disguised = [group for group in groups if group in ("nan", "<NA>")]
+    if disguised:
+        raise ValueError(
+            f"`sensitive_features` column {name!r} has a group named {disguised[0]!r}, "
+            "which is what an array of strings makes of a missing value. Pass a list, "
+            "an array of objects or a pandas column."
+        )
+    is_number = pd.api.types.is_numeric_dtype(column.dtype)
+    if len(groups) > MAX_GROUPS and (is_number or len(groups) > len(column) / 2):
         raise ValueError(
             f"`sensitive_features` column {name!r} must name groups; it has "
             f"{len(groups)} distinct values in {len(column)} rows. Group them "

@@ -10,6 +10,7 @@ and a useless one fair.
 import reprlib
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -452,13 +453,18 @@ class _Sample:
         return np.bincount(self.codes, self.weights * values, len(self.groups))
 
     def comparable(
-        self, classes: tuple[int, ...], min_group_size: int, metric: str
+        self, classes: tuple[int, ...], min_group_size: Any, metric: str
     ) -> np.ndarray:
         """Groups that have enough samples, in each of the classes if any are given."""
         cells = self.codes * 2 + self.y_true
         sizes = np.bincount(cells, minlength=len(self.groups) * 2).reshape(-1, 2)
         smallest = sizes[:, classes].min(1) if classes else sizes.sum(1)
-        comparable = smallest >= max(1, min_group_size)
+        if not isinstance(min_group_size, Integral) or min_group_size < 1:
+            raise ValueError(
+                f"`min_group_size` must be an integer of at least 1; got "
+                f"{min_group_size!r}."
+            )
+        comparable = smallest >= min_group_size
         empty = [str(g) for g, n in zip(self.groups, smallest, strict=True) if n == 0]
         if empty:
             what = {(): "samples", (1,): "positives"}.get(

@@ -66,7 +66,8 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         `~fairtask.modules.TaskHead`, the task head with its weights detached.
     lam : float in [0, 1], default=0.2
         Weight of the task. 1 is single-task learning, whatever the other parameters of
-        fairness; 0 does not train the task head.
+        fairness; 0 does not train the task head. The fairness losses of several
+        attributes add up.
     group_momentum : float in [0, 1), default=0.95
         Momentum of the running means of the group losses, per batch. 0 compares the
         groups inside each batch alone.
@@ -89,7 +90,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Number of passes over the samples.
     callbacks : list of skorch.callbacks.Callback, default=None
         Callbacks for the training loop; each `fit` works on copies. What they can
-        monitor is in ``history_``: there is no validation part.
+        monitor is in ``history_``: there is no validation part, so that skorch's
+        default monitors (``"valid_loss"``) do not exist and scoring callbacks need
+        ``on_train=True, use_caching=False``. A schedule of the learning rate needs
+        ``lr_schedule="constant"``.
     device : str or torch.device, default="auto"
         Where to train and predict. "auto": CUDA if there is, else the CPU.
     random_state : int, RandomState instance or None, default=None

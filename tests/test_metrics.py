@@ -362,6 +362,8 @@ EVERY = (*HARD, *ON_SCORES)
         (EVERY, {"sample_weight": [1, 1, 1]}, "`sample_weight`.* expected 4, found 3"),
         (EVERY, {"sample_weight": [1, 1, 1, -2]}, "`sample_weight`.* found -2"),
         (EVERY, {"sample_weight": [1, 1, 1, np.inf]}, "`sample_weight` must be finite"),
+        (EVERY, {"min_group_size": 0}, "`min_group_size` must be .* got 0"),
+        (EVERY, {"min_group_size": "a"}, "`min_group_size` must be .* got 'a'"),
         (EVERY, {"groups": "ab"}, "`groups` must be a sequence of groups; got 'ab'"),
         (["odds"], {"agg": "max"}, "`agg` must be 'worst_case' or 'mean'; got 'max'"),
         (["log_loss"], {"loss": "hinge"}, "`loss` must be .*; got 'hinge'"),

@@ -9,11 +9,12 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from torch.testing import assert_close
 
 from fairtask import AuxiliaryFairnessClassifier
@@ -426,6 +427,10 @@ class TestWarnings:
                 self.X, self.y, sensitive_features=np.where(self.y == 1, "a", self.z)
             )
 
+    def test_features_far_too_large(self):
+        with pytest.warns(ConvergenceWarning, match=r"task loss is .* Standardise `X`"):
+            make_classifier(lam=1).fit(self.X * 1e30, self.y)
+
     def test_collapsed_head(self):
         classifier = make_classifier(
             fairness_head="literal", fairness_loss="glf", lam=0.2, max_epochs=100
@@ -468,6 +473,11 @@ class TestBadInput:
                 "`callbacks` must hold skorch callbacks.* 'stop'",
             ),
             ({"fairness_loss": GroupLossDivergence(2)}, "functools.partial"),
+            ({"fairness_loss": dict}, "`fairness_loss` must be one of .*'dict'"),
+            (
+                {"callbacks": [LRScheduler("StepLR", step_size=1)]},
+                "`callbacks` has a schedule .*'one_cycle'.* 'constant'",
+            ),
             ({"hidden_layer_sizes": 8}, "'hidden_layer_sizes' .* array-like. Got 8"),
             ({"optimizer": "adam"}, "'optimizer' .*'adamw'.* 'adam'"),
             ({"device": "gpu"}, "`device` .* 'gpu'"),
