@@ -1,5 +1,6 @@
 """The network: a shared trunk, task heads and fairness heads."""
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class MLP(nn.Sequential):
         self.out_features = width
 
 
-class FairnessHead(nn.Module):
+class FairnessHead(nn.Module, metaclass=ABCMeta):
     """Head on which the fairness loss of one sensitive attribute is evaluated.
 
     Parameters
@@ -88,6 +89,7 @@ class FairnessHead(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList(heads)
 
+    @abstractmethod
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
     ) -> tuple[list[Tensor], list[Tensor]]:
@@ -109,7 +111,6 @@ class FairnessHead(nn.Module):
             Where the head's own task loss is evaluated, cut off from the trunk; empty
             where the head has none.
         """
-        raise NotImplementedError
 
 
 class ProbeHead(FairnessHead):
