@@ -1,9 +1,8 @@
 """The template that estimators and baselines share."""
 
 import copy
-import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,19 +16,19 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import LRScheduler
-from torch import Tensor, nn
+from torch import nn
 
-from fairtask._net import (
-    PREDICT_BATCH_SIZE,
-    FairnessNet,
-    InMemoryDataset,
-    OneCycle,
+from fairtask._diagnosis import (
+    check_finite,
+    warn_if_collapsed,
+    warn_if_nothing_learnt,
+    warn_in_fit,
 )
+from fairtask._net import FairnessNet, InMemoryDataset, OneCycle
 from fairtask._random import seeded
 from fairtask._validation import (
     SensitiveFeatures,
@@ -38,7 +37,7 @@ from fairtask._validation import (
     encode_labels,
     encode_sensitive_features,
 )
-from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
+from fairtask.exceptions import NothingPenalizedWarning
 from fairtask.losses import FAIRNESS_LOSSES, PARITIES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS, FairnessHead, MultiTaskNetwork
 from fairtask.objective import Objective
@@ -53,8 +52,6 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 
 MIN_CYCLE = 10
 """Fewer steps than this have no room to warm up and cool down."""
-COLLAPSED_SPREAD = 0.1
-"""A head whose probabilities vary less than this share of the task head's is flat."""
 
 
 class BaseAuxiliaryFairnessClassifier(
@@ -163,15 +160,15 @@ class BaseAuxiliaryFairnessClassifier(
             net.fit(dataset)
         if net.interrupted_:
             raise KeyboardInterrupt
-        self._check_finite(net)
+        check_finite(net)
 
         self.net_ = net
         self.classes_ = classes
         self.sensitive_feature_names_ = sensitive.names
         self.groups_ = sensitive.groups
         self._n_features_out = width
-        self._warn_if_nothing_learnt()
-        self._warn_if_collapsed(dataset, penalized.names)
+        warn_if_nothing_learnt(net, len(classes))
+        warn_if_collapsed(net, dataset, penalized.names)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -205,7 +202,7 @@ class BaseAuxiliaryFairnessClassifier(
         """
         check_is_fitted(self)
         dataset = self._make_dataset(self._validate_samples(X, reset=False))
-        logits = self._evaluate(dataset, lambda network, X: network(X)[0][0])
+        logits = self.net_.evaluate(dataset, lambda network, X: network(X)[0][0])
         if not logits.isfinite().all():
             raise ValueError("`X` has values so large that the network overflows.")
         return logits.double().softmax(dim=1).numpy()
@@ -225,7 +222,7 @@ class BaseAuxiliaryFairnessClassifier(
         """
         check_is_fitted(self)
         dataset = self._make_dataset(self._validate_samples(X, reset=False))
-        return self._evaluate(dataset, lambda network, X: network.trunk(X)).numpy()
+        return self.net_.evaluate(dataset, lambda network, X: network.trunk(X)).numpy()
 
     @property
     def history_(self) -> pd.DataFrame:
@@ -334,7 +331,7 @@ class BaseAuxiliaryFairnessClassifier(
         if self.lam == 1:
             return sensitive.select([]), []
         if not sensitive.names:
-            _warn(
+            warn_in_fit(
                 NothingPenalizedWarning,
                 "`fit` got no `sensitive_features`, so that no difference between "
                 f"groups is penalised although lam={self.lam}. Pass them (through a "
@@ -350,7 +347,7 @@ class BaseAuxiliaryFairnessClassifier(
                 comparable.append(s)
                 losses.append([loss])
             else:
-                _warn(
+                warn_in_fit(
                     NothingPenalizedWarning,
                     f"`sensitive_features` column {name!r} has no two known groups to "
                     f"compare with parity={self.parity!r}; its groups are "
@@ -362,67 +359,3 @@ class BaseAuxiliaryFairnessClassifier(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # the network computes in float32
         return tags
-
-    def _evaluate(
-        self,
-        dataset: InMemoryDataset,
-        function: Callable[[MultiTaskNetwork, Tensor], Tensor],
-        dim: int = 0,
-    ) -> Tensor:
-        """Apply a function of the network and a batch, without gradient or dropout.
-
-        The results are joined along `dim`.
-        """
-        network = self.net_.module_.eval()
-        batches = self.net_.get_iterator(dataset, training=False)
-        with torch.inference_mode():
-            outputs = [function(network, X.to(self.net_.device)) for X, _ in batches]
-        return torch.cat(outputs, dim).cpu()
-
-    def _check_finite(self, net: FairnessNet) -> None:
-        if not all(p.isfinite().all() for p in net.module_.parameters()):
-            raise ValueError(
-                "The training diverged: weights are NaN or infinite. Standardise `X`, "
-                f"whose features may be large, or lower `lr`, which is {self.lr}."
-            )
-
-    def _warn_if_nothing_learnt(self) -> None:
-        loss = self.net_.history[-1, "train_task_loss"]
-        guessing = np.log(len(self.classes_))
-        if loss > 2 * guessing:
-            _warn(
-                ConvergenceWarning,
-                f"The task loss is {loss:.3g} after training, while that of a guess is "
-                f"{guessing:.3g}. Standardise `X`, whose features may be large, or "
-                f"lower `lr`, which is {self.lr}.",
-            )
-
-    def _warn_if_collapsed(
-        self, dataset: InMemoryDataset, attribute_names: Sequence[str]
-    ) -> None:
-        """Compare how much the heads' probabilities vary over the training samples."""
-        step = -(-len(dataset) // PREDICT_BATCH_SIZE)
-
-        def probabilities(network: MultiTaskNetwork, X: Tensor) -> Tensor:
-            task_logits, fairness_logits, _ = network(X)
-            heads = [task_logits, *fairness_logits]
-            return torch.stack([head[0].softmax(dim=1) for head in heads])
-
-        outputs = self._evaluate(InMemoryDataset(dataset.X[::step]), probabilities, 1)
-        spreads = outputs.std(dim=1).mean(dim=1)
-        for i, name in enumerate(attribute_names, start=1):
-            if spreads[i] < COLLAPSED_SPREAD * spreads[0]:
-                _warn(
-                    CollapsedHeadWarning,
-                    f"The fairness head of {name!r} has collapsed: the standard "
-                    f"deviation of its probabilities is {spreads[i]:.2g}, that of the "
-                    f"task head's {spreads[0]:.2g}. A constant head makes every "
-                    "difference between groups zero, so that the fairness loss no "
-                    "longer acts on the representation. The head of "
-                    "fairness_head='probe' is fitted to the task.",
-                )
-
-
-def _warn(category: type[Warning], message: str) -> None:
-    """Warn at the line that called `fit`."""
-    warnings.warn(message, category, stacklevel=5)

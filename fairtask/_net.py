@@ -1,6 +1,6 @@
 """Training: batches held in memory, and the skorch net that combines the losses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,6 +161,22 @@ class FairnessNet(NeuralNet):
             n_samples + len(target["y"]),
         )
         return loss
+
+    def evaluate(
+        self,
+        dataset: InMemoryDataset,
+        function: Callable[[MultiTaskNetwork, Tensor], Tensor],
+        dim: int = 0,
+    ) -> Tensor:
+        """Apply a function of the network and a batch, without gradient or dropout.
+
+        The results are joined along `dim`, on the CPU.
+        """
+        network = self.module_.eval()
+        batches = self.get_iterator(dataset, training=False)
+        with torch.inference_mode():
+            outputs = [function(network, X.to(self.device)) for X, _ in batches]
+        return torch.cat(outputs, dim).cpu()
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the first task's classes, for scoring callbacks."""
