@@ -233,7 +233,15 @@ class BaseAuxiliaryFairnessClassifier(
     def _validate_samples(self, X: Any, *, reset: bool, **labels: Any) -> Any:
         """Check the samples, and with ``y=...`` the labels; return what was given."""
         checks = {"dtype": np.float32, "force_writeable": True}
-        return validate_data(self, X, reset=reset, **labels, **checks)
+        try:
+            return validate_data(self, X, reset=reset, **labels, **checks)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            # The message of numpy names neither the argument nor a remedy.
+            raise ValueError(
+                f"`X` must hold numbers; encode categories first: {error}"
+            ) from error
 
     def _make_dataset(
         self,

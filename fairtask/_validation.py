@@ -173,7 +173,8 @@ def _encode_column(column: pd.Series, *, name: str) -> tuple[np.ndarray, np.ndar
         raise ValueError(
             f"`sensitive_features` column {name!r} must name groups; it has "
             f"{len(groups)} distinct values in {len(column)} rows. Group them "
-            "first, for example with pandas.cut."
+            "first, for example with pandas.cut, or, if these numbers are names, "
+            "pass them as strings."
         )
     return codes.astype(np.int64), np.asarray(groups)
 
