@@ -1,10 +1,9 @@
-"""The template that estimators and baselines share."""
+"""What every estimator offers: fit, predict, transform, save."""
 
-import copy
-from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
+from abc import ABCMeta
 from numbers import Integral, Real
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -17,95 +16,101 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.callbacks import LRScheduler
-from torch import nn
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from fairtask._diagnosis import (
-    check_finite,
-    warn_if_collapsed,
-    warn_if_nothing_learnt,
-    warn_in_fit,
-)
-from fairtask._net import FairnessNet, InMemoryDataset, OneCycle
-from fairtask._random import seeded
-from fairtask._validation import (
-    SensitiveFeatures,
-    check_callbacks,
-    check_device,
-    encode_labels,
-    encode_sensitive_features,
-)
-from fairtask.exceptions import NothingPenalizedWarning
-from fairtask.losses import FAIRNESS_LOSSES, PARITIES, FairnessLoss
-from fairtask.modules import FAIRNESS_HEADS, FairnessHead, MultiTaskNetwork
-from fairtask.objective import Objective
+from fairtask import _persistence
+from fairtask._template import NetworkTemplate
+from fairtask._training import EPOCH_SCORES, OPTIMIZERS
+from fairtask.losses import FAIRNESS_LOSSES, GROUP_LOSSES, PARITIES, FairnessLoss
+from fairtask.modules import FAIRNESS_HEADS
 
 __all__ = ["BaseAuxiliaryFairnessClassifier"]
 
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adamw": (torch.optim.AdamW, {"weight_decay": 1.0}),
-    "sgd": (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 5e-4}),
-}
-"""Optimizers by name, with their settings. AdamW's decay is multiplied by the rate."""
-
-MIN_CYCLE = 10
-"""Fewer steps than this have no room to warm up and cool down."""
-
 
 class BaseAuxiliaryFairnessClassifier(
+    NetworkTemplate,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClassifierMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Fit a trunk, a task head and fairness heads; predict with the task head.
-
-    A subclass says which trunk reads the samples (`_make_trunk`). A method that differs
-    in what is penalised replaces `_make_fairness_head` or `_make_fairness_loss`.
-    """
+    """Fit a trunk, task heads and fairness heads; predict with the task heads."""
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        "fairness_loss": [StrOptions(set(FAIRNESS_LOSSES)), callable],
+        "fairness_loss": [StrOptions(set(FAIRNESS_LOSSES)), callable, FairnessLoss],
         "parity": [StrOptions(set(PARITIES))],
+        "group_loss": [StrOptions(set(GROUP_LOSSES))],
+        "positive_classes": ["array-like", None],
         "fairness_head": [StrOptions(set(FAIRNESS_HEADS))],
         "lam": [Interval(Real, 0, 1, closed="both")],
-        "group_momentum": [Interval(Real, 0, 1, closed="left")],
+        "group_momentum": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "intersectional": ["boolean"],
+        "aggregator": [HasMethods(["forward"]), None],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "weighted_losses": [StrOptions({"all", "task"})],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "lr_schedule": [StrOptions({"one_cycle", "constant"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "stratify_batches": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "epoch_scoring": [StrOptions(set(EPOCH_SCORES)), callable],
+        "warm_start": ["boolean"],
         "callbacks": [list, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
+        "progress_bar": ["boolean"],
     }
 
     # Pipelines and searches route it without a call of `set_fit_request`.
     __metadata_request__fit = {"sensitive_features": True}  # noqa: RUF012
+    __metadata_request__partial_fit = {"sensitive_features": True}  # noqa: RUF012
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: Any, *, sensitive_features: Any = None
-    ) -> "BaseAuxiliaryFairnessClassifier":
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sensitive_features_val: Any = None,
+    ) -> Self:
         """Fit the network.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Training samples.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Class labels, a column per task.
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes), default=None
             Sensitive attributes, one column each; names are kept from a DataFrame or
             Series, and rows are matched to those of `X` by position. They are used in
             training only. A sample whose value is None or NaN counts for the task
             alone.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample, at least 0. ``weighted_losses`` says where it counts.
+        X_val, y_val : array-like, default=None
+            Validation samples and their labels. The terms of the objective on them are
+            recorded in ``history_``, and with ``early_stopping`` they take the place of
+            a part of `X`.
+        sensitive_features_val : array-like, default=None
+            Sensitive attributes of the validation samples.
 
         Returns
         -------
@@ -124,52 +129,115 @@ class BaseAuxiliaryFairnessClassifier(
         CollapsedHeadWarning
             If a fairness head has become constant.
         ConvergenceWarning
-            If the task loss is more than twice that of a guess.
+            If a task loss is more than twice that of a guess.
         """
-        X, y = self._validate_samples(X, y=y, reset=True)
-        codes, classes = encode_labels(y)
-        sensitive = encode_sensitive_features(sensitive_features, n_samples=len(codes))
-        device = check_device(self.device)
-
+        continues = self.warm_start and hasattr(self, "net_")
+        samples = self._encode(
+            X,
+            y,
+            sensitive_features,
+            sample_weight,
+            known=self._known if continues else None,
+        )
+        rng = check_random_state(self.random_state)
         # A seed for each purpose: fairness heads do not move the random numbers of
         # trunk, task head and batches, so that `lam=1` is single-task learning to the
         # last bit.
-        rng = check_random_state(self.random_state)
-        network_seed, fairness_seed, training_seed = rng.randint(2**31 - 1, size=3)
-        with seeded(network_seed):
-            trunk, width = self._make_trunk()
-            task_heads = [self._make_head(width, len(classes))]
-        with seeded(fairness_seed):
-            penalized, fairness_losses = self._make_fairness_losses(
-                sensitive, codes, len(classes)
+        seeds = rng.randint(2**31 - 1, size=3)
+        validation = None
+        if X_val is not None or y_val is not None:
+            validation = self._encode_validation(
+                X_val, y_val, sensitive_features_val, known=samples
             )
-            fairness_heads = [
-                self._make_fairness_head(width, [len(classes)]) for _ in penalized.names
-            ]
-        target = {"y": codes[:, None], "groups": penalized.codes}
-        dataset = self._make_dataset(X, target, device)
-        net = self._make_net(
-            MultiTaskNetwork(trunk, task_heads, fairness_heads),
-            # Without a fairness loss there is nothing to weigh the task against.
-            Objective(self.lam if fairness_losses else 1.0, fairness_losses),
-            attribute_names=penalized.names,
-            n_samples=len(codes),
-            device=device,
+        elif sensitive_features_val is not None:
+            raise ValueError("`sensitive_features_val` needs `X_val` and `y_val`.")
+        elif self.early_stopping:
+            if len(samples) < 2:
+                raise ValueError(
+                    "`early_stopping` needs two samples or more; n_samples=1 in `X`."
+                )
+            samples, validation = samples.hold_out(self.validation_fraction, rng)
+        return self._train(
+            samples,
+            seeds,
+            validation=validation,
+            continues=continues,
+            max_epochs=self.max_epochs,
+            is_stream=False,
         )
-        with seeded(training_seed, device):
-            net.fit(dataset)
-        if net.interrupted_:
-            raise KeyboardInterrupt
-        check_finite(net)
 
-        self.net_ = net
-        self.classes_ = classes
-        self.sensitive_feature_names_ = sensitive.names
-        self.groups_ = sensitive.groups
-        self._n_features_out = width
-        warn_if_nothing_learnt(net, len(classes))
-        warn_if_collapsed(net, dataset, penalized.names)
-        return self
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        *,
+        sensitive_features: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
+        """Go over a part of the samples once, from the weights there are.
+
+        The learning rate is ``lr`` throughout; ``max_epochs``, ``lr_schedule`` and
+        ``early_stopping`` belong to `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples of this part.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Class labels.
+        classes : array-like, or list of array-like (several tasks), default=None
+            All classes, for a first part that lacks some. None: those in `y`.
+        sensitive_features : array-like, default=None
+            Sensitive attributes, see `fit`.
+        groups : dict of str to array-like, or list of array-like, default=None
+            All groups of each attribute, for a first part that lacks some. None: those
+            in `sensitive_features`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample, relative to the mean of this part.
+
+        Returns
+        -------
+        self : object
+            The estimator, a step further.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described, or holds a class or a group that the
+            first part did not announce.
+        """
+        if self.class_weight is not None and "balanced" in np.ravel(
+            np.array(self.class_weight, dtype=object)
+        ):
+            raise ValueError(
+                "`class_weight='balanced'` cannot be used with `partial_fit`, which "
+                "sees a part of the samples; pass a dict of weights."
+            )
+        continues = hasattr(self, "net_")
+        samples = self._encode(
+            X,
+            y,
+            sensitive_features,
+            sample_weight,
+            known=self._known if continues else None,
+            classes=classes,
+            groups=groups,
+        )
+        rng = check_random_state(self.random_state)
+        # Not the same dropout and order for each part.
+        n_epochs = len(self.net_.history) if continues else 0
+        seeds = rng.randint(2**31 - 1 - n_epochs, size=3) + n_epochs
+        return self._train(
+            samples,
+            seeds,
+            validation=None,
+            continues=continues,
+            max_epochs=1,
+            is_stream=True,
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of each sample.
@@ -181,13 +249,12 @@ class BaseAuxiliaryFairnessClassifier(
 
         Returns
         -------
-        y_pred : ndarray of shape (n_samples,)
+        y_pred : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Labels, of the type seen in `fit`.
         """
-        class_codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[class_codes]
+        return self._labels_of(self._probabilities(X))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Predict the probability of each class.
 
         Parameters
@@ -197,15 +264,11 @@ class BaseAuxiliaryFairnessClassifier(
 
         Returns
         -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+        probabilities : ndarray of shape (n_samples, n_classes), or list of these
+            In the order of ``classes_``; for several tasks a list with an array each.
         """
-        check_is_fitted(self)
-        dataset = self._make_dataset(self._validate_samples(X, reset=False))
-        logits = self.net_.evaluate(dataset, lambda network, X: network(X)[0][0])
-        if not logits.isfinite().all():
-            raise ValueError("`X` has values so large that the network overflows.")
-        return logits.double().softmax(dim=1).numpy()
+        probabilities = self._probabilities(X)
+        return probabilities if self._known.labels.is_multioutput else probabilities[0]
 
     def transform(self, X: Any) -> np.ndarray:
         """Compute the representation that the heads share.
@@ -222,7 +285,77 @@ class BaseAuxiliaryFairnessClassifier(
         """
         check_is_fitted(self)
         dataset = self._make_dataset(self._validate_samples(X, reset=False))
-        return self.net_.evaluate(dataset, lambda network, X: network.trunk(X)).numpy()
+        (h,) = self.net_.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
+        return h.numpy()
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy; of several tasks, the share with all of them right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+        """
+        y_pred = self.predict(X)
+        if y_pred.ndim == 1:
+            return super().score(X, y, sample_weight)
+        is_right = (y_pred == np.asarray(y)).all(axis=1)
+        return float(np.average(is_right, weights=sample_weight))
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator to a file that holds no code.
+
+        The file is in the safetensors format: weights, and as JSON the parameters and
+        what was learnt about labels and groups.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is an object, such as a callback, which would need code.
+        """
+        check_is_fitted(self)
+        _persistence.save(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, device: str | torch.device | None = None
+    ) -> Self:
+        """Read an estimator that `save` wrote.
+
+        Nothing in the file is executed, and nothing in it is ignored.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to read.
+        device : str or torch.device, default=None
+            Where the estimator goes, in place of its parameter ``device``.
+
+        Returns
+        -------
+        estimator : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the file is of another class or format, or has content that is unknown.
+        """
+        return _persistence.load(cls, path, device=device)
 
     @property
     def history_(self) -> pd.DataFrame:
@@ -230,140 +363,13 @@ class BaseAuxiliaryFairnessClassifier(
         check_is_fitted(self)
         return self.net_.history_table()
 
-    def _validate_samples(self, X: Any, *, reset: bool, **labels: Any) -> Any:
-        """Check the samples, and with ``y=...`` the labels; return what was given."""
-        checks = {"dtype": np.float32, "force_writeable": True}
-        try:
-            return validate_data(self, X, reset=reset, **labels, **checks)
-        except ValueError as error:
-            if "could not convert string" not in str(error):
-                raise
-            # The message of numpy names neither the argument nor a remedy.
-            raise ValueError(
-                f"`X` must hold numbers; encode categories first: {error}"
-            ) from error
-
-    def _make_dataset(
-        self,
-        X: Any,
-        target: dict[str, np.ndarray] | None = None,
-        device: torch.device | None = None,
-    ) -> InMemoryDataset:
-        """Put samples, and in training their targets, where batches are cut."""
-        tensors = {
-            name: torch.as_tensor(values, device=device)
-            for name, values in (target or {}).items()
-        }
-        return InMemoryDataset(torch.as_tensor(X, device=device), tensors)
-
-    @abstractmethod
-    def _make_trunk(self) -> tuple[nn.Module, int]:
-        """Return the trunk and the width of its output."""
-
-    def _make_head(self, in_features: int, n_classes: int) -> nn.Module:
-        """Return a head from the representation to class logits."""
-        return nn.Linear(in_features, n_classes)
-
-    def _make_fairness_head(
-        self, in_features: int, n_classes: Sequence[int]
-    ) -> FairnessHead:
-        """Return the head of one attribute, with an output per task."""
-        head_class = FAIRNESS_HEADS[self.fairness_head]
-        own = n_classes if head_class.has_own_heads else ()
-        return head_class(self._make_head(in_features, n) for n in own)
-
-    def _make_fairness_loss(self, n_groups: int, n_classes: int) -> FairnessLoss:
-        """Return the loss of one attribute on one task."""
-        make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
-        settings = {"parity": self.parity, "group_momentum": self.group_momentum}
-        loss, problem = None, ""
-        if not isinstance(make_loss, nn.Module):
-            try:
-                loss = make_loss(n_groups, n_classes, **settings)
-            except TypeError as error:
-                problem = f" ({error})"
-        if not isinstance(loss, FairnessLoss):
-            raise ValueError(
-                f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a subclass "
-                "of FairnessLoss or a callable that makes one, such as a "
-                f"functools.partial of a subclass; got {self.fairness_loss!r}{problem}."
-            )
-        return loss
-
-    def _make_net(
-        self,
-        network: MultiTaskNetwork,
-        objective: Objective,
-        *,
-        attribute_names: Sequence[str],
-        n_samples: int,
-        device: torch.device,
-    ) -> FairnessNet:
-        optimizer, settings = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
-        if self.weight_decay is not None:
-            settings = {**settings, "weight_decay": self.weight_decay}
-        # Copies: a callback keeps what it saw, and belongs to one training.
-        callbacks = copy.deepcopy(check_callbacks(self.callbacks))
-        if self.lr_schedule != "constant" and any(
-            isinstance(entry[-1] if isinstance(entry, tuple) else entry, LRScheduler)
-            for entry in callbacks
-        ):
-            raise ValueError(
-                "`callbacks` has a schedule of the learning rate, and so has "
-                f"`lr_schedule={self.lr_schedule!r}`; set it to 'constant'."
-            )
-        n_steps = self.max_epochs * -(-n_samples // self.batch_size)
-        if self.lr_schedule == "one_cycle" and n_steps >= MIN_CYCLE:
-            callbacks.append(("one_cycle", OneCycle(self.lr, n_steps)))
-        return FairnessNet(
-            network,
-            objective,
-            term_names=[
-                "task_loss",
-                *(f"fairness_loss_{name}" for name in attribute_names),
-            ],
-            optimizer=optimizer,
-            lr=self.lr,
-            **{f"optimizer__{name}": value for name, value in settings.items()},
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            callbacks=callbacks,
-            device=device,
-            verbose=int(self.verbose),
-        )
-
-    def _make_fairness_losses(
-        self, sensitive: SensitiveFeatures, y: np.ndarray, n_classes: int
-    ) -> tuple[SensitiveFeatures, list[list[FairnessLoss]]]:
-        """Return the attributes that can be compared, and their losses per task."""
-        if self.lam == 1:
-            return sensitive.select([]), []
-        if not sensitive.names:
-            warn_in_fit(
-                NothingPenalizedWarning,
-                "`fit` got no `sensitive_features`, so that no difference between "
-                f"groups is penalised although lam={self.lam}. Pass them (through a "
-                "pipeline or a search as `<step>__sensitive_features`, or by metadata "
-                "routing), or set lam=1 for a model of the task alone.",
-            )
-        comparable, losses = [], []
-        for s, name in enumerate(sensitive.names):
-            groups = sensitive.groups[s]
-            loss = self._make_fairness_loss(len(groups), n_classes)
-            cells = pd.DataFrame({"y": y, "z": sensitive.codes[:, s]}).drop_duplicates()
-            if loss.can_compare(*torch.tensor(cells.to_numpy()).T):
-                comparable.append(s)
-                losses.append([loss])
-            else:
-                warn_in_fit(
-                    NothingPenalizedWarning,
-                    f"`sensitive_features` column {name!r} has no two known groups to "
-                    f"compare with parity={self.parity!r}; its groups are "
-                    f"{groups.tolist()}. No difference is penalised for it.",
-                )
-        return sensitive.select(comparable), losses
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # the network computes in float32
+        tags.non_deterministic = self.random_state is None
+        tags.target_tags.multi_output = True
+        tags.classifier_tags.multi_label = True
         return tags

@@ -1,14 +1,16 @@
 """What a training may have come to: weights, losses and heads looked at after it."""
 
+import inspect
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from fairtask._net import PREDICT_BATCH_SIZE, FairnessNet, InMemoryDataset
+from fairtask._data import InMemoryDataset
+from fairtask._labels import Labels
+from fairtask._net import PREDICT_BATCH_SIZE, FairnessNet
 from fairtask.exceptions import CollapsedHeadWarning
 from fairtask.modules import MultiTaskNetwork
 
@@ -16,7 +18,7 @@ __all__ = [
     "check_finite",
     "warn_if_collapsed",
     "warn_if_nothing_learnt",
-    "warn_in_fit",
+    "warn_user",
 ]
 
 COLLAPSED_SPREAD = 0.1
@@ -32,44 +34,59 @@ def check_finite(net: FairnessNet) -> None:
         )
 
 
-def warn_if_nothing_learnt(net: FairnessNet, n_classes: int) -> None:
-    """Compare the task loss of the last epoch with that of a guess."""
-    loss, guessing = net.history[-1, "train_task_loss"], np.log(n_classes)
-    if loss > 2 * guessing:
-        warn_in_fit(
-            ConvergenceWarning,
-            f"The task loss is {loss:.3g} after training, while that of a guess is "
-            f"{guessing:.3g}. Standardise `X`, whose features may be large, or lower "
-            f"`lr`, which is {net.lr}.",
-        )
+def warn_if_nothing_learnt(net: FairnessNet, labels: Labels) -> None:
+    """Compare the task losses of the last epoch with those of a guess."""
+    for n_classes, term in zip(labels.n_classes, net.term_names, strict=False):
+        loss, guessing = net.history[-1, f"train_{term}"], np.log(n_classes)
+        if loss > 2 * guessing:
+            warn_user(
+                ConvergenceWarning,
+                f"The task loss is {loss:.3g} after training, while that of a guess is "
+                f"{guessing:.3g}. Standardise `X`, whose features may be large, or "
+                f"lower `lr`, which is {net.lr}.",
+            )
 
 
 def warn_if_collapsed(
     net: FairnessNet, dataset: InMemoryDataset, attribute_names: Sequence[str]
 ) -> None:
     """Compare how much the heads' probabilities vary over the training samples."""
+    heads = [
+        s for s, head in enumerate(net.module_.fairness_heads) if head.may_collapse
+    ]
+    if not heads:
+        return
+
+    def probabilities(network: MultiTaskNetwork, X: Tensor, _: object) -> list[Tensor]:
+        outputs = network(X)
+        compared = [outputs.task, *(outputs.fairness[s] for s in heads)]
+        return [logits.softmax(dim=1) for head in compared for logits in head]
+
     step = -(-len(dataset) // PREDICT_BATCH_SIZE)
-
-    def probabilities(network: MultiTaskNetwork, X: Tensor) -> Tensor:
-        task_logits, fairness_logits, _ = network(X)
-        heads = [task_logits, *fairness_logits]
-        return torch.stack([head[0].softmax(dim=1) for head in heads])
-
-    outputs = net.evaluate(InMemoryDataset(dataset.X[::step]), probabilities, dim=1)
-    spreads = outputs.std(dim=1).mean(dim=1)
-    for i, name in enumerate(attribute_names, start=1):
-        if spreads[i] < COLLAPSED_SPREAD * spreads[0]:
-            warn_in_fit(
-                CollapsedHeadWarning,
-                f"The fairness head of {name!r} has collapsed: the standard deviation "
-                f"of its probabilities is {spreads[i]:.2g}, that of the task head's "
-                f"{spreads[0]:.2g}. A constant head makes every difference between "
-                "groups zero, so that the fairness loss no longer acts on the "
-                "representation. The head of fairness_head='probe' is fitted to the "
-                "task.",
-            )
+    some = InMemoryDataset(dataset.X[::step])
+    spreads = [p.std(dim=0).mean().item() for p in net.evaluate(some, probabilities)]
+    n_tasks = len(net.module_.task_heads)
+    for i, s in enumerate(heads, start=1):
+        for k in range(n_tasks):
+            spread, of_task = spreads[i * n_tasks + k], spreads[k]
+            if spread < COLLAPSED_SPREAD * of_task:
+                warn_user(
+                    CollapsedHeadWarning,
+                    f"The fairness head of {attribute_names[s]!r} has collapsed: the "
+                    f"standard deviation of its probabilities is {spread:.2g}, that of "
+                    f"the task head's {of_task:.2g}. A constant head makes every "
+                    "difference between groups zero, so that the fairness loss no "
+                    "longer acts on the representation. The head of "
+                    "fairness_head='probe' is fitted to the task.",
+                )
 
 
-def warn_in_fit(category: type[Warning], message: str) -> None:
-    """Warn at the line that called `fit`; the caller is called by `fit` itself."""
-    warnings.warn(message, category, stacklevel=5)
+def warn_user(category: type[Warning], message: str) -> None:
+    """Warn at the line outside of this package and scikit-learn that led here."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
+        "fairtask",
+        "sklearn",
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)

@@ -9,8 +9,10 @@ UNKNOWN = -1
 """Code of a sample that belongs to no group."""
 
 
-def group_means(values: Tensor, codes: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:
-    """Mean of the values in each group.
+def group_means(
+    values: Tensor, weights: Tensor, codes: Tensor, n_groups: int
+) -> tuple[Tensor, Tensor]:
+    """Weighted mean of the values in each group, for each stratum.
 
     The membership is a dense matrix: there is no branch on the data and no wait for
     the device, ``torch.compile`` and ``torch.func.vmap`` go through it, and sums are
@@ -18,8 +20,10 @@ def group_means(values: Tensor, codes: Tensor, n_groups: int) -> tuple[Tensor, T
 
     Parameters
     ----------
-    values : Tensor of shape (n_samples,)
-        One finite number per sample.
+    values : Tensor of shape (n_samples, n_strata)
+        Finite numbers.
+    weights : Tensor of shape (n_samples, n_strata)
+        Weight of each sample in each stratum, at least 0; 0 where it is not in it.
     codes : Tensor of shape (n_samples,), integer
         Group of each sample, 0 to ``n_groups - 1``. A sample with another code, such
         as `UNKNOWN`, belongs to no group.
@@ -28,12 +32,13 @@ def group_means(values: Tensor, codes: Tensor, n_groups: int) -> tuple[Tensor, T
 
     Returns
     -------
-    means : Tensor of shape (n_groups,)
-        Mean of each group, 0 for a group without samples.
-    counts : Tensor of shape (n_groups,)
-        Number of samples of each group, in the dtype of `values`.
+    means : Tensor of shape (n_strata, n_groups)
+        Mean of each cell, 0 for a cell without weight.
+    totals : Tensor of shape (n_strata, n_groups)
+        Sum of the weights of each cell.
     """
     groups = torch.arange(n_groups, device=codes.device)
     members = (codes.unsqueeze(-1) == groups).to(values.dtype)
-    counts = members.sum(0)
-    return values @ members / counts.clamp_min(1), counts
+    totals = weights.mT @ members
+    sums = (weights * values).mT @ members
+    return sums / torch.where(totals > 0, totals, 1), totals

@@ -1,85 +1,24 @@
-"""Training: batches held in memory, and the skorch net that combines the losses."""
+"""Training: the skorch net that combines the losses of all heads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import LRScheduler
+from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
-from torch.utils.data import Dataset
 
-from fairtask.modules import MultiTaskNetwork
-from fairtask.objective import Objective
+from fairtask._data import InMemoryBatches, InMemoryDataset
+from fairtask.modules import HeadOutputs, MultiTaskNetwork
+from fairtask.objective import Objective, Terms
 
-__all__ = ["FairnessNet", "InMemoryBatches", "InMemoryDataset", "OneCycle"]
+__all__ = ["PREDICT_BATCH_SIZE", "FairnessNet"]
 
 PREDICT_BATCH_SIZE = 16_384
 """Samples evaluated at once where there is no gradient to keep."""
-
-
-class InMemoryDataset(Dataset):
-    """Samples and targets as tensors.
-
-    The sensitive attributes are part of the target, never of the sample: skorch cuts
-    and moves them with ``y``, and no ``forward`` can read them.
-
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, ...)
-    target : dict of str to Tensor of shape (n_samples, ...), optional
-        ``"y"``: class codes; ``"groups"``: group codes.
-    """
-
-    def __init__(self, X: Tensor, target: dict[str, Tensor] | None = None) -> None:
-        self.X = X
-        self.target = target or {}
-
-    def __len__(self) -> int:
-        return len(self.X)
-
-    def __getitem__(self, index: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.X[index], {name: v[index] for name, v in self.target.items()}
-
-
-class InMemoryBatches:
-    """Iterate over an `InMemoryDataset`, one index operation per tensor and batch.
-
-    It takes the place of a `torch.utils.data.DataLoader`, which fetches sample by
-    sample and collates them again.
-
-    Parameters
-    ----------
-    dataset : InMemoryDataset
-    batch_size : int
-        Number of samples in a batch. The last batch of an epoch holds what remains.
-    shuffle : bool, default=False
-        Whether each epoch has an order of its own.
-    """
-
-    def __init__(
-        self, dataset: InMemoryDataset, batch_size: int, shuffle: bool = False
-    ) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-
-    def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        n = len(self.dataset)
-        if self.shuffle:
-            order = torch.randperm(n).to(self.dataset.X.device)
-            for indices in order.split(self.batch_size):
-                yield self.dataset[indices]
-        else:
-            for start in range(0, n, self.batch_size):
-                yield self.dataset[start : start + self.batch_size]
 
 
 class FairnessNet(NeuralNet):
@@ -95,6 +34,9 @@ class FairnessNet(NeuralNet):
     criterion : Objective
     term_names : sequence of str
         Names of the objective's terms.
+    backward : callable, optional
+        Takes the place of the backward pass: from the network, its outputs and the
+        terms of the objective to the loss, with gradients set on the parameters.
     **kwargs
         Parameters of `skorch.NeuralNet`.
     """
@@ -105,6 +47,7 @@ class FairnessNet(NeuralNet):
         criterion: Objective,
         *,
         term_names: Sequence[str],
+        backward: Callable[..., Tensor] | None = None,
         iterator_train: Any = InMemoryBatches,
         iterator_train__shuffle: bool = True,
         iterator_valid: Any = InMemoryBatches,
@@ -123,6 +66,7 @@ class FairnessNet(NeuralNet):
             **kwargs,
         )
         self.term_names = term_names
+        self.backward = backward
 
     def initialize(self) -> "FairnessNet":
         """Initialize the net."""
@@ -145,43 +89,72 @@ class FairnessNet(NeuralNet):
 
     def get_loss(
         self,
-        y_pred: tuple,
+        y_pred: HeadOutputs,
         y_true: dict[str, Tensor],
         X: Any = None,
         training: bool = False,
     ) -> Tensor:
         """Combine the losses of all heads on one batch."""
+        return self.get_terms(y_pred, y_true, training=training).total()
+
+    def get_terms(
+        self, y_pred: HeadOutputs, y_true: dict[str, Tensor], *, training: bool
+    ) -> Terms:
+        """Compute the terms of the objective on one batch, and count them."""
         target = to_tensor(y_true, device=self.device)
-        loss, terms = self.criterion_(*y_pred, **target)
+        terms = self.criterion_(y_pred, **target)
         # Summed where they are: reading them here would stall a GPU at each step.
-        weighted = torch.stack(terms) * len(target["y"])
+        n = len(target["y"])
         sums, n_samples = self._epoch_terms.get(training, (0, 0))
-        self._epoch_terms[training] = (
-            sums + weighted,
-            n_samples + len(target["y"]),
-        )
-        return loss
+        weighted = torch.stack(terms.values) * n
+        self._epoch_terms[training] = sums + weighted, n_samples + n
+        return terms
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute the gradients of one batch."""
+        self._set_training(True)
+        X, target = unpack_data(batch)
+        outputs = self.infer(X, **fit_params)
+        if self.backward is None:
+            loss = self.get_loss(outputs, target, X=X, training=True)
+            loss.backward()
+        else:
+            terms = self.get_terms(outputs, target, training=True)
+            loss = self.backward(self.module_, outputs, terms)
+        return {"loss": loss, "y_pred": outputs}
 
     def evaluate(
         self,
         dataset: InMemoryDataset,
-        function: Callable[[MultiTaskNetwork, Tensor], Tensor],
-        dim: int = 0,
-    ) -> Tensor:
-        """Apply a function of the network and a batch, without gradient or dropout.
+        function: Callable[..., Sequence[Tensor]],
+    ) -> list[Tensor]:
+        """Apply a function to the network and each batch, without gradient or dropout.
 
-        The results are joined along `dim`, on the CPU.
+        Parameters
+        ----------
+        dataset : InMemoryDataset
+        function : callable
+            From the network, samples and targets of a batch to tensors with a row per
+            sample.
+
+        Returns
+        -------
+        list of Tensor
+            Its results for all samples, on the CPU.
         """
         network = self.module_.eval()
-        batches = self.get_iterator(dataset, training=False)
         with torch.inference_mode():
-            outputs = [function(network, X.to(self.device)) for X, _ in batches]
-        return torch.cat(outputs, dim).cpu()
+            outputs = [
+                function(network, X.to(self.device), to_tensor(target, self.device))
+                for X, target in self.get_iterator(dataset, training=False)
+            ]
+        return [torch.cat(tensors).cpu() for tensors in zip(*outputs, strict=True)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the first task's classes, for scoring callbacks."""
-        outputs = self.forward_iter(X, training=False)
-        logits = torch.cat([task_logits[0] for task_logits, _, _ in outputs])
+        (logits,) = self.evaluate(
+            self.get_dataset(X), lambda network, X, _: network.task_logits(X)[:1]
+        )
         return logits.softmax(dim=1).numpy()
 
     def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
@@ -220,29 +193,3 @@ class FairnessNet(NeuralNet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.module, self.criterion = self.module_, self.criterion_
-
-
-class OneCycle(LRScheduler):
-    """One-cycle learning rate over a training of a known number of batches.
-
-    Parameters
-    ----------
-    max_lr : float
-        Largest learning rate.
-    total_steps : int
-        Number of batches in the whole training.
-    """
-
-    def __init__(self, max_lr: float, total_steps: int) -> None:
-        super().__init__(
-            OneCycleLR,
-            max_lr=max_lr,
-            total_steps=total_steps,
-            cycle_momentum=False,  # not every optimizer has one
-            step_every="batch",
-        )
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Forget the scheduler: it holds the optimizer, and with it the weights."""
-        super().on_train_end(net, **kwargs)
-        self.lr_scheduler_ = None

@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
 
-from fairtask._validation import encode_sensitive_features
+from fairtask._sensitive import encode_sensitive_features
 
 __all__ = [
     "demographic_parity_difference",

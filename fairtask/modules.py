@@ -2,6 +2,7 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "AnchoredHead",
     "FairnessHead",
+    "HeadOutputs",
     "LiteralHead",
     "MultiTaskNetwork",
     "ProbeHead",
@@ -81,9 +83,12 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
     ----------
     has_own_heads : bool
         Whether the class is made with `heads`.
+    may_collapse : bool
+        Whether a constant head is a failure.
     """
 
     has_own_heads = True
+    may_collapse = True
 
     def __init__(self, heads: Iterable[nn.Module] = ()) -> None:
         super().__init__()
@@ -165,6 +170,7 @@ class TaskHead(FairnessHead):
     """The task heads themselves, with their weights detached: the trunk pays."""
 
     has_own_heads = False
+    may_collapse = False
 
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
@@ -180,6 +186,25 @@ FAIRNESS_HEADS: dict[str, type[FairnessHead]] = {
     "task": TaskHead,
 }
 """Fairness heads by the name an estimator knows them under."""
+
+
+class HeadOutputs(NamedTuple):
+    """What a network puts out for a batch.
+
+    Attributes
+    ----------
+    representation : Tensor of shape (n_samples, p)
+        Output of the trunk.
+    task : list of K Tensor of shape (n_samples, n_classes)
+        Logits of the task heads.
+    fairness, fitted : list of S lists of Tensor
+        See `FairnessHead.forward`.
+    """
+
+    representation: Tensor
+    task: list[Tensor]
+    fairness: list[list[Tensor]]
+    fitted: list[list[Tensor]]
 
 
 class MultiTaskNetwork(nn.Module):
@@ -206,9 +231,7 @@ class MultiTaskNetwork(nn.Module):
         self.task_heads = nn.ModuleList(task_heads)
         self.fairness_heads = nn.ModuleList(fairness_heads)
 
-    def forward(
-        self, X: Tensor
-    ) -> tuple[list[Tensor], list[list[Tensor]], list[list[Tensor]]]:
+    def forward(self, X: Tensor) -> HeadOutputs:
         """Compute the output of all heads.
 
         Parameters
@@ -218,18 +241,22 @@ class MultiTaskNetwork(nn.Module):
 
         Returns
         -------
-        task_logits : list of K Tensor of shape (n_samples, n_classes)
-        fairness_logits, fitted_logits : list of S lists of K Tensor
-            See `FairnessHead.forward`.
+        HeadOutputs
         """
         h = self.trunk(X)
-        task_logits = [head(h) for head in self.task_heads]
+        task = [head(h) for head in self.task_heads]
         evaluated = [head(h, self.task_heads) for head in self.fairness_heads]
-        return (
-            task_logits,
-            [fairness_logits for fairness_logits, _ in evaluated],
-            [fitted_logits for _, fitted_logits in evaluated],
+        return HeadOutputs(
+            representation=h,
+            task=task,
+            fairness=[fairness for fairness, _ in evaluated],
+            fitted=[fitted for _, fitted in evaluated],
         )
+
+    def task_logits(self, X: Tensor) -> list[Tensor]:
+        """Compute the output of the task heads alone, what predictions need."""
+        h = self.trunk(X)
+        return [head(h) for head in self.task_heads]
 
 
 def _frozen(head: nn.Module, h: Tensor) -> Tensor:

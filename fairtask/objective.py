@@ -1,19 +1,46 @@
 """The objective: task losses and fairness losses in one number."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fairtask.losses import FairnessLoss
+from fairtask.modules import HeadOutputs
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "Terms"]
+
+
+class Terms(NamedTuple):
+    """Terms of an objective on one batch.
+
+    Attributes
+    ----------
+    values : list of Tensor, scalar, detached
+        The loss of each task, then the fairness loss of each attribute: what is worth
+        a look.
+    weighted : list of Tensor, scalar
+        What is minimised, a loss of the tasks and one per attribute; their sum is the
+        value of the objective.
+    fit : Tensor, scalar
+        A loss whose gradient stays in the fairness heads, and whose value does not
+        count.
+    """
+
+    values: list[Tensor]
+    weighted: list[Tensor]
+    fit: Tensor
+
+    def total(self) -> Tensor:
+        """Value of the objective, with the gradient of all terms."""
+        objective = torch.stack(self.weighted).sum()
+        return objective + (self.fit - self.fit.detach())
 
 
 class Objective(nn.Module):
-    r"""Task loss and fairness losses in one number (eq. 3 of the paper).
+    r"""Task losses and fairness losses in one number (eq. 3 of the paper).
 
     .. math::
 
@@ -31,71 +58,102 @@ class Objective(nn.Module):
     ----------
     lam : float in [0, 1]
         Weight :math:`\lambda` of the task.
-    fairness_losses : sequence of S sequences of K FairnessLoss
-        The loss of each attribute on each task. Empty for single-task learning.
+    fairness_losses : sequence of S sequences of FairnessLoss
+        The losses of each attribute, one for each output of its head. Empty for
+        single-task learning.
+    weigh_groups : bool, default=True
+        Whether sample weights count in the fairness losses too.
     """
 
     def __init__(
-        self, lam: float, fairness_losses: Sequence[Sequence[FairnessLoss]] = ()
+        self,
+        lam: float,
+        fairness_losses: Sequence[Sequence[FairnessLoss]] = (),
+        *,
+        weigh_groups: bool = True,
     ) -> None:
         super().__init__()
         self.lam = lam
+        self.weigh_groups = weigh_groups
         self.fairness_losses = nn.ModuleList(
             nn.ModuleList(losses) for losses in fairness_losses
         )
 
     def forward(
         self,
-        task_logits: Sequence[Tensor],
-        fairness_logits: Sequence[Sequence[Tensor]],
-        fitted_logits: Sequence[Sequence[Tensor]],
+        outputs: HeadOutputs,
         y: Tensor,
         groups: Tensor,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Compute the objective of a batch.
+        weight: Tensor | None = None,
+    ) -> Terms:
+        """Compute the terms of a batch.
 
         Parameters
         ----------
-        task_logits : sequence of K Tensor of shape (n_samples, n_classes)
-            Output of the task heads.
-        fairness_logits : sequence of S sequences of K Tensor
-            What the fairness losses are evaluated on.
-        fitted_logits : sequence of S sequences of K Tensor
-            Output of the fairness heads that are fitted to the task; a sequence is
-            empty where an attribute's head is not.
+        outputs : HeadOutputs
+            What the network puts out.
         y : Tensor of shape (n_samples, K), int64
             Class codes.
         groups : Tensor of shape (n_samples, S), int64
             Group codes, -1 where unknown.
+        weight : Tensor of shape (n_samples, K), optional
+            Weight of each sample for each task, with a mean of 1 over the whole
+            training set.
 
         Returns
         -------
-        objective : Tensor, scalar
-        terms : list of 1 + S Tensor, scalar, detached
-            The task loss and the fairness loss of each attribute.
+        Terms
         """
-        task_loss = _cross_entropy(task_logits, y)
-        objective = self.lam * task_loss
-        terms = [task_loss.detach()]
+        task_losses = cross_entropies(outputs.task, y, weight)
+        values = [loss.detach() for loss in task_losses]
+        weighted = [self.lam * torch.stack(task_losses).sum()]
+        fit = torch.zeros_like(weighted[0])
+        group_weight = weight if self.weigh_groups else None
         for s, losses in enumerate(self.fairness_losses):
-            per_task = [
-                loss(fairness_logits[s][k], y[:, k], groups[:, s])
-                for k, loss in enumerate(cast(nn.ModuleList, losses))
-            ]
-            fairness_loss = torch.stack(per_task).sum()
-            terms.append(fairness_loss.detach())
-            objective = objective + (1 - self.lam) * fairness_loss
-            if fitted_logits[s]:
-                fit = _cross_entropy(fitted_logits[s], y)
-                objective = objective + (fit - fit.detach())
-        return objective, terms
+            fairness_loss = self._fairness_loss(
+                cast(nn.ModuleList, losses),
+                outputs.fairness[s],
+                y,
+                groups[:, s],
+                group_weight,
+            )
+            values.append(fairness_loss.detach())
+            weighted.append(self._weigh_fairness(s, fairness_loss))
+            if outputs.fitted[s]:
+                fit = fit + sum(cross_entropies(outputs.fitted[s], y, weight))
+        return Terms(values, weighted, fit)
+
+    @staticmethod
+    def _fairness_loss(
+        losses: nn.ModuleList,
+        logits: Sequence[Tensor],
+        y: Tensor,
+        groups: Tensor,
+        weight: Tensor | None,
+    ) -> Tensor:
+        """Sum over the tasks of the fairness loss of one attribute."""
+        per_task = [
+            loss(logits[k], y[:, k], groups, None if weight is None else weight[:, k])
+            for k, loss in enumerate(losses)
+        ]
+        return torch.stack(per_task).sum()
+
+    def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
+        """Weigh the fairness loss of attribute `s`."""
+        return (1 - self.lam) * fairness_loss
 
     def extra_repr(self) -> str:
         """Weight of the task, for the module's repr."""
         return f"lam={self.lam}"
 
 
-def _cross_entropy(logits: Sequence[Tensor], y: Tensor) -> Tensor:
-    return torch.stack(
-        [cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
-    ).sum()
+def cross_entropies(
+    logits: Sequence[Tensor], y: Tensor, weight: Tensor | None = None
+) -> list[Tensor]:
+    """Mean cross-entropy of each task; weighted samples are summed as they are."""
+    if weight is None:
+        return [cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
+    return [
+        (weight[:, k] * cross_entropy(task, y[:, k], reduction="none")).mean()
+        for k, task in enumerate(logits)
+    ]

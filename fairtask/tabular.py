@@ -5,12 +5,15 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, validate_data
 from skorch.callbacks import Callback
 from torch import nn
 
 from fairtask._base import BaseAuxiliaryFairnessClassifier
+from fairtask._tables import TableEncoder, as_pandas
 from fairtask.losses import FairnessLoss
 from fairtask.modules import ACTIVATIONS, MLP
 
@@ -18,27 +21,29 @@ __all__ = ["AuxiliaryFairnessClassifier"]
 
 
 class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
-    r"""Multilayer perceptron that learns its task and group fairness together.
+    r"""Multilayer perceptron that learns its tasks and group fairness together.
 
-    A trunk is shared by a task head and one fairness head per sensitive attribute. The
-    network minimises
+    A trunk is shared by a head per task and a fairness head per sensitive attribute.
+    The network minimises
 
     .. math::
 
-        \lambda \mathcal{L} + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
+        \lambda \sum_{k=1}^{K} \mathcal{L}_k
+        + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
 
-    where :math:`\mathcal{L}` is the cross-entropy of the task head,
+    where :math:`\mathcal{L}_k` is the cross-entropy of task head k,
     :math:`\mathcal{F}_s` the fairness loss of sensitive attribute s on its fairness
     head, and :math:`\lambda` is ``lam``. The fairness losses reach the trunk; the task
-    head never gets a gradient from them. Sensitive attributes are used in training
+    heads never get a gradient from them. Sensitive attributes are used in training
     only.
 
     What is penalised is what heads trained like the task head read from the
     representation. `transform` returns that representation; it is not cleared of the
     groups, and a new head fitted to it may bring their differences back.
 
-    Numerical features should be standardised and categories one-hot encoded first, as
-    for `sklearn.neural_network.MLPClassifier`.
+    Columns of a data frame that hold no numbers are one-hot encoded, see Notes.
+    Numerical features should be standardised, as for
+    `sklearn.neural_network.MLPClassifier`.
 
     Parameters
     ----------
@@ -48,29 +53,54 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Activation of the trunk.
     dropout : float in [0, 1), default=0.2
         Share of the units dropped after each layer in training.
-    fairness_loss : {"bgl", "gld", "glf"} or callable, default="gld"
-        `~fairtask.losses.BoundedGroupLoss`, `~fairtask.losses.GroupLossDivergence` or
-        `~fairtask.losses.GroupLossFairness`. Their values differ in size: a ``lam``
-        that suits one does not suit another. A callable takes the
-        parameters of `~fairtask.losses.FairnessLoss` and returns one: a class, or a
-        `functools.partial` that sets what is its own.
+    fairness_loss : {"bgl", "dpl", "fprl", "gld", "glf", "tprl"}, FairnessLoss or \
+            callable, default="gld"
+        Penalties on group losses: `~fairtask.losses.BoundedGroupLoss`,
+        `~fairtask.losses.GroupLossDivergence`, `~fairtask.losses.GroupLossFairness`;
+        on soft rates: `~fairtask.losses.DemographicParityLoss`,
+        `~fairtask.losses.FalsePositiveRateLoss`,
+        `~fairtask.losses.TruePositiveRateLoss`. Their values differ in size: a ``lam``
+        that suits one does not suit another. An instance is copied, for the groups and
+        classes there are, with its own settings in place of ``parity``,
+        ``group_loss``, ``positive_classes`` and ``group_momentum``. A callable, such as
+        a class, is called with the numbers of groups and classes and with those of
+        these settings that it takes.
     parity : {"equalized_odds", "equal_opportunity", "overall"}
-        What the loss compares: the groups inside each class; inside the positive
-        class, the second of ``classes_``; over all samples. Equal losses overall do
-        not imply equal error rates.
-    fairness_head : {"anchored", "literal", "probe", "task"}, default="probe"
-        Head that the fairness loss is evaluated on: `~fairtask.modules.ProbeHead`,
-        fitted to the task and frozen for the fairness loss;
-        `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
+        What a penalty on group losses compares: the groups inside each class; inside
+        the positive class; over all samples. Equal losses overall do not imply equal
+        error rates. Penalties on rates are a parity of their own.
+    group_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
+        What group losses are means of: the cross-entropy, or the bounded
+        :math:`1 - p(y)`.
+    positive_classes : list of labels, default=None
+        Classes that "equal_opportunity" and the rates look at; for several tasks a list
+        with an entry each. None: the second of two classes; for the rates of a
+        multiclass task all classes.
+    fairness_head : {"probe", "literal", "anchored", "task"}, default="probe"
+        What the fairness loss is evaluated on: `~fairtask.modules.ProbeHead`, fitted to
+        the task and frozen for the fairness loss; `~fairtask.modules.LiteralHead`,
+        trained by the fairness loss alone;
         `~fairtask.modules.AnchoredHead`, trained by both;
         `~fairtask.modules.TaskHead`, the task head with its weights detached.
     lam : float in [0, 1], default=0.2
-        Weight of the task. 1 is single-task learning, whatever the other parameters of
-        fairness; 0 does not train the task head. The fairness losses of several
-        attributes add up.
-    group_momentum : float in [0, 1), default=0.95
-        Momentum of the running means of the group losses, per batch. 0 compares the
-        groups inside each batch alone.
+        Weight of the tasks. 1 is learning the tasks alone, whatever the other
+        parameters of fairness; 0 does not train the task heads. The fairness losses of
+        several attributes add up.
+    group_momentum : float in [0, 1) or "auto", default=0.95
+        Momentum of the running means of the groups, per batch. 0 compares the groups
+        inside each batch alone. "auto" gives each group, or group inside a class, a
+        momentum that makes its mean look back on the same number of its samples.
+    intersectional : bool, default=False
+        Whether to compare the combinations of all attributes, in place of each
+        attribute by itself.
+    aggregator : torchjd.aggregation.Aggregator, default=None
+        How the trunk's gradients of the weighted task loss and of each weighted
+        fairness loss are combined. None: they are summed. Needs the extra ``moo``.
+    class_weight : dict, "balanced", list of these (several tasks) or None
+        Weights of classes, multiplied with those of the samples. "balanced" gives each
+        class the same total.
+    weighted_losses : {"all", "task"}, default="all"
+        Where weights count: in all losses, or in the task losses alone.
     optimizer : {"adamw", "sgd"} or callable, default="adamw"
         "sgd" has a momentum of 0.9. With it ``lam`` also scales the step of the task;
         AdamW does not depend on the scale of the loss. A callable is a
@@ -84,32 +114,58 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Learning rate over the batches of `fit`:
         `torch.optim.lr_scheduler.OneCycleLR`, or `lr` throughout. Fewer than 10 batches
         in all are trained with `lr` throughout.
-    batch_size : int, default=512
-        Number of samples in a batch.
+    max_grad_norm : float, default=None
+        Largest norm of the gradient; a larger gradient is scaled down to it.
+    batch_size : int or "auto", default="auto"
+        Number of samples in a batch. "auto": a 32nd of the samples, but at least 32 and
+        at most 512.
+    stratify_batches : bool, default=False
+        Whether the samples of each class and group are spread evenly over the batches
+        of an epoch, so that small groups are in as many of them as can be.
     max_epochs : int, default=30
         Number of passes over the samples.
+    early_stopping : bool, default=False
+        Whether to score each epoch on validation data, to end when
+        ``n_iter_no_change`` epochs in a row were no better, and to keep the weights of
+        the best. The data are ``X_val``, ``y_val`` of `fit` or, without them, a part of
+        the training samples.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the training samples that ``early_stopping`` holds out; of each class
+        and group about this share.
+    n_iter_no_change : int, default=10
+        Number of epochs without a better one after which ``early_stopping`` ends the
+        training. None: all epochs are trained, and the best is kept.
+    epoch_scoring : {"neg_log_loss", "accuracy", "roc_auc"} or callable
+        Score by which ``early_stopping`` finds the best epoch: of the tasks (their
+        mean), or a callable from ``(y_true, y_proba, sensitive_features)`` to a number,
+        the greater the better. It gets labels, what `predict_proba` returns, and a data
+        frame of groups, None where unknown. The default is minus the log loss.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the last `fit`, with the same classes
+        and groups.
     callbacks : list of skorch.callbacks.Callback, default=None
         Callbacks for the training loop; each `fit` works on copies. What they can
-        monitor is in ``history_``: there is no validation part, so that skorch's
-        default monitors (``"valid_loss"``) do not exist and scoring callbacks need
-        ``on_train=True, use_caching=False``. A schedule of the learning rate needs
-        ``lr_schedule="constant"``.
+        monitor is in ``history_``; ``"valid_loss"`` exists with validation data.
+        Scoring callbacks need ``use_caching=False``. A schedule of the learning rate
+        needs ``lr_schedule="constant"``.
     device : str or torch.device, default="auto"
         Where to train and predict. "auto": CUDA if there is, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Seed of the weights, the order of the samples and dropout. With an int the
-        global random states are left as they are.
+        Seed of the weights, the order of the samples, dropout and the validation part.
+        With an int the global random states are left as they are.
     verbose : int, default=0
         Whether to print the terms of the objective after each epoch.
+    progress_bar : bool, default=False
+        Whether to show a bar over the epochs.
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_ : ndarray of shape (n_classes,), or list of these
+        Class labels; for several tasks a list with an array each.
     sensitive_feature_names_ : list of str
         Name of each sensitive attribute.
     groups_ : list of ndarray
-        Groups of each sensitive attribute that occurred in `fit`, sorted.
+        Groups of each sensitive attribute, sorted; tuples if ``intersectional``.
     history_ : DataFrame
         Mean of each term of the objective, a row per epoch.
     net_ : skorch.NeuralNet
@@ -121,7 +177,16 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
 
     See Also
     --------
+    fairtask.baselines : Other methods.
     fairtask.metrics : Differences between groups, to judge what was learnt.
+
+    Notes
+    -----
+    Data frames of pandas or polars may have categorical columns: those of type
+    category, string or object. Each is replaced by a column per category seen in `fit`.
+    A missing value is a category of its own. A category that `fit` did not see is none
+    of those it saw: all its columns are zero. Numbers must not be missing. Sparse
+    matrices stay sparse; batches are made dense.
 
     Examples
     --------
@@ -146,42 +211,105 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         *,
         activation: str = "relu",
         dropout: float = 0.2,
-        fairness_loss: str | Callable[..., FairnessLoss] = "gld",
+        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld",
         parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
             "equalized_odds"
         ),
+        group_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy",
+        positive_classes: Sequence[Any] | None = None,
         fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
         lam: float = 0.2,
-        group_momentum: float = 0.95,
+        group_momentum: float | Literal["auto"] = 0.95,
+        intersectional: bool = False,
+        aggregator: Any = None,
+        class_weight: Any = None,
+        weighted_losses: Literal["all", "task"] = "all",
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
         lr: float = 2e-3,
         weight_decay: float | None = None,
         lr_schedule: Literal["one_cycle", "constant"] = "one_cycle",
-        batch_size: int = 512,
+        max_grad_norm: float | None = None,
+        batch_size: int | Literal["auto"] = "auto",
+        stratify_batches: bool = False,
         max_epochs: int = 30,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | None = 10,
+        epoch_scoring: str | Callable[..., float] = "neg_log_loss",
+        warm_start: bool = False,
         callbacks: list[Callback] | None = None,
         device: str | torch.device = "auto",
         random_state: Any = None,
         verbose: int = 0,
+        progress_bar: bool = False,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
         self.fairness_loss = fairness_loss
         self.parity = parity
+        self.group_loss = group_loss
+        self.positive_classes = positive_classes
         self.fairness_head = fairness_head
         self.lam = lam
         self.group_momentum = group_momentum
+        self.intersectional = intersectional
+        self.aggregator = aggregator
+        self.class_weight = class_weight
+        self.weighted_losses = weighted_losses
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
+        self.max_grad_norm = max_grad_norm
         self.batch_size = batch_size
+        self.stratify_batches = stratify_batches
         self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.epoch_scoring = epoch_scoring
+        self.warm_start = warm_start
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.progress_bar = progress_bar
+
+    def _validate_samples(self, X: Any, *, reset: bool) -> Any:
+        X = as_pandas(X)
+        if reset:
+            is_table = isinstance(X, pd.DataFrame)
+            self._encoder = TableEncoder.fit(X) if is_table else None
+        if self._encoder is None:
+            return self._validate_numbers(X, reset=reset)
+        if not isinstance(X, pd.DataFrame):
+            raise ValueError(
+                "`X` must be a data frame, as in `fit`, with the categorical columns "
+                f"{list(self._encoder.categories)}; got {type(X).__name__}."
+            )
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        encoded = self._encoder.transform(X)
+        return check_array(encoded, dtype=np.float32, input_name="X", estimator=self)
+
+    def _validate_numbers(self, X: Any, *, reset: bool) -> Any:
+        try:
+            return validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=np.float32,
+                accept_sparse="csr",
+                force_writeable=True,
+            )
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            # The message of numpy names neither the argument nor a remedy.
+            raise ValueError(
+                "`X` must hold numbers; pass a data frame for categorical columns, or "
+                f"encode them first: {error}"
+            ) from error
 
     def _make_trunk(self) -> tuple[nn.Module, int]:
         sizes = list(self.hidden_layer_sizes)
@@ -190,15 +318,18 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
                 "`hidden_layer_sizes` must hold integers of at least 1; got "
                 f"{self.hidden_layer_sizes!r}."
             )
-        if not sizes and self.lam < 1:
+        if not sizes and self._uses_sensitive_features():
             raise ValueError(
                 "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
                 "fairness losses act on the trunk, which would have no weights."
             )
-        trunk = MLP(
-            self.n_features_in_,
-            sizes,
-            activation=self.activation,
-            dropout=self.dropout,
-        )
+        n_inputs = self.n_features_in_
+        if self._encoder is not None:
+            n_inputs = self._encoder.n_outputs(n_inputs)
+        trunk = MLP(n_inputs, sizes, activation=self.activation, dropout=self.dropout)
         return trunk, trunk.out_features
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

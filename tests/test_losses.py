@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -15,13 +16,34 @@ from fairtask.losses import (
     FAIRNESS_LOSSES,
     PARITIES,
     BoundedGroupLoss,
-    FairnessLoss,
+    DemographicParityLoss,
+    FalsePositiveRateLoss,
+    GroupLoss,
     GroupLossDivergence,
     GroupLossFairness,
+    RateLoss,
+    TruePositiveRateLoss,
 )
 from tests._inputs import batches
 
-all_losses = pytest.mark.parametrize("loss_class", FAIRNESS_LOSSES.values())
+GROUP_LOSS_CLASSES = [BoundedGroupLoss, GroupLossDivergence, GroupLossFairness]
+RATE_LOSS_CLASSES = [DemographicParityLoss, FalsePositiveRateLoss, TruePositiveRateLoss]
+# Every loss with everything it can compare.
+KINDS = [
+    pytest.param(
+        partial(loss_class, **settings), id="-".join([name, *settings.values()])
+    )
+    for name, loss_class in FAIRNESS_LOSSES.items()
+    for settings in (
+        [{}]
+        if issubclass(loss_class, RateLoss)
+        else [
+            *({"parity": parity} for parity in PARITIES),
+            {"parity": "equalized_odds", "group_loss": "zero_one"},
+        ]
+    )
+]
+every_loss = pytest.mark.parametrize("make_loss", KINDS)
 all_parities = pytest.mark.parametrize("parity", PARITIES)
 
 
@@ -139,6 +161,92 @@ class TestParity:
         value = loss(logits, torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 0, 1]))
         assert value.item() == pytest.approx(math.log(3) / 3)
 
+    def test_equal_opportunity_of_named_classes(self):
+        logits = torch.zeros(4, 3)
+        logits[3, 2] = 1000
+        loss = GroupLossFairness(2, 3, parity="equal_opportunity", positive_classes=[2])
+        value = loss(logits, torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 0, 1]))
+        assert value.item() == pytest.approx(math.log(3))
+
+    def test_zero_one_loss_is_the_probability_of_the_other_class(self):
+        # Probabilities of the label: exp(-0.1) and exp(-0.5) in groups 0 and 1.
+        loss = GroupLossFairness(2, parity="overall", group_loss="zero_one")
+        value = loss(self.logits[[0, 2]], torch.tensor([0, 0]), self.groups[[0, 2]])
+        assert value.item() == pytest.approx(math.exp(-0.1) - math.exp(-0.5))
+
+
+class TestRates:
+    """Probabilities of class 1: 0.2 and 0.4 in group 0; 0.9 and 0.6 in group 1."""
+
+    logits = torch.tensor([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9], [0.4, 0.6]]).log()
+    y = torch.tensor([0, 1, 0, 1])
+    groups = torch.tensor([0, 0, 1, 1])
+
+    @pytest.mark.parametrize(
+        ("loss_class", "expected"),
+        [
+            (DemographicParityLoss, 0.75 - 0.3),
+            (FalsePositiveRateLoss, 0.9 - 0.2),
+            (TruePositiveRateLoss, 0.6 - 0.4),
+        ],
+    )
+    def test_binary_by_hand(self, loss_class, expected):
+        value = loss_class(2)(self.logits, self.y, self.groups)
+        assert value.item() == pytest.approx(expected)
+        tolerant = loss_class(2, tolerance=0.1)(self.logits, self.y, self.groups)
+        assert tolerant.item() == pytest.approx(expected - 0.1)
+
+    def test_range_of_more_than_two_groups(self):
+        value = DemographicParityLoss(3)(
+            self.logits[:3], self.y[:3], torch.tensor([0, 1, 2])
+        )
+        assert value.item() == pytest.approx(0.9 - 0.2)
+
+    def test_multiclass_is_the_mean_over_one_against_the_rest(self):
+        # Rates of the three classes: (.5, .3, .2) and (.1, .3, .6).
+        logits = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]]).log()
+        y, groups = torch.tensor([0, 0]), torch.tensor([0, 1])
+        value = DemographicParityLoss(2, 3)(logits, y, groups)
+        assert value.item() == pytest.approx((0.4 + 0.0 + 0.4) / 3)
+        named = DemographicParityLoss(2, 3, positive_classes=[2])
+        assert named(logits, y, groups).item() == pytest.approx(0.4)
+
+    @pytest.mark.parametrize("loss_class", RATE_LOSS_CLASSES)
+    @given(batch=batches(max_groups=4), seed=st.integers(0, 2**16))
+    def test_certain_predictions_have_the_rates_of_the_metrics(
+        self, loss_class, batch, seed
+    ):
+        _, y, groups, n_groups = batch
+        y_pred = torch.randint(
+            0, 2, y.shape, generator=torch.Generator().manual_seed(seed)
+        )
+        counted = {
+            DemographicParityLoss: torch.ones_like(y, dtype=bool),
+            FalsePositiveRateLoss: y == 0,
+            TruePositiveRateLoss: y == 1,
+        }[loss_class]
+        rates = [
+            y_pred[counted & (groups == g)].double().mean()
+            for g in range(n_groups)
+            if (counted & (groups == g)).any()
+        ]
+        logits = 1e4 * torch.nn.functional.one_hot(y_pred, 2).double()
+        expected = max(rates) - min(rates) if len(rates) > 1 else torch.tensor(0.0)
+        assert_close(
+            loss_class(n_groups)(logits, y, groups), expected, check_dtype=False
+        )
+
+
+class TestResized:
+    def test_copy_keeps_the_settings_and_forgets_what_was_seen(self):
+        template = BoundedGroupLoss(2, bound=0.25, parity="overall")
+        template(torch.randn(4, 2), torch.zeros(4, dtype=int), torch.arange(4) % 2)
+        loss = template.resized(3, 4)
+        assert loss.running_means.shape == (1, 3)
+        assert not loss.seen.any()
+        assert (loss.bound, loss.parity) == (0.25, "overall")
+        assert template.seen.all()
+
 
 class TestRunningMeans:
     y = torch.tensor([0, 0])
@@ -152,7 +260,7 @@ class TestRunningMeans:
         loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
         value = loss(logits_with_loss(0.4, 0.6), self.y, self.groups)
         # 0.75 * 0.2 + 0.25 * 0.4 = 0.25 against 0.6
-        assert loss.running_losses.tolist()[0] == pytest.approx([0.25, 0.6])
+        assert loss.running_means.tolist()[0] == pytest.approx([0.25, 0.6])
         assert value.item() == pytest.approx(0.35)
 
     def test_gradient_is_that_of_the_batch_at_the_running_means(self):
@@ -188,6 +296,16 @@ class TestRunningMeans:
         assert value.item() == pytest.approx(0.1)
         assert_close(loss.state_dict(), before)
 
+    def test_auto_looks_back_on_as_many_samples_of_each_cell(self):
+        loss = self.loss("auto")
+        # 500 of the 1,000 samples that count in group 0, 1 of them in group 1.
+        groups = torch.tensor([0] * 500 + [1])
+        y = torch.zeros(501, dtype=int)
+        loss(logits_with_loss(*[0.2] * 501), y, groups)
+        loss(logits_with_loss(*[0.4] * 501), y, groups)
+        # The momentum of group 1 is capped at 0.99.
+        assert loss.running_means.tolist()[0] == pytest.approx([0.3, 0.202])
+
     def test_means_are_saved_with_the_module(self):
         loss, restored = self.loss(0.75), self.loss(0.75)
         loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
@@ -196,16 +314,13 @@ class TestRunningMeans:
         assert loss(*batch) == restored(*batch)
 
 
-@all_losses
-@all_parities
+@every_loss
 class TestEveryLoss:
-    @given(batch=batches(), momentum=st.sampled_from([0.0, 0.9]))
+    @given(batch=batches(), momentum=st.sampled_from([0.0, 0.9, "auto"]))
     @settings(max_examples=60)
-    def test_finite_scalar_with_finite_gradient(
-        self, loss_class, parity, batch, momentum
-    ):
+    def test_finite_scalar_with_finite_gradient(self, make_loss, batch, momentum):
         logits, y, groups, n_groups = batch
-        loss = loss_class(n_groups, parity=parity, group_momentum=momentum)
+        loss = make_loss(n_groups, group_momentum=momentum)
         for _ in range(2):  # the second call starts from running means
             logits = logits.detach().clone().requires_grad_()
             value = loss(logits, y, groups)
@@ -217,12 +332,10 @@ class TestEveryLoss:
 
     @given(batch=batches(), seed=st.integers(0, 2**16))
     @settings(max_examples=30)
-    def test_invariant_to_permuting_samples_and_groups(
-        self, loss_class, parity, batch, seed
-    ):
+    def test_invariant_to_permuting_samples_and_groups(self, make_loss, batch, seed):
         logits, y, groups, n_groups = batch
         logits = logits.double()
-        loss = loss_class(n_groups, parity=parity)
+        loss = make_loss(n_groups, group_momentum=0.0)
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(y), generator=generator)
         names = torch.randperm(n_groups, generator=generator)
@@ -230,41 +343,47 @@ class TestEveryLoss:
         permuted = loss(logits[order], y[order], renamed[order])
         assert_close(permuted, loss(logits, y, groups))
 
-    def test_fewer_than_two_known_groups_cost_nothing(self, loss_class, parity):
+    @given(batch=batches(max_groups=5), seed=st.integers(0, 2**16))
+    @settings(max_examples=20)
+    def test_weight_is_repetition(self, make_loss, batch, seed):
+        logits, y, groups, n_groups = batch
+        logits = logits.double()
+        weight = torch.randint(
+            0, 4, y.shape, generator=torch.Generator().manual_seed(seed)
+        )
+        loss = make_loss(n_groups, group_momentum=0.0)
+        repeated = loss(*(t.repeat_interleave(weight, 0) for t in (logits, y, groups)))
+        assert_close(loss(logits, y, groups, weight.double()), repeated)
+
+    def test_fewer_than_two_known_groups_cost_nothing(self, make_loss):
         logits = torch.randn(6, 2, requires_grad=True)
         y = torch.tensor([0, 1, 0, 1, 0, 1])
-        value = loss_class(3, parity=parity)(
-            logits, y, torch.tensor([2, 2, 2, -1, -1, -1])
-        )
+        value = make_loss(3)(logits, y, torch.tensor([2, 2, 2, -1, -1, -1]))
         value.backward()  # still connected to the graph
         assert value == 0
         assert not logits.grad.any()
 
-    def test_gradient_reaches_only_known_groups(self, loss_class, parity):
+    def test_gradient_reaches_only_known_groups(self, make_loss):
         torch.manual_seed(0)
         logits = torch.randn(8, 2, requires_grad=True)
         y = torch.tensor([1, 1, 1, 1, 0, 0, 0, 0])
         groups = torch.tensor([0, 1, -1, -1, 0, 1, -1, -1])
-        loss_class(2, parity=parity)(logits, y, groups).backward()
+        make_loss(2)(logits, y, groups).backward()
         assert not logits.grad[groups < 0].any()
         assert logits.grad[groups >= 0].any()
 
-    @pytest.mark.parametrize("momentum", [0.0, 0.9])
-    def test_one_graph_and_equal_values_when_compiled(
-        self, loss_class, parity, momentum
-    ):
+    @pytest.mark.parametrize("momentum", [0.0, 0.9, "auto"])
+    def test_one_graph_and_equal_values_when_compiled(self, make_loss, momentum):
         torch.compiler.reset()  # the cases share one compiled function otherwise
         # The eager backend captures the graph and compiles nothing: it is quick.
-        loss = loss_class(3, parity=parity, group_momentum=momentum)
+        loss = make_loss(3, group_momentum=momentum)
         batch = torch.randn(9, 2), torch.arange(9) % 2, torch.arange(9) % 4 - 1
         captured = torch.compile(copy.deepcopy(loss), fullgraph=True, backend="eager")
         assert_close(captured(*batch), loss(*batch))
 
-    @pytest.mark.parametrize("momentum", [0.0, 0.9])
-    def test_vmaps_over_models(self, loss_class, parity, momentum):
-        losses = [
-            loss_class(3, parity=parity, group_momentum=momentum) for _ in range(4)
-        ]
+    @pytest.mark.parametrize("momentum", [0.0, 0.9, "auto"])
+    def test_vmaps_over_models(self, make_loss, momentum):
+        losses = [make_loss(3, group_momentum=momentum) for _ in range(4)]
         _, buffers = stack_module_state(losses)
         logits = torch.randn(4, 9, 2)
         y, groups = torch.arange(9) % 2, torch.arange(9) % 4 - 1
@@ -278,13 +397,13 @@ class TestEveryLoss:
         )
         assert_close(together, apart)
         for i, loss in enumerate(losses):
-            assert_close(buffers["running_losses"][i], loss.running_losses)
+            assert_close(buffers["running_means"][i], loss.running_means)
 
 
 def test_a_loss_of_the_users_own_needs_a_penalty_only():
-    class Variance(FairnessLoss):
-        def penalty(self, losses, present):
-            return losses.var(-1, correction=0)
+    class Variance(GroupLoss):
+        def penalty(self, means, present):
+            return means.var(-1, correction=0)
 
     value = Variance(2, parity="overall")(
         logits_with_loss(0.2, 0.6), torch.tensor([0, 0]), torch.tensor([0, 1])
@@ -299,8 +418,14 @@ def test_a_loss_of_the_users_own_needs_a_penalty_only():
             {"parity": "equal_odds"},
             "`parity` must be one of .*equalized_odds.*equal_odds",
         ),
-        ({"group_momentum": 1.0}, r"`group_momentum` must be in \[0, 1\); got 1.0"),
-        ({"parity": "equal_opportunity", "n_classes": 3}, "binary task; got 3 classes"),
+        ({"group_momentum": 1.0}, r"`group_momentum` must be in \[0, 1\) .* got 1.0"),
+        ({"group_loss": "hinge"}, "`group_loss` must be one of .*'zero_one'.*'hinge'"),
+        ({"positive_classes": [2]}, r"hold codes of the 2 classes; got \[2\]"),
+        ({"positive_classes": []}, r"hold codes of the 2 classes; got \[\]"),
+        (
+            {"parity": "equal_opportunity", "n_classes": 3},
+            "`positive_classes` must name classes .* 3 classes",
+        ),
     ],
 )
 def test_bad_settings(kwargs, message):

@@ -31,8 +31,7 @@ def gradients(network, lam):
     """Gradient of the objective for the trunk, the task head and the fairness head."""
     X, y, z = make_batch()
     network.zero_grad()
-    loss, _ = Objective(lam, [[GroupLossFairness(2)]])(*network(X), y, z)
-    loss.backward()
+    Objective(lam, [[GroupLossFairness(2)]])(network(X), y, z).total().backward()
     return {
         part: [
             torch.zeros_like(p) if p.grad is None else p.grad.clone()
@@ -60,7 +59,7 @@ def test_task_head_gets_no_gradient_from_a_fairness_loss(name):
 def test_task_head_gets_the_gradient_of_single_task_learning(name):
     network = make_network(name)
     X, y, _ = make_batch()
-    single_task = torch.nn.functional.cross_entropy(network(X)[0][0], y[:, 0])
+    single_task = torch.nn.functional.cross_entropy(network(X).task[0], y[:, 0])
     expected = torch.autograd.grad(single_task, network.task_heads.parameters())
     for got, alone in zip(gradients(network, lam=0.25)["task"], expected, strict=True):
         assert_close(got, 0.25 * alone)
@@ -127,8 +126,9 @@ def test_trunk_gets_the_gradient_of_the_fairness_loss_on_the_head(name):
 def test_value_of_the_objective_leaves_out_the_fit_of_the_probe():
     network = make_network("probe")
     X, y, z = make_batch()
-    objective, terms = Objective(0.25, [[GroupLossFairness(2)]])(*network(X), y, z)
-    assert_close(objective.detach(), 0.25 * terms[0] + 0.75 * terms[1])
+    terms = Objective(0.25, [[GroupLossFairness(2)]])(network(X), y, z)
+    task, fairness = terms.values
+    assert_close(terms.total().detach(), 0.25 * task + 0.75 * fairness)
 
 
 def test_several_tasks_and_attributes_add_up():
@@ -141,20 +141,18 @@ def test_several_tasks_and_attributes_add_up():
         [torch.nn.Linear(8, 2) for _ in range(2)],
         [FAIRNESS_HEADS["literal"](heads[2 * s : 2 * s + 2]) for s in range(2)],
     )
-    task_logits, fairness_logits, fitted = network(X)
-    assert fitted == [[], []]
-    loss = GroupLossFairness(2)
-    objective, terms = Objective(0.25, [[loss, loss], [loss, loss]])(
-        task_logits, fairness_logits, fitted, y, z
-    )
+    outputs = network(X)
+    assert outputs.fitted == [[], []]
+    loss = GroupLossFairness(2, group_momentum=0.0)
+    terms = Objective(0.25, [[loss, loss], [loss, loss]])(outputs, y, z)
     cross_entropy = torch.nn.functional.cross_entropy
-    task = sum(cross_entropy(task_logits[k], y[:, k]) for k in range(2))
+    task = [cross_entropy(outputs.task[k], y[:, k]) for k in range(2)]
     by_attribute = [
-        sum(loss(fairness_logits[s][k], y[:, k], z[:, s]) for k in range(2))
+        sum(loss(outputs.fairness[s][k], y[:, k], z[:, s]) for k in range(2))
         for s in range(2)
     ]
-    assert_close(terms, [task.detach(), *(term.detach() for term in by_attribute)])
-    assert_close(objective, 0.25 * task + 0.75 * sum(by_attribute))
+    assert_close(terms.values, [term.detach() for term in [*task, *by_attribute]])
+    assert_close(terms.total(), 0.25 * sum(task) + 0.75 * sum(by_attribute))
 
 
 def test_mlp_without_layers_is_the_identity():

@@ -4,7 +4,8 @@ import torch
 from skorch.helper import predefined_split
 from torch.testing import assert_close
 
-from fairtask._net import FairnessNet, InMemoryBatches, InMemoryDataset
+from fairtask._data import InMemoryBatches, InMemoryDataset
+from fairtask._net import FairnessNet
 from fairtask.losses import GroupLossDivergence
 from fairtask.modules import MLP, MultiTaskNetwork, ProbeHead
 from fairtask.objective import Objective
@@ -73,7 +74,7 @@ class TestFairnessNet:
         dataset = make_dataset()
         net = make_net(max_epochs=1, lr=0, batch_size=4).fit(dataset)
         with torch.no_grad():
-            logits = net.module_(dataset.X)[0][0]
+            logits = net.module_(dataset.X).task[0]
         expected = torch.nn.functional.cross_entropy(logits, dataset.target["y"][:, 0])
         assert net.history[-1, "train_task_loss"] == pytest.approx(expected.item())
 

@@ -24,8 +24,7 @@ from fairtask.losses import (
     FAIRNESS_LOSSES,
     PARITIES,
     BoundedGroupLoss,
-    FairnessLoss,
-    GroupLossDivergence,
+    GroupLoss,
 )
 from fairtask.metrics import equalized_odds_difference
 from fairtask.modules import FAIRNESS_HEADS
@@ -110,9 +109,9 @@ class TestFit:
         assert classifier.score(X, labels) > 0.8
 
     def test_loss_of_the_users_own(self):
-        class SquaredGap(FairnessLoss):
-            def penalty(self, losses, present):
-                return (losses[..., 0] - losses[..., 1]).square()
+        class SquaredGap(GroupLoss):
+            def penalty(self, means, present):
+                return (means[..., 0] - means[..., 1]).square()
 
         X, y, z = make_samples(200)
         classifier = make_classifier(fairness_loss=SquaredGap)
@@ -400,7 +399,9 @@ class TestWarnings:
     X, y, z = make_samples(500)
 
     def test_no_sensitive_features(self):
-        with pytest.warns(NothingPenalizedWarning, match="lam=0.2") as record:
+        with pytest.warns(
+            NothingPenalizedWarning, match="got no `sensitive_features`"
+        ) as record:
             make_classifier().fit(self.X, self.y)
         assert record[0].filename == __file__
 
@@ -422,7 +423,7 @@ class TestWarnings:
         assert len(classifier.groups_) == 2
 
     def test_groups_that_never_meet_in_a_class(self):
-        with pytest.warns(NothingPenalizedWarning, match="parity='equal_opportunity'"):
+        with pytest.warns(NothingPenalizedWarning, match="no two known groups"):
             make_classifier(parity="equal_opportunity").fit(
                 self.X, self.y, sensitive_features=np.where(self.y == 1, "a", self.z)
             )
@@ -472,7 +473,6 @@ class TestBadInput:
                 {"callbacks": ["stop"]},
                 "`callbacks` must hold skorch callbacks.* 'stop'",
             ),
-            ({"fairness_loss": GroupLossDivergence(2)}, "functools.partial"),
             ({"fairness_loss": dict}, "`fairness_loss` must be one of .*'dict'"),
             (
                 {"callbacks": [LRScheduler("StepLR", step_size=1)]},

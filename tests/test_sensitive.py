@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
-from fairtask._validation import encode_labels, encode_sensitive_features
+from fairtask._sensitive import encode_sensitive_features
 
 
 def encode(values, n_samples=None):
@@ -98,20 +99,87 @@ def test_bad_sensitive_features(values, n_samples, message):
         encode(values, n_samples)
 
 
-def test_labels():
-    codes, classes = encode_labels(["no", "yes", "no"])
-    assert codes.tolist() == [0, 1, 0]
-    assert classes.tolist() == ["no", "yes"]
+def test_groups_that_are_expected():
+    encoded = encode_sensitive_features(
+        ["b", None], n_samples=2, groups=["a", "b", "c"]
+    )
+    assert encoded.codes[:, 0].tolist() == [1, -1]
+    assert encoded.groups[0].tolist() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
-    ("y", "message"),
+    "groups", [{"sex": ["f", "m"], "race": [1, 2, 3]}, [["f", "m"], [3, 2, 1]]]
+)
+def test_expected_groups_of_several_attributes(groups):
+    table = pd.DataFrame({"sex": ["m"], "race": [3]})
+    encoded = encode_sensitive_features(table, n_samples=1, groups=groups)
+    assert encoded.codes.tolist() == [[1, 2]]
+
+
+def test_later_rows_get_the_codes_of_the_first():
+    first = encode(pd.Series(["a", "b", "c"], name="z"))
+    later = encode_sensitive_features(
+        pd.Series(["c", "a"], name="z"), n_samples=2, known=first
+    )
+    assert later.codes[:, 0].tolist() == [2, 0]
+    without = encode_sensitive_features(None, n_samples=2, known=first)
+    assert without.codes.tolist() == [[-1], [-1]]
+
+
+@pytest.mark.parametrize(
+    ("values", "kwargs", "message"),
     [
-        ([1, 1], r"`y` must have at least two classes; found 1 class: \[1\]"),
-        ([0.5, 1.5], "Unknown label type: continuous"),
-        ([[0, 1], [1, 0]], "y should be a 1d array"),
+        (["x"], {}, r"must hold the groups \['a', 'b'\]; found \['x'\] as well"),
+        (pd.DataFrame({"sex": ["a"]}), {}, r"must have the columns \['sensitive_"),
+        (["x"], {"argument": "sensitive_features_val"}, "`sensitive_features_val` col"),
     ],
 )
-def test_bad_labels(y, message):
+def test_rows_that_do_not_fit_the_first(values, kwargs, message):
     with pytest.raises(ValueError, match=message):
-        encode_labels(y)
+        encode_sensitive_features(
+            values, n_samples=1, known=encode(["a", "b"]), **kwargs
+        )
+
+
+def test_unseen_groups_may_count_as_unknown():
+    encoded = encode_sensitive_features(
+        ["x", "b"], n_samples=2, known=encode(["a", "b"]), unseen="unknown"
+    )
+    assert encoded.codes[:, 0].tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"race": [1, 2]}, r"`groups` must name the attributes \['sex'\]"),
+        ([["f", "m"], [1, 2]], "`groups` must have an entry for each"),
+    ],
+)
+def test_bad_groups(groups, message):
+    with pytest.raises(ValueError, match=message):
+        encode_sensitive_features(
+            pd.DataFrame({"sex": ["f", "m"]}), n_samples=2, groups=groups
+        )
+
+
+def test_intersection_has_the_combinations_that_occur():
+    table = pd.DataFrame({"sex": ["f", "m", "f", None], "race": [1, 1, 2, 2]})
+    encoded = encode_sensitive_features(table, n_samples=4, intersectional=True)
+    assert encoded.names == ["sex & race"]
+    assert encoded.groups[0].tolist() == [("f", 1), ("f", 2), ("m", 1)]
+    assert encoded.codes[:, 0].tolist() == [0, 2, 1, -1]
+    assert encoded.decode()["sex & race"].tolist() == [
+        ("f", 1),
+        ("m", 1),
+        ("f", 2),
+        None,
+    ]
+
+
+def test_polars_columns_keep_names_and_missing_values():
+    table = pl.DataFrame({"sex": ["f", None], "age": [1, 2]})
+    encoded = encode(table)
+    assert encoded.names == ["sex", "age"]
+    assert encoded.codes.tolist() == [[0, 0], [-1, 1]]
+    assert encode(table["sex"]).names == ["sex"]
+    assert encode(table["sex"]).codes.tolist() == [[0], [-1]]

@@ -1,0 +1,122 @@
+"""Callbacks of the training loop."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch.optim.lr_scheduler import OneCycleLR
+from tqdm.auto import tqdm
+
+__all__ = ["BestEpoch", "OneCycle", "ProgressBar"]
+
+
+class OneCycle(Callback):
+    """One-cycle learning rate over a training of a known number of batches.
+
+    Unlike `skorch.callbacks.LRScheduler` it starts a cycle with each training, also
+    with one that continues another, and leaves no entry per batch in the history.
+
+    Parameters
+    ----------
+    max_lr : float
+        Largest learning rate.
+    total_steps : int
+        Number of batches in the whole training.
+    """
+
+    def __init__(self, max_lr: float, total_steps: int) -> None:
+        self.max_lr = max_lr
+        self.total_steps = total_steps
+
+    def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Start the cycle."""
+        self.scheduler_: OneCycleLR | None = OneCycleLR(
+            net.optimizer_,
+            max_lr=self.max_lr,
+            total_steps=self.total_steps,
+            cycle_momentum=False,  # not every optimizer has one
+        )
+
+    def on_batch_end(
+        self, net: NeuralNet, *args: Any, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Take a step of the cycle."""
+        if training and self.scheduler_ is not None:
+            self.scheduler_.step()
+
+    def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Forget the scheduler: it holds the optimizer, and with it the weights."""
+        self.scheduler_ = None
+
+
+class BestEpoch(Callback):
+    """Score each epoch, keep the weights of the best, and stop when none is better.
+
+    Parameters
+    ----------
+    score : callable
+        From the net to a number, the greater the better. NaN is never the best.
+    patience : int or None
+        Number of epochs without a better one after which training stops. None: never.
+    """
+
+    def __init__(
+        self, score: Callable[[NeuralNet], float] | None, patience: int | None
+    ) -> None:
+        self.score = score
+        self.patience = patience
+
+    def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Start the comparison."""
+        self.best_score_ = -float("inf")
+        self.best_epoch_: int | None = None
+        self.best_weights_: Any = None
+        self.misses_ = 0
+
+    def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Score the epoch."""
+        assert self.score is not None
+        score = float(self.score(net))
+        net.history.record("valid_score", score)
+        is_best = score > self.best_score_
+        net.history.record("valid_score_best", is_best)
+        if is_best:
+            self.best_score_, self.best_epoch_ = score, net.history[-1, "epoch"]
+            modules = net.module_, net.criterion_
+            self.best_weights_ = copy.deepcopy([m.state_dict() for m in modules])
+            self.misses_ = 0
+            return
+        self.misses_ += 1
+        if self.misses_ == self.patience:
+            # skorch's own way to end a training between epochs.
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Restore the best epoch, and forget the validation data in `score`."""
+        if self.best_weights_ is not None:
+            for module, weights in zip(
+                (net.module_, net.criterion_), self.best_weights_, strict=True
+            ):
+                module.load_state_dict(weights)
+        self.best_weights_ = self.score = None
+
+
+class ProgressBar(Callback):
+    """A bar over the epochs, with the terms of the objective."""
+
+    def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Show the bar."""
+        self.bar_: Any = tqdm(total=net.max_epochs, unit="epoch")
+
+    def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Move the bar."""
+        names = [f"train_{name}" for name in net.term_names]
+        self.bar_.set_postfix({name[6:]: net.history[-1, name] for name in names})
+        self.bar_.update()
+
+    def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        """Leave the bar as it is; it holds a stream, which cannot be pickled."""
+        self.bar_.close()
+        self.bar_ = None

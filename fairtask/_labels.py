@@ -1,0 +1,261 @@
+"""Task labels: from what the user passes to class codes and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, column_or_1d
+
+from fairtask._tables import as_pandas
+
+__all__ = ["Labels", "class_weights", "encode_labels", "positive_codes"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of one or several tasks as class codes.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_samples, n_tasks), int64
+        Position of each label in `classes`.
+    classes : list of ndarray
+        Classes of each task, sorted.
+    names : list of str
+        Name of each task; empty for a single task.
+    """
+
+    codes: np.ndarray
+    classes: list[np.ndarray]
+    names: list[str]
+
+    @property
+    def is_multioutput(self) -> bool:
+        """Whether there are several tasks."""
+        return bool(self.names)
+
+    @property
+    def n_classes(self) -> list[int]:
+        """Number of classes of each task."""
+        return [len(classes) for classes in self.classes]
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Return labels, of shape (n_samples,) or (n_samples, n_tasks)."""
+        columns = [classes[codes[:, k]] for k, classes in enumerate(self.classes)]
+        if not self.is_multioutput:
+            return columns[0]
+        # Numbers and strings side by side would all become strings.
+        kinds = {"number" if c.dtype.kind in "biuf" else "other" for c in columns}
+        if len(kinds) > 1:
+            columns = [column.astype(object) for column in columns]
+        return np.column_stack(columns)
+
+
+def encode_labels(
+    y: Any, *, n_samples: int, classes: Any = None, known: Labels | None = None
+) -> Labels:
+    """Encode labels.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        Labels of any type.
+    n_samples : int
+        Number of rows expected.
+    classes : array-like, or list of array-like for several tasks, optional
+        The classes, where `y` may lack some.
+    known : Labels, optional
+        What was learnt before: the same tasks and classes are expected.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    ValueError
+        If `y` does not hold class labels, has a missing value, only one class in a
+        column, or a label that is not among those expected.
+    """
+    columns, names = _columns(y)
+    if len(columns[0]) != n_samples:
+        raise ValueError(
+            f"`y` must have one row per sample of `X`: found input variables with "
+            f"inconsistent numbers of samples: {[n_samples, len(columns[0])]}."
+        )
+    expected: Sequence[Any] | None = None
+    if known is not None:
+        expected = known.classes
+        if len(columns) != len(expected):
+            raise ValueError(
+                f"`y` must have {len(expected)} column(s), as before; got "
+                f"{len(columns)}."
+            )
+        names = known.names
+    elif classes is not None:
+        expected = classes if names else [classes]
+        if len(expected) != len(columns):
+            raise ValueError(
+                f"`classes` must be a list with an array for each of the "
+                f"{len(columns)} columns of `y`; got {len(expected)}."
+            )
+    encoded = [
+        _encode_column(
+            column,
+            None if expected is None else np.unique(expected[k]),
+            where=f"`y` column {names[k]!r}" if names else "`y`",
+        )
+        for k, column in enumerate(columns)
+    ]
+    codes = np.column_stack([codes for codes, _ in encoded])
+    return Labels(codes, [classes for _, classes in encoded], names)
+
+
+def _columns(y: Any) -> tuple[list[np.ndarray], list[str]]:
+    """Split labels into checked columns; return them with the names of the tasks."""
+    if y is None:
+        raise ValueError("`fit` requires y to be passed, but the target y is None.")
+    y = as_pandas(y)
+    if isinstance(y, pd.DataFrame) and y.shape[1] > 1:
+        # Column by column: an array would turn mixed types into objects.
+        columns = [_check_column(y.iloc[:, k]) for k in range(y.shape[1])]
+        return columns, [str(name) for name in y.columns]
+    if isinstance(y, list | tuple):
+        y = np.asarray(y, dtype=object)  # numpy would turn [0, "a"] into strings
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, pd.Series | np.ndarray):
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    if y.ndim == 2 and y.shape[1] > 1:
+        n_tasks = y.shape[1]
+        columns = [_check_column(y[:, k]) for k in range(n_tasks)]
+        return columns, [str(k) for k in range(n_tasks)]
+    return [_check_column(column_or_1d(y, warn=True))], []
+
+
+def _check_column(column: Any) -> np.ndarray:
+    if column.dtype == object:
+        # A column cut from an array of mixed types has a type of its own.
+        column = pd.Series(column).infer_objects()
+        if column.dtype == object:
+            column = column.to_numpy()
+    column = check_array(column, ensure_2d=False, dtype=None, input_name="y")
+    if column.dtype == object and any(not isinstance(v, str) for v in column):
+        kinds = sorted({type(value).__name__ for value in column})
+        if len(kinds) > 1:
+            raise ValueError(
+                f"`y` must hold class labels of one type; found {kinds} in one column."
+            )
+    check_classification_targets(column)
+    return column
+
+
+def _encode_column(
+    column: np.ndarray, expected: np.ndarray | None, *, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    classes, codes = np.unique(column, return_inverse=True)
+    if expected is not None:
+        unexpected = np.setdiff1d(classes, expected)
+        if len(unexpected):
+            raise ValueError(
+                f"{where} must hold the classes {expected.tolist()}; found "
+                f"{unexpected.tolist()} as well."
+            )
+        codes = np.searchsorted(expected, column)
+        classes = expected
+    if len(classes) < 2:
+        raise ValueError(
+            f"{where} must have at least two classes; found 1 class: "
+            f"{classes.tolist()}."
+        )
+    return codes.astype(np.int64), classes
+
+
+def class_weights(class_weight: Any, labels: Labels) -> np.ndarray | None:
+    """Weight of each sample for each task by its class, or None without weights.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced", list of these (several tasks) or None
+        Weights of classes, 1 for a class that is not named; "balanced" gives each
+        class that occurs the same total.
+    labels : Labels
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples, n_tasks), or None
+
+    Raises
+    ------
+    ValueError
+        If a named class does not exist, or the list is too short or long.
+    """
+    if class_weight is None:
+        return None
+    n_tasks = len(labels.classes)
+    per_task = class_weight if isinstance(class_weight, list) else [class_weight]
+    if per_task == ["balanced"]:
+        per_task = ["balanced"] * n_tasks
+    if len(per_task) != n_tasks:
+        raise ValueError(
+            "`class_weight` must be 'balanced' or a list with an entry for each of the "
+            f"{n_tasks} tasks; got {class_weight!r}."
+        )
+    weights = np.empty(labels.codes.shape)
+    for k, (classes, entry) in enumerate(zip(labels.classes, per_task, strict=True)):
+        codes = labels.codes[:, k]
+        if isinstance(entry, str):
+            counts = np.bincount(codes, minlength=len(classes))
+            by_class = len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        else:
+            unknown = [label for label in entry or {} if label not in classes.tolist()]
+            if unknown:
+                raise ValueError(
+                    f"`class_weight` names {unknown}, which are no classes of `y`: "
+                    f"{classes.tolist()}."
+                )
+            by_class = np.array([(entry or {}).get(c, 1.0) for c in classes.tolist()])
+        weights[:, k] = by_class[codes]
+    return weights
+
+
+def positive_codes(positive_classes: Any, labels: Labels) -> list[list[int] | None]:
+    """Codes of the positive classes of each task; None where none were named.
+
+    Parameters
+    ----------
+    positive_classes : list of labels, list of such lists (several tasks), or None
+    labels : Labels
+
+    Returns
+    -------
+    list of (list of int, or None)
+
+    Raises
+    ------
+    ValueError
+        If an entry is no class of the task.
+    """
+    n_tasks = len(labels.classes)
+    if positive_classes is None:
+        return [None] * n_tasks
+    per_task = positive_classes if labels.is_multioutput else [positive_classes]
+    if len(per_task) != n_tasks:
+        raise ValueError(
+            "`positive_classes` must be a list with an entry for each of the "
+            f"{n_tasks} tasks; got {positive_classes!r}."
+        )
+    codes: list[list[int] | None] = []
+    for classes, entry in zip(labels.classes, per_task, strict=True):
+        if entry is None:
+            codes.append(None)
+            continue
+        known = classes.tolist()
+        if len(entry) == 0 or any(label not in known for label in entry):
+            raise ValueError(
+                f"`positive_classes` must name classes of `y`, which are {known}; "
+                f"got {entry!r}."
+            )
+        codes.append([known.index(label) for label in entry])
+    return codes

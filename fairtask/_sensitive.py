@@ -1,0 +1,258 @@
+"""Sensitive attributes: from what the user passes to group codes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fairtask._groups import UNKNOWN
+from fairtask._tables import as_pandas
+
+__all__ = ["SensitiveFeatures", "encode_sensitive_features"]
+
+DEFAULT_NAME = "sensitive_feature"
+MAX_GROUPS = 50
+"""More distinct values than this are no groups, if numbers or hardly repeated."""
+
+
+@dataclass(frozen=True)
+class SensitiveFeatures:
+    """Sensitive attributes as group codes.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_samples, n_attributes), int64
+        Position of each sample's group in `groups`, -1 where it is unknown.
+    names : list of str
+        Name of each attribute.
+    groups : list of ndarray
+        The groups of each attribute, sorted.
+    """
+
+    codes: np.ndarray
+    names: list[str]
+    groups: list[np.ndarray]
+
+    def select(self, indices: Sequence[int]) -> "SensitiveFeatures":
+        """Return the attributes at these positions."""
+        return SensitiveFeatures(
+            self.codes[:, indices],
+            [self.names[i] for i in indices],
+            [self.groups[i] for i in indices],
+        )
+
+    def take(self, rows: np.ndarray) -> "SensitiveFeatures":
+        """Return the samples at these positions."""
+        return SensitiveFeatures(self.codes[rows], self.names, self.groups)
+
+    def decode(self) -> pd.DataFrame:
+        """Return the groups of each sample, None where unknown."""
+        columns = {}
+        for s, name in enumerate(self.names):
+            values = np.empty(len(self.groups[s]) + 1, dtype=object)
+            values[:-1] = self.groups[s]
+            columns[name] = values[self.codes[:, s]]  # -1 is the last: None
+        return pd.DataFrame(columns, index=range(len(self.codes)))
+
+
+def encode_sensitive_features(
+    sensitive_features: Any,
+    *,
+    n_samples: int,
+    intersectional: bool = False,
+    groups: Any = None,
+    known: SensitiveFeatures | None = None,
+    unseen: Literal["raise", "unknown"] = "raise",
+    argument: str = "sensitive_features",
+) -> SensitiveFeatures:
+    """Encode sensitive attributes.
+
+    Parameters
+    ----------
+    sensitive_features : array-like of shape (n_samples,) or \
+            (n_samples, n_attributes), or None
+        Groups of any type. A missing value stands for an unknown group; None for no
+        attributes at all, or for unknown groups where attributes are known.
+    n_samples : int
+        Number of rows expected.
+    intersectional : bool, default=False
+        Whether to join all attributes to one, whose groups are the tuples that occur. A
+        tuple with an unknown group is unknown.
+    groups : dict of str to array-like, or list of array-like, optional
+        The groups of each attribute, where the rows may lack some.
+    known : SensitiveFeatures, optional
+        What was learnt before: the same attributes are expected.
+    unseen : {"raise", "unknown"}, default="raise"
+        What becomes of a group that is not among those expected.
+    argument : str
+        Name for error messages.
+
+    Returns
+    -------
+    SensitiveFeatures
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, the number of rows differs, a column looks continuous,
+        or attributes or groups are not those expected.
+    """
+    if sensitive_features is None:
+        names, expected = ([], []) if known is None else (known.names, known.groups)
+        codes = np.full((n_samples, len(names)), UNKNOWN, dtype=np.int64)
+        return SensitiveFeatures(codes, names, expected)
+    table = _as_table(sensitive_features, argument)
+    if len(table) != n_samples:
+        raise ValueError(
+            f"`{argument}` must have one row per sample: expected {n_samples}, "
+            f"found {len(table)}."
+        )
+    if table.shape[1] == 0:
+        raise ValueError(f"`{argument}` must have at least one column; got 0.")
+    names = [str(name) for name in table.columns]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(
+            f"`{argument}` must have distinct names; {duplicates} occur more than once."
+        )
+    columns = [table.iloc[:, i] for i in range(table.shape[1])]
+    if intersectional and len(columns) > 1:
+        names = [" & ".join(names)]
+        columns = [_intersect(table)]
+    if known is not None and names != known.names:
+        raise ValueError(
+            f"`{argument}` must have the columns {known.names}, as before; got {names}."
+        )
+    expected_groups = known.groups if known else _expected_groups(groups, names)
+    encoded = []
+    for i, (name, column) in enumerate(zip(names, columns, strict=True)):
+        where = f"`{argument}` column {name!r}"
+        codes, found = _encode_column(column, where)
+        if expected_groups is not None:
+            codes, found = _recode(
+                codes, found, expected_groups[i], unseen=unseen, where=where
+            )
+        encoded.append((codes, found))
+    return SensitiveFeatures(
+        np.column_stack([codes for codes, _ in encoded]),
+        names,
+        [found for _, found in encoded],
+    )
+
+
+def _as_table(sensitive_features: Any, argument: str) -> pd.DataFrame:
+    sensitive_features = as_pandas(sensitive_features)
+    if isinstance(sensitive_features, pd.DataFrame):
+        return sensitive_features
+    name = getattr(sensitive_features, "name", None)
+    name = DEFAULT_NAME if name is None or name == "" else name
+    if isinstance(sensitive_features, pd.Series):
+        return sensitive_features.to_frame(name)
+    if not isinstance(sensitive_features, np.ndarray):
+        # numpy would turn [None, "a"] or [1, "a"] into strings.
+        sensitive_features = np.asarray(sensitive_features, dtype=object)
+    if sensitive_features.ndim == 1:
+        return pd.DataFrame({name: sensitive_features})
+    if sensitive_features.ndim == 2:
+        n_attributes = sensitive_features.shape[1]
+        return pd.DataFrame(
+            sensitive_features,
+            columns=[f"{DEFAULT_NAME}_{i}" for i in range(n_attributes)],
+        )
+    raise ValueError(
+        f"`{argument}` must have shape (n_samples,) or (n_samples, "
+        f"n_attributes); got an array with {sensitive_features.ndim} dimensions."
+    )
+
+
+def _intersect(table: pd.DataFrame) -> pd.Series:
+    """Return a column of tuples, None where an entry is missing."""
+    values = np.empty(len(table), dtype=object)
+    values[:] = list(table.itertuples(index=False, name=None))
+    values[table.isna().any(axis=1).to_numpy()] = None
+    return pd.Series(values)
+
+
+def _expected_groups(groups: Any, names: list[str]) -> list[np.ndarray] | None:
+    if groups is None:
+        return None
+    if isinstance(groups, Mapping):
+        if set(groups) != set(names):
+            raise ValueError(
+                f"`groups` must name the attributes {names}; got {list(groups)}."
+            )
+        groups = [groups[name] for name in names]
+    elif len(names) == 1 and all(np.ndim(group) == 0 for group in groups):
+        groups = [groups]
+    if len(groups) != len(names):
+        raise ValueError(
+            f"`groups` must have an entry for each of the attributes {names}; got "
+            f"{len(groups)}."
+        )
+    return [
+        _encode_column(_series(entry), f"`groups` of {name!r}")[1]
+        for name, entry in zip(names, groups, strict=True)
+    ]
+
+
+def _series(values: Any) -> pd.Series:
+    if isinstance(values, pd.Series | np.ndarray):
+        return pd.Series(values)
+    array = np.empty(len(values), dtype=object)  # keeps tuples
+    array[:] = list(values)
+    return pd.Series(array)
+
+
+def _encode_column(column: pd.Series, where: str) -> tuple[np.ndarray, np.ndarray]:
+    if column.dtype == object:
+        column = column.infer_objects()
+    try:
+        codes, groups = pd.factorize(column, sort=True)
+    except TypeError as error:
+        raise ValueError(
+            f"{where} must hold values that name groups, such as strings or integers: "
+            f"{error}"
+        ) from error
+    disguised = [g for g in groups if isinstance(g, str) and g in ("nan", "<NA>")]
+    if disguised:
+        raise ValueError(
+            f"{where} has a group named {disguised[0]!r}, "
+            "which is what an array of strings makes of a missing value. Pass a list, "
+            "an array of objects or a pandas column."
+        )
+    is_number = pd.api.types.is_numeric_dtype(column.dtype)
+    if len(groups) > MAX_GROUPS and (is_number or len(groups) > len(column) / 2):
+        raise ValueError(
+            f"{where} must name groups; it has "
+            f"{len(groups)} distinct values in {len(column)} rows. Group them "
+            "first, for example with pandas.cut, or, if these numbers are names, "
+            "pass them as strings."
+        )
+    return codes.astype(np.int64), np.asarray(groups)
+
+
+def _recode(
+    codes: np.ndarray,
+    found: np.ndarray,
+    expected: np.ndarray,
+    *,
+    unseen: str,
+    where: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn codes of the groups found into codes of the groups expected."""
+    position = {group: i for i, group in enumerate(expected.tolist())}
+    new_codes = [position.get(group, UNKNOWN) for group in found.tolist()]
+    strangers = [
+        group
+        for group, code in zip(found.tolist(), new_codes, strict=True)
+        if code == UNKNOWN
+    ]
+    if strangers and unseen == "raise":
+        raise ValueError(
+            f"{where} must hold the groups {expected.tolist()}; found {strangers} as "
+            "well."
+        )
+    table = np.array([*new_codes, UNKNOWN], dtype=np.int64)
+    return table[codes], expected

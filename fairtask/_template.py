@@ -1,0 +1,459 @@
+"""The steps of a training and a prediction, and the hooks by which methods differ."""
+
+import copy
+import inspect
+from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from skorch.helper import predefined_split
+from skorch.history import History
+from torch import Tensor, nn
+
+from fairtask._aggregation import AggregatedBackward, check_aggregator
+from fairtask._data import InMemoryDataset
+from fairtask._diagnosis import (
+    check_finite,
+    warn_if_collapsed,
+    warn_if_nothing_learnt,
+    warn_user,
+)
+from fairtask._labels import Labels, class_weights, encode_labels, positive_codes
+from fairtask._net import FairnessNet
+from fairtask._random import seeded
+from fairtask._sensitive import encode_sensitive_features
+from fairtask._training import (
+    OPTIMIZERS,
+    Samples,
+    check_epoch_scoring,
+    make_callbacks,
+    normalized,
+    resolve_batch_size,
+    score_probabilities,
+)
+from fairtask._validation import check_device, check_sample_weight
+from fairtask.exceptions import NothingPenalizedWarning
+from fairtask.losses import FAIRNESS_LOSSES, FairnessLoss
+from fairtask.modules import FAIRNESS_HEADS, FairnessHead, MultiTaskNetwork
+from fairtask.objective import Objective
+
+__all__ = ["NetworkTemplate"]
+
+
+class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
+    """From samples to a fitted network, and from a network to probabilities.
+
+    A kind of samples says how they are read (`_validate_samples`, `_make_trunk`). A
+    method that differs in what is penalised replaces `_make_fairness_head`,
+    `_make_fairness_losses`, `_make_objective` or `_task_logits`. Parameters are those
+    of the estimator that this is a part of.
+    """
+
+    # What a subclass defines or replaces.
+
+    @abstractmethod
+    def _validate_samples(self, X: Any, *, reset: bool) -> Any:
+        """Check samples, and with `reset` learn what later ones must look like."""
+
+    @abstractmethod
+    def _make_trunk(self) -> tuple[nn.Module, int]:
+        """Return the trunk and the width of its output."""
+
+    def _make_dataset(
+        self,
+        X: Any,
+        target: dict[str, np.ndarray] | None = None,
+        device: torch.device | None = None,
+    ) -> InMemoryDataset:
+        """Put samples, and in training their targets, where batches are cut."""
+        return InMemoryDataset(X, target, device)
+
+    def _make_head(self, in_features: int, n_outputs: int) -> nn.Module:
+        """Return a head from the representation to logits."""
+        return nn.Linear(in_features, n_outputs)
+
+    def _uses_sensitive_features(self) -> bool:
+        """Whether differences between groups matter in training."""
+        return self.lam < 1
+
+    def _make_fairness_head(
+        self, in_features: int, n_classes: Sequence[int], n_groups: int
+    ) -> FairnessHead:
+        """Return the head of one attribute."""
+        head_class = FAIRNESS_HEADS[self.fairness_head]
+        own = n_classes if head_class.has_own_heads else ()
+        return head_class(self._make_head(in_features, n) for n in own)
+
+    def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
+        """Return the losses of one attribute, one for each output of its head."""
+        positive = positive_codes(self.positive_classes, labels)
+        return [
+            self._make_fairness_loss(n_groups, n_classes, positive[k])
+            for k, n_classes in enumerate(labels.n_classes)
+        ]
+
+    def _can_compare(
+        self, losses: Sequence[Any], samples: Samples, attribute: int
+    ) -> bool:
+        """Whether the losses of an attribute find groups to compare."""
+        codes = np.column_stack(
+            [samples.labels.codes, samples.sensitive.codes[:, attribute]]
+        )
+        *y, groups = torch.from_numpy(np.unique(codes, axis=0)).T
+        return any(loss.can_compare(y[k], groups) for k, loss in enumerate(losses))
+
+    def _make_objective(self, fairness_losses: Sequence[Sequence[Any]]) -> Any:
+        """Return what is minimised."""
+        # Without a fairness loss there is nothing to weigh the task against.
+        return Objective(
+            self.lam if fairness_losses else 1.0,
+            fairness_losses,
+            weigh_groups=self.weighted_losses == "all",
+        )
+
+    def _make_backward(self) -> AggregatedBackward | None:
+        """Return what takes the place of the backward pass, if anything."""
+        if self.aggregator is None:
+            return None
+        return AggregatedBackward(check_aggregator(self.aggregator))
+
+    def _task_logits(
+        self, network: MultiTaskNetwork, X: Tensor, target: dict[str, Tensor]
+    ) -> list[Tensor]:
+        """Return what predictions are made from; `target` holds what was given."""
+        return network.task_logits(X)
+
+    # Steps of `fit` and `predict`.
+
+    def _encode(
+        self,
+        X: Any,
+        y: Any,
+        sensitive_features: Any,
+        sample_weight: Any,
+        *,
+        known: Samples | None,
+        classes: Any = None,
+        groups: Any = None,
+    ) -> Samples:
+        """Check what was passed for training and encode it."""
+        X = self._validate_samples(X, reset=known is None)
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        labels = encode_labels(
+            y,
+            n_samples=n_samples,
+            classes=classes,
+            known=known.labels if known else None,
+        )
+        sensitive = encode_sensitive_features(
+            sensitive_features,
+            n_samples=n_samples,
+            intersectional=self.intersectional,
+            groups=groups,
+            known=known.sensitive if known else None,
+        )
+        weight = class_weights(self.class_weight, labels)
+        sample_weight = check_sample_weight(sample_weight, X)
+        if sample_weight is not None:
+            by_class = 1.0 if weight is None else weight
+            weight = sample_weight[:, None] * by_class * np.ones(labels.codes.shape)
+        return Samples(
+            X, labels, sensitive, None if weight is None else normalized(weight)
+        )
+
+    def _encode_validation(
+        self, X: Any, y: Any, sensitive_features: Any, *, known: Samples
+    ) -> Samples:
+        """Check validation data and encode it like the training data."""
+        if X is None or y is None:
+            missing = "X_val" if X is None else "y_val"
+            raise ValueError(
+                f"`X_val` and `y_val` belong together; `{missing}` is None."
+            )
+        X = self._validate_samples(X, reset=False)
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        labels = encode_labels(y, n_samples=n_samples, known=known.labels)
+        sensitive = encode_sensitive_features(
+            sensitive_features,
+            n_samples=n_samples,
+            intersectional=self.intersectional,
+            known=known.sensitive,
+            unseen="unknown",
+            argument="sensitive_features_val",
+        )
+        return Samples(X, labels, sensitive)
+
+    def _train(
+        self,
+        samples: Samples,
+        seeds: np.ndarray,
+        *,
+        validation: Samples | None,
+        continues: bool,
+        max_epochs: int,
+        is_stream: bool,
+    ) -> Self:
+        """Train a new network, or the one there is, and look at what came of it."""
+        device = check_device(self.device)
+        network_seed, fairness_seed, training_seed = seeds
+        if continues:
+            # Copies: a training that fails leaves what was fitted.
+            network, objective = copy.deepcopy(
+                (self.net_.module_, self.net_.criterion_)
+            )
+            attributes, width = self._attributes, self._n_features_out
+        else:
+            with seeded(network_seed):
+                trunk, width = self._make_trunk()
+                task_heads = [
+                    self._make_head(width, n) for n in samples.labels.n_classes
+                ]
+            with seeded(fairness_seed):
+                attributes, losses = self._select_attributes(
+                    samples, whatever_occurs=is_stream
+                )
+                heads = [
+                    self._make_fairness_head(
+                        width,
+                        samples.labels.n_classes,
+                        len(samples.sensitive.groups[s]),
+                    )
+                    for s in attributes
+                ]
+            network = MultiTaskNetwork(trunk, task_heads, heads)
+            objective = self._make_objective(losses)
+        dataset = self._make_dataset(samples.X, samples.target(attributes), device)
+        net = self._make_net(
+            network,
+            objective,
+            samples,
+            attributes,
+            validation=validation,
+            max_epochs=max_epochs,
+            is_stream=is_stream,
+            device=device,
+        )
+        with seeded(training_seed, device):
+            net.initialize()
+            if continues:
+                net.history_.extend(self.net_.history)
+                if is_stream:
+                    _continue_optimizer(net, self.net_)
+            net.partial_fit(dataset)
+        if net.interrupted_:
+            raise KeyboardInterrupt
+        check_finite(net)
+
+        self._set_fitted(net, samples, attributes, width)
+        if not is_stream:  # the first parts of a stream have learnt little
+            warn_if_nothing_learnt(net, samples.labels)
+            warn_if_collapsed(net, dataset, self._attribute_names())
+        return self
+
+    def _select_attributes(
+        self, samples: Samples, *, whatever_occurs: bool
+    ) -> tuple[list[int], list[list[Any]]]:
+        """Return the attributes that can be compared, and their losses.
+
+        In the first part of a stream groups count that are yet to occur.
+        """
+        if not self._uses_sensitive_features():
+            return [], []
+        sensitive = samples.sensitive
+        if not sensitive.names:
+            warn_user(
+                NothingPenalizedWarning,
+                "`fit` got no `sensitive_features`, so that no difference between "
+                "groups is penalised. Pass them (through a pipeline or a search as "
+                "`<step>__sensitive_features`, or by metadata routing), or set lam=1 "
+                "for a model of the task alone.",
+            )
+        attributes, losses = [], []
+        for s, name in enumerate(sensitive.names):
+            of_attribute = self._make_fairness_losses(
+                samples.labels, len(sensitive.groups[s])
+            )
+            if whatever_occurs:
+                is_comparable = len(sensitive.groups[s]) > 1
+            else:
+                is_comparable = self._can_compare(of_attribute, samples, s)
+            if is_comparable:
+                attributes.append(s)
+                losses.append(of_attribute)
+            else:
+                warn_user(
+                    NothingPenalizedWarning,
+                    f"`sensitive_features` column {name!r} has no two known groups to "
+                    "compare; its groups are "
+                    f"{sensitive.groups[s].tolist()}. No difference is penalised for "
+                    "it.",
+                )
+        return attributes, losses
+
+    def _make_fairness_loss(
+        self, n_groups: int, n_classes: int, positive_classes: list[int] | None
+    ) -> FairnessLoss:
+        """Return the loss of one attribute on one task."""
+        if isinstance(self.fairness_loss, FairnessLoss):
+            return self.fairness_loss.resized(n_groups, n_classes)
+        make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
+        settings: dict[str, Any] = {
+            "parity": self.parity,
+            "group_loss": self.group_loss,
+            "group_momentum": self.group_momentum,
+        }
+        if positive_classes is not None:
+            settings["positive_classes"] = positive_classes
+        loss, problem = None, ""
+        try:
+            accepted = inspect.signature(make_loss).parameters
+            if all(p.kind is not p.VAR_KEYWORD for p in accepted.values()):
+                settings = {k: v for k, v in settings.items() if k in accepted}
+            loss = make_loss(n_groups, n_classes, **settings)
+        except (TypeError, ValueError) as error:
+            problem = f" ({error})"
+        if not isinstance(loss, FairnessLoss):
+            raise ValueError(
+                f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a "
+                "FairnessLoss, a subclass of it or a callable that makes one; got "
+                f"{self.fairness_loss!r}{problem}."
+            )
+        return loss
+
+    def _attribute_names(self) -> list[str]:
+        """Names of the attributes that are penalised."""
+        return [self._known.sensitive.names[s] for s in self._attributes]
+
+    def _make_net(
+        self,
+        network: MultiTaskNetwork,
+        objective: Objective,
+        samples: Samples,
+        attributes: Sequence[int],
+        *,
+        validation: Samples | None = None,
+        max_epochs: int = 1,
+        is_stream: bool = True,
+        device: torch.device,
+    ) -> FairnessNet:
+        """Return the net that trains the network on these samples."""
+        optimizer, settings = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
+        if self.weight_decay is not None:
+            settings = {**settings, "weight_decay": self.weight_decay}
+        dataset_valid, epoch_score = None, None
+        if validation is not None:
+            dataset_valid = self._make_dataset(
+                validation.X, validation.target(attributes), device
+            )
+            if self.early_stopping:
+                check_epoch_scoring(self.epoch_scoring, validation.labels)
+
+                def epoch_score(net: FairnessNet) -> float:
+                    probabilities = self._evaluate(net, dataset_valid)
+                    return score_probabilities(
+                        self.epoch_scoring, validation, probabilities
+                    )
+
+        labels, names = samples.labels, samples.sensitive.names
+        task_names = [f"task_loss_{name}" for name in labels.names] or ["task_loss"]
+        return FairnessNet(
+            network,
+            objective,
+            term_names=[
+                *task_names,
+                *(f"fairness_loss_{names[s]}" for s in attributes),
+            ],
+            backward=self._make_backward() if attributes else None,
+            optimizer=optimizer,
+            lr=self.lr,
+            **{f"optimizer__{name}": value for name, value in settings.items()},
+            batch_size=resolve_batch_size(self.batch_size, len(samples)),
+            iterator_train__stratify=self.stratify_batches,
+            max_epochs=max_epochs,
+            train_split=predefined_split(dataset_valid) if dataset_valid else None,
+            callbacks=make_callbacks(
+                self,
+                n_samples=len(samples),
+                max_epochs=max_epochs,
+                one_cycle=not is_stream,
+                epoch_score=epoch_score,
+            ),
+            device=device,
+            verbose=int(self.verbose),
+        )
+
+    def _restore(
+        self,
+        known: Samples,
+        attributes: list[int],
+        device: torch.device,
+        history: History,
+    ) -> None:
+        """Take the state of a fitted estimator, with weights yet to be loaded."""
+        labels, groups = known.labels, known.sensitive.groups
+        with seeded(0):
+            trunk, width = self._make_trunk()
+            task_heads = [self._make_head(width, n) for n in labels.n_classes]
+            heads = [
+                self._make_fairness_head(width, labels.n_classes, len(groups[s]))
+                for s in attributes
+            ]
+        losses = [
+            self._make_fairness_losses(labels, len(groups[s])) for s in attributes
+        ]
+        network = MultiTaskNetwork(trunk, task_heads, heads)
+        net = self._make_net(
+            network, self._make_objective(losses), known, attributes, device=device
+        )
+        net.initialize()
+        net.history_ = history
+        self._set_fitted(net, known, attributes, width)
+
+    def _set_fitted(
+        self, net: FairnessNet, samples: Samples, attributes: list[int], width: int
+    ) -> None:
+        # What is expected of later samples, without the samples.
+        self._known = Samples(
+            None,
+            replace(samples.labels, codes=samples.labels.codes[:0]),
+            samples.sensitive.take(np.arange(0)),
+        )
+        self._attributes = attributes
+        self._n_features_out = width
+        self.net_ = net
+        classes = samples.labels.classes
+        self.classes_ = classes if samples.labels.is_multioutput else classes[0]
+        self.sensitive_feature_names_ = samples.sensitive.names
+        self.groups_ = samples.sensitive.groups
+
+    def _evaluate(self, net: FairnessNet, dataset: InMemoryDataset) -> list[np.ndarray]:
+        """Probabilities of each task's classes."""
+        logits = net.evaluate(dataset, self._task_logits)
+        return [task.double().softmax(dim=1).numpy() for task in logits]
+
+    def _probabilities(
+        self, X: Any, target: dict[str, np.ndarray] | None = None
+    ) -> list[np.ndarray]:
+        check_is_fitted(self)
+        dataset = self._make_dataset(self._validate_samples(X, reset=False), target)
+        probabilities = self._evaluate(self.net_, dataset)
+        if not all(np.isfinite(p).all() for p in probabilities):
+            raise ValueError("`X` has values so large that the network overflows.")
+        return probabilities
+
+    def _labels_of(self, probabilities: list[np.ndarray]) -> np.ndarray:
+        """Labels of the largest probabilities."""
+        codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
+        return self._known.labels.decode(codes)
+
+
+def _continue_optimizer(net: FairnessNet, before: FairnessNet) -> None:
+    """Take over the optimizer's moments, not its learning rate."""
+    state = net.optimizer_.state_dict()
+    state["state"] = before.optimizer_.state_dict()["state"]
+    net.optimizer_.load_state_dict(state)

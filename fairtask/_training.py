@@ -1,0 +1,215 @@
+"""One training: what it is given, how an epoch is scored, and the net that runs it."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from skorch.callbacks import GradientNormClipping, LRScheduler
+
+from fairtask._callbacks import BestEpoch, OneCycle, ProgressBar
+from fairtask._data import holdout
+from fairtask._labels import Labels
+from fairtask._net import FairnessNet
+from fairtask._sensitive import SensitiveFeatures
+from fairtask._validation import check_callbacks
+
+__all__ = [
+    "EPOCH_SCORES",
+    "OPTIMIZERS",
+    "Samples",
+    "check_epoch_scoring",
+    "make_callbacks",
+    "normalized",
+    "resolve_batch_size",
+    "score_probabilities",
+]
+
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "adamw": (torch.optim.AdamW, {"weight_decay": 1.0}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 5e-4}),
+}
+"""Optimizers by name, with their settings. AdamW's decay is multiplied by the rate."""
+
+MIN_CYCLE = 10
+"""Fewer steps than this have no room to warm up and cool down."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples with their labels, groups and weights, all encoded.
+
+    Attributes
+    ----------
+    X : array of shape (n_samples, ...)
+    labels : Labels
+    sensitive : SensitiveFeatures
+    weight : ndarray of shape (n_samples, n_tasks), float32, or None
+        With a mean of 1 for each task.
+    """
+
+    X: Any
+    labels: Labels
+    sensitive: SensitiveFeatures
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels.codes)
+
+    def take(self, rows: np.ndarray) -> "Samples":
+        """Return the samples at these positions."""
+        return Samples(
+            self.X[rows],
+            replace(self.labels, codes=self.labels.codes[rows]),
+            self.sensitive.take(rows),
+            None if self.weight is None else normalized(self.weight[rows]),
+        )
+
+    def hold_out(
+        self, fraction: float, rng: np.random.RandomState
+    ) -> tuple["Samples", "Samples"]:
+        """Split at random, classes and groups in about the same proportions."""
+        cells = np.hstack([self.labels.codes, self.sensitive.codes])
+        kept, held_out = holdout(cells, fraction, rng)
+        return self.take(kept), self.take(held_out)
+
+    def target(self, attributes: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return what the objective is computed from, with some of the attributes."""
+        target = {
+            "y": self.labels.codes,
+            "groups": self.sensitive.codes[:, attributes],
+        }
+        if self.weight is not None:
+            target["weight"] = self.weight
+        return target
+
+
+def normalized(weight: np.ndarray) -> np.ndarray:
+    """Scale weights to a mean of 1 in each column."""
+    mean = weight.mean(axis=0)
+    return (weight / np.where(mean > 0, mean, 1)).astype(np.float32)
+
+
+def _accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:
+    return float((probabilities.argmax(axis=1) == y).mean())
+
+
+def _neg_log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(np.log(probabilities[np.arange(len(y)), y].clip(1e-300)).mean())
+
+
+def _roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
+    n_classes = probabilities.shape[1]
+    if n_classes == 2:
+        return roc_auc_score(y, probabilities[:, 1])
+    return roc_auc_score(
+        y, probabilities, multi_class="ovr", labels=np.arange(n_classes)
+    )
+
+
+EPOCH_SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "accuracy": _accuracy,
+    "neg_log_loss": _neg_log_loss,
+    "roc_auc": _roc_auc,
+}
+"""Scores of an epoch by name, from class codes and probabilities of one task."""
+
+
+def check_epoch_scoring(epoch_scoring: Any, labels: Labels) -> None:
+    """Raise a ValueError if the validation data cannot be scored."""
+    if epoch_scoring != "roc_auc":
+        return
+    for k, classes in enumerate(labels.classes):
+        missing = np.setdiff1d(np.arange(len(classes)), labels.codes[:, k])
+        if len(missing):
+            raise ValueError(
+                "`epoch_scoring='roc_auc'` needs every class in the validation data; "
+                f"missing: {classes[missing].tolist()}."
+            )
+
+
+def score_probabilities(
+    epoch_scoring: Any, validation: Samples, probabilities: list[np.ndarray]
+) -> float:
+    """Score predictions for validation data, the greater the better.
+
+    Parameters
+    ----------
+    epoch_scoring : str or callable
+        A key of `EPOCH_SCORES`, which is averaged over the tasks, or a callable.
+    validation : Samples
+    probabilities : list of ndarray of shape (n_samples, n_classes)
+    """
+    labels = validation.labels
+    if not callable(epoch_scoring):
+        score = EPOCH_SCORES[epoch_scoring]
+        return float(
+            np.mean([score(labels.codes[:, k], p) for k, p in enumerate(probabilities)])
+        )
+    return float(
+        epoch_scoring(
+            labels.decode(labels.codes),
+            probabilities if labels.is_multioutput else probabilities[0],
+            validation.sensitive.decode(),
+        )
+    )
+
+
+def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
+    """Return the number of samples in a batch.
+
+    "auto" leaves a small data set with enough steps per epoch.
+    """
+    if batch_size == "auto":
+        return min(512, max(32, n_samples // 32))
+    return int(batch_size)
+
+
+def make_callbacks(
+    estimator: Any,
+    *,
+    n_samples: int,
+    max_epochs: int,
+    one_cycle: bool,
+    epoch_score: Callable[[FairnessNet], float] | None,
+) -> list:
+    """Return the callbacks of one training, the user's among them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters say what is wanted.
+    n_samples : int
+    max_epochs : int
+    one_cycle : bool
+        Whether this training is long enough to be planned.
+    epoch_score : callable or None
+        Score of the net after an epoch, to keep the best.
+    """
+    # Copies: a callback keeps what it saw, and belongs to one training.
+    callbacks = copy.deepcopy(check_callbacks(estimator.callbacks))
+    if estimator.lr_schedule != "constant" and any(
+        isinstance(entry[-1] if isinstance(entry, tuple) else entry, LRScheduler)
+        for entry in callbacks
+    ):
+        raise ValueError(
+            "`callbacks` has a schedule of the learning rate, and so has "
+            f"`lr_schedule={estimator.lr_schedule!r}`; set it to 'constant'."
+        )
+    if estimator.max_grad_norm is not None:
+        callbacks.append(("clip", GradientNormClipping(estimator.max_grad_norm)))
+    batch_size = resolve_batch_size(estimator.batch_size, n_samples)
+    n_steps = max_epochs * -(-n_samples // batch_size)
+    if one_cycle and estimator.lr_schedule == "one_cycle" and n_steps >= MIN_CYCLE:
+        callbacks.append(("one_cycle", OneCycle(estimator.lr, n_steps)))
+    if estimator.progress_bar:
+        callbacks.append(("progress_bar", ProgressBar()))
+    if epoch_score is not None:
+        # The last, since it may end the training.
+        callbacks.append(
+            ("best_epoch", BestEpoch(epoch_score, estimator.n_iter_no_change))
+        )
+    return callbacks

@@ -1,0 +1,131 @@
+"""An adversary that predicts the groups from the representation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from fairtask._labels import Labels
+from fairtask._parameters import constructor_like
+from fairtask._template import NetworkTemplate
+from fairtask._training import Samples
+from fairtask.baselines._groups_as_labels import group_cross_entropy, n_known_groups
+from fairtask.modules import MLP, FairnessHead
+from fairtask.tabular import AuxiliaryFairnessClassifier
+
+__all__ = ["AdversarialClassifier"]
+
+
+class AdversaryHead(FairnessHead):
+    """Head that predicts the groups of one attribute, and pays with the sign turned.
+
+    The representation is to make its loss larger, the head itself to make it smaller.
+    Its loss is `AdversaryLoss`, which is negative: the trunk descends on it as on any
+    fairness loss, and the weights of the head get the gradient with its sign turned.
+    """
+
+    may_collapse = False  # an adversary that knows nothing is what the trunk is for
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `FairnessHead.forward`."""
+        (head,) = self.heads
+        weights = {
+            name: _turn_sign_of_gradient(weight)
+            for name, weight in head.named_parameters()
+        }
+        return [functional_call(head, weights, (h,))], []
+
+
+def _turn_sign_of_gradient(value: Tensor) -> Tensor:
+    return 2 * value.detach() - value
+
+
+class AdversaryLoss(nn.Module):
+    """Minus the cross-entropy of an adversary, over the samples of known group."""
+
+    def forward(
+        self, logits: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Compute the loss of a batch; see `FairnessLoss.forward`."""
+        return -group_cross_entropy(logits, groups, weight)
+
+
+class _Adversarial(NetworkTemplate):
+    """Hooks: the fairness head predicts the groups, against the trunk."""
+
+    def _make_fairness_head(
+        self, in_features: int, n_classes: Sequence[int], n_groups: int
+    ) -> FairnessHead:
+        hidden = MLP(in_features, list(self.adversary_hidden_layer_sizes))
+        last = nn.Linear(hidden.out_features, n_groups)
+        return AdversaryHead([nn.Sequential(hidden, last)])
+
+    def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
+        return [AdversaryLoss()]
+
+    def _can_compare(
+        self, losses: Sequence[Any], samples: Samples, attribute: int
+    ) -> bool:
+        return n_known_groups(samples, attribute) > 1
+
+
+@constructor_like(
+    AuxiliaryFairnessClassifier,
+    without=[
+        "fairness_head",
+        "fairness_loss",
+        "parity",
+        "group_loss",
+        "positive_classes",
+        "group_momentum",
+    ],
+    lam=0.5,
+    adversary_hidden_layer_sizes=(),
+)
+class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
+    r"""Multilayer perceptron against adversaries that predict the groups [1]_.
+
+    Each sensitive attribute has an adversary, a head on the shared representation.
+    The adversary minimises its cross-entropy :math:`\mathcal{A}_s`; trunk and task head
+    minimise :math:`\lambda \mathcal{L} - (1 - \lambda) \sum_s \mathcal{A}_s`. Groups
+    that the representation does not tell apart are selected at equal rates:
+    demographic parity is what the method aims at.
+
+    The fairness loss in ``history_`` is :math:`-\mathcal{A}_s`: the closer to minus the
+    entropy of the groups, the less the adversary knows.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, activation, dropout, intersectional, aggregator, class_weight, \
+    weighted_losses, optimizer, lr, weight_decay, lr_schedule, max_grad_norm, \
+    batch_size, stratify_batches, max_epochs, early_stopping, validation_fraction, \
+    n_iter_no_change, epoch_scoring, warm_start, callbacks, device, random_state, \
+    verbose, progress_bar
+        See `~fairtask.AuxiliaryFairnessClassifier`.
+    lam : float in [0, 1], default=0.5
+        Weight :math:`\lambda` of the task.
+    adversary_hidden_layer_sizes : sequence of int, default=()
+        Width of each hidden layer of the adversaries.
+
+    References
+    ----------
+    .. [1] T. Adel, I. Valera, Z. Ghahramani and A. Weller. "One-network adversarial
+       fairness". AAAI 2019.
+
+    Examples
+    --------
+    >>> from fairtask.baselines import AdversarialClassifier
+    >>> from fairtask.datasets import make_biased_classification
+    >>> X, y, z = make_biased_classification(random_state=0)
+    >>> clf = AdversarialClassifier(max_epochs=20, random_state=0)
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
+    (3,)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **AuxiliaryFairnessClassifier._parameter_constraints,
+        "adversary_hidden_layer_sizes": ["array-like"],
+    }

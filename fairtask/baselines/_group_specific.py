@@ -1,0 +1,275 @@
+"""A head for each group."""
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _num_samples, check_is_fitted
+from torch import Tensor, nn
+
+from fairtask._labels import Labels
+from fairtask._parameters import constructor_like
+from fairtask._sensitive import encode_sensitive_features
+from fairtask._template import NetworkTemplate
+from fairtask._training import Samples
+from fairtask.baselines._groups_as_labels import group_cross_entropy, n_known_groups
+from fairtask.modules import FairnessHead, HeadOutputs, MultiTaskNetwork
+from fairtask.objective import Terms, cross_entropies
+from fairtask.tabular import AuxiliaryFairnessClassifier
+
+__all__ = ["GroupSpecificClassifier"]
+
+
+class GroupSpecificHead(FairnessHead):
+    """What each group of one attribute adds to the task heads, and who is in it.
+
+    Parameters
+    ----------
+    heads : iterable of K nn.Module
+        From (n_samples, p) to (n_samples, n_groups * n_classes), one per task.
+    membership : nn.Module
+        From (n_samples, p) to (n_samples, n_groups): predicts the groups.
+    n_groups : int
+        Number of groups.
+    """
+
+    may_collapse = False
+
+    def __init__(self, heads: Any, membership: nn.Module, n_groups: int) -> None:
+        super().__init__(heads)
+        self.membership = membership
+        self.n_groups = n_groups
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Offsets of shape (n_samples, n_groups, n_classes), and group logits."""
+        offsets = [head(h).unflatten(1, (self.n_groups, -1)) for head in self.heads]
+        return offsets, [self.membership(h.detach())]
+
+
+class GroupSpecificObjective(nn.Module):
+    r"""Task losses of heads that are the sum of a shared and of group-specific ones.
+
+    .. math::
+
+        \sum_k \mathcal{L}_k + \gamma \sum_s \mathcal{V}_s
+
+    where the logits of a sample are :math:`w_0 h + \sum_s v_{s, z_s} h`,
+    :math:`\mathcal{V}_s` is the mean square of what attribute s adds and
+    :math:`\gamma` is ``offset_penalty``. A sample of unknown group gets the shared
+    logits.
+
+    Parameters
+    ----------
+    offset_penalty : float
+        Weight of the squared offsets.
+    """
+
+    def __init__(self, offset_penalty: float) -> None:
+        super().__init__()
+        self.offset_penalty = offset_penalty
+
+    def forward(
+        self,
+        outputs: HeadOutputs,
+        y: Tensor,
+        groups: Tensor,
+        weight: Tensor | None = None,
+    ) -> Terms:
+        """Compute the terms of a batch; see `Objective.forward`."""
+        logits, penalties = list(outputs.task), []
+        fit = torch.zeros_like(logits[0][0, 0])
+        for s, offsets in enumerate(outputs.fairness):
+            membership = _membership(groups[:, s], offsets[0].shape[1])
+            own = [_mixed(of_task, membership) for of_task in offsets]
+            logits = [a + b for a, b in zip(logits, own, strict=True)]
+            penalties.append(torch.stack([o.square().mean() for o in own]).sum())
+            fit = fit + group_cross_entropy(outputs.fitted[s][0], groups[:, s])
+        task_losses = cross_entropies(logits, y, weight)
+        return Terms(
+            [loss.detach() for loss in [*task_losses, *penalties]],
+            [
+                torch.stack(task_losses).sum(),
+                *(self.offset_penalty * penalty for penalty in penalties),
+            ],
+            fit,
+        )
+
+
+def _membership(groups: Tensor, n_groups: int) -> Tensor:
+    """One-hot groups, shape (n_samples, n_groups); zeros where the group is unknown."""
+    codes = torch.arange(n_groups, device=groups.device)
+    return (groups.unsqueeze(-1) == codes).float()
+
+
+def _mixed(offsets: Tensor, membership: Tensor) -> Tensor:
+    """Offsets of shape (n_samples, n_groups, n_classes), mixed by the membership."""
+    return (offsets * membership.unsqueeze(-1)).sum(1)
+
+
+class _GroupSpecific(NetworkTemplate):
+    """Hooks: each group adds a head of its own to the shared one."""
+
+    # What `fit` needs is what predictions may be given.
+    __metadata_request__predict = {"sensitive_features": True}  # noqa: RUF012
+    __metadata_request__predict_proba = {"sensitive_features": True}  # noqa: RUF012
+
+    def _uses_sensitive_features(self) -> bool:
+        return True
+
+    def _make_fairness_head(
+        self, in_features: int, n_classes: Sequence[int], n_groups: int
+    ) -> FairnessHead:
+        return GroupSpecificHead(
+            [self._make_head(in_features, n_groups * n) for n in n_classes],
+            self._make_head(in_features, n_groups),
+            n_groups,
+        )
+
+    def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
+        return []
+
+    def _can_compare(
+        self, losses: Sequence[Any], samples: Samples, attribute: int
+    ) -> bool:
+        return n_known_groups(samples, attribute) > 1
+
+    def _make_objective(self, fairness_losses: Sequence[Sequence[Any]]) -> Any:
+        return GroupSpecificObjective(self.offset_penalty)
+
+    def _make_backward(self) -> None:
+        return None
+
+    def _task_logits(
+        self, network: MultiTaskNetwork, X: Tensor, target: dict[str, Tensor]
+    ) -> list[Tensor]:
+        outputs = network(X)
+        logits = list(outputs.task)
+        for s, offsets in enumerate(outputs.fairness):
+            n_groups = offsets[0].shape[1]
+            if "given_groups" in target:
+                membership = _membership(target["given_groups"][:, s], n_groups)
+            else:
+                membership = outputs.fitted[s][0].softmax(dim=1)
+            logits = [
+                shared + _mixed(of_task, membership)
+                for shared, of_task in zip(logits, offsets, strict=True)
+            ]
+        return logits
+
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        sensitive_features : array-like of shape (n_samples,) or \
+                (n_samples, n_attributes), default=None
+            Sensitive attributes, as in `fit`. A sample of unknown group gets the shared
+            head alone. None: the heads are mixed by the predicted groups.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Labels, of the type seen in `fit`.
+        """
+        return self._labels_of(self._mixed_probabilities(X, sensitive_features))
+
+    def predict_proba(
+        self, X: Any, *, sensitive_features: Any = None
+    ) -> np.ndarray | list[np.ndarray]:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        sensitive_features : array-like of shape (n_samples,) or \
+                (n_samples, n_attributes), default=None
+            See `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), or list of these
+            In the order of ``classes_``; for several tasks a list with an array each.
+        """
+        probabilities = self._mixed_probabilities(X, sensitive_features)
+        return probabilities if self._known.labels.is_multioutput else probabilities[0]
+
+    def _mixed_probabilities(self, X: Any, sensitive_features: Any) -> list[np.ndarray]:
+        check_is_fitted(self)
+        if sensitive_features is None:
+            return self._probabilities(X)
+        given = encode_sensitive_features(
+            sensitive_features,
+            n_samples=_num_samples(X),
+            intersectional=self.intersectional,
+            known=self._known.sensitive,
+        )
+        return self._probabilities(
+            X, {"given_groups": given.codes[:, self._attributes]}
+        )
+
+
+@constructor_like(
+    AuxiliaryFairnessClassifier,
+    without=[
+        "fairness_head",
+        "fairness_loss",
+        "parity",
+        "group_loss",
+        "positive_classes",
+        "group_momentum",
+        "lam",
+        "aggregator",
+        "weighted_losses",
+    ],
+    offset_penalty=0.0,
+)
+class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
+    r"""Multilayer perceptron whose groups have heads of their own [1]_.
+
+    The logits of a sample in groups :math:`z_1, \dots, z_S` are
+    :math:`w_0 h + \sum_s v_{s, z_s} h`: a head that all share, and what each group
+    adds. No difference between groups is penalised.
+
+    Predictions take the groups that are given, as ``sensitive_features`` of `predict`
+    and `predict_proba`. Where none are given they are predicted: a classifier on the
+    representation, which does not change it, gives :math:`P(z_s \mid h)`, by which the
+    heads of each attribute are mixed.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, activation, dropout, intersectional, class_weight, optimizer, \
+    lr, weight_decay, lr_schedule, max_grad_norm, batch_size, stratify_batches, \
+    max_epochs, early_stopping, validation_fraction, n_iter_no_change, epoch_scoring, \
+    warm_start, callbacks, device, random_state, verbose, progress_bar
+        See `~fairtask.AuxiliaryFairnessClassifier`.
+    offset_penalty : float, default=0.0
+        Weight of the mean square of what the groups add to the logits: the larger, the
+        more alike the groups are treated.
+
+    References
+    ----------
+    .. [1] L. Oneto, M. Donini, A. Elders and M. Pontil. "Taking advantage of multitask
+       learning for fair classification". AIES 2019.
+
+    Examples
+    --------
+    >>> from fairtask.baselines import GroupSpecificClassifier
+    >>> from fairtask.datasets import make_biased_classification
+    >>> X, y, z = make_biased_classification(random_state=0)
+    >>> clf = GroupSpecificClassifier(max_epochs=20, random_state=0)
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3], sensitive_features=z[:3])
+    array([0, 1, 0])
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **AuxiliaryFairnessClassifier._parameter_constraints,
+        "offset_penalty": [Interval(Real, 0, None, closed="left")],
+    }

@@ -1,0 +1,166 @@
+"""Penalties on the rates at which groups get a class."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from fairtask.losses._fairness_loss import FairnessLoss
+
+__all__ = [
+    "DemographicParityLoss",
+    "FalsePositiveRateLoss",
+    "RateLoss",
+    "TruePositiveRateLoss",
+]
+
+
+class RateLoss(FairnessLoss):
+    r"""Penalty on the largest difference between the soft rates of groups [1]_.
+
+    .. math::
+
+        \max\left(\max_g r_g - \min_g r_g - \epsilon,\ 0\right)
+
+    where the soft rate :math:`r_g` is the mean predicted probability of a class over
+    those samples of group g that a subclass names (`counts_in`) and :math:`\epsilon` is
+    ``tolerance``. For several positive classes each is taken against the rest, and the
+    mean over them is the loss.
+
+    Parameters
+    ----------
+    n_groups, n_classes, group_momentum
+        See `FairnessLoss`.
+    positive_classes : sequence of int, default=None
+        Codes of the classes whose rates are compared. None: class 1 of a binary task,
+        each class of a multiclass one.
+    tolerance : float, default=0
+        Difference that is not penalised.
+
+    References
+    ----------
+    .. [1] M. Padala and S. Gujar. "FNNC: achieving fairness through neural networks".
+       IJCAI 2020.
+    """
+
+    def __init__(
+        self,
+        n_groups: int = 2,
+        n_classes: int = 2,
+        *,
+        positive_classes: Sequence[int] | None = None,
+        group_momentum: float | Literal["auto"] = 0.95,
+        tolerance: float = 0.0,
+    ) -> None:
+        super().__init__(
+            n_groups,
+            n_classes,
+            positive_classes=positive_classes,
+            group_momentum=group_momentum,
+        )
+        self.tolerance = tolerance
+
+    def compared_classes(self) -> Sequence[int]:
+        """Return the positive classes; each is a stratum."""
+        if self.positive_classes is not None:
+            return self.positive_classes
+        return (1,) if self.n_classes == 2 else range(self.n_classes)
+
+    def statistics(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Probability of each stratum's class, and whether the sample counts."""
+        probabilities = logits.softmax(-1).index_select(-1, self.stratum_classes)
+        return probabilities, self.counts_in(y.unsqueeze(-1) == self.stratum_classes)
+
+    def counts_in(self, is_class: Tensor) -> Tensor:
+        """Whether a sample counts in a rate, given whether it is of the class.
+
+        Parameters
+        ----------
+        is_class : Tensor of shape (n_samples, n_strata), bool
+
+        Returns
+        -------
+        included : Tensor of shape (n_samples, n_strata), bool
+        """
+        raise NotImplementedError
+
+    def penalty(self, means: Tensor, present: Tensor) -> Tensor:
+        """Range of the rates of each stratum, less the tolerance."""
+        largest = torch.where(present, means, 0).amax(-1)
+        smallest = torch.where(present, means, 1).amin(-1)
+        return relu(largest - smallest - self.tolerance)
+
+    def extra_repr(self) -> str:
+        """Sizes and settings, for the module's repr."""
+        return f"{super().extra_repr()}, tolerance={self.tolerance}"
+
+
+class DemographicParityLoss(RateLoss):
+    """Penalty on different soft selection rates (DPL): of all samples of a group.
+
+    Parameters
+    ----------
+    n_groups, n_classes, positive_classes, group_momentum, tolerance
+        See `RateLoss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.losses import DemographicParityLoss
+    >>> loss = DemographicParityLoss(n_groups=2)
+    >>> logits = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    >>> loss(logits, y=torch.tensor([0, 1]), groups=torch.tensor([0, 1]))
+    tensor(0.3808)
+    """
+
+    def counts_in(self, is_class: Tensor) -> Tensor:
+        """Every sample counts."""
+        return torch.ones_like(is_class)
+
+
+class FalsePositiveRateLoss(RateLoss):
+    """Penalty on different soft false positive rates (FPRL): of a group's negatives.
+
+    Parameters
+    ----------
+    n_groups, n_classes, positive_classes, group_momentum, tolerance
+        See `RateLoss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.losses import FalsePositiveRateLoss
+    >>> loss = FalsePositiveRateLoss(n_groups=2)
+    >>> logits = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    >>> loss(logits, y=torch.tensor([0, 0]), groups=torch.tensor([0, 1]))
+    tensor(0.3808)
+    """
+
+    def counts_in(self, is_class: Tensor) -> Tensor:
+        """The samples of other classes count."""
+        return ~is_class
+
+
+class TruePositiveRateLoss(RateLoss):
+    """Penalty on different soft true positive rates (TPRL): of a group's positives.
+
+    Parameters
+    ----------
+    n_groups, n_classes, positive_classes, group_momentum, tolerance
+        See `RateLoss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.losses import TruePositiveRateLoss
+    >>> loss = TruePositiveRateLoss(n_groups=2)
+    >>> logits = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    >>> loss(logits, y=torch.tensor([1, 1]), groups=torch.tensor([0, 1]))
+    tensor(0.3808)
+    """
+
+    def counts_in(self, is_class: Tensor) -> Tensor:
+        """The samples of the class count."""
+        return is_class
