@@ -32,7 +32,7 @@ def check_aggregator(aggregator: Any) -> Any:
     if not isinstance(aggregator, Aggregator):
         raise ValueError(
             "`aggregator` must be None or an instance of a class of "
-            f"torchjd.aggregation, such as UPGrad(); got {aggregator!r}."
+            f"torchjd.aggregation, such as PCGrad(); got {aggregator!r}."
         )
     return copy.deepcopy(aggregator)  # some keep a state of one training
 

@@ -58,8 +58,11 @@ def save(estimator: Any, path: str | Path) -> None:
         "categories": encoder and _pack(encoder.categories, "`X`"),
         "history": estimator.history_.reset_index().to_dict("records"),
     }
+    # Clones: the format refuses tensors that share memory.
     tensors = {
-        f"{part}.{name}": tensor.detach().cpu().contiguous()
+        f"{part}.{name}": tensor.detach()
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)
         for part, module in _parts(estimator.net_).items()
         for name, tensor in module.state_dict().items()
     }

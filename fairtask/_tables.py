@@ -47,14 +47,8 @@ class TableEncoder:
             dtype=np.float32,
         )
         # The categories are given: any row does.
-        self._encoder.fit(
-            pd.DataFrame(
-                {
-                    name: _as_objects(values[:1] or [None])
-                    for name, values in categories.items()
-                }
-            )
-        )
+        row = [(values or [None])[0] for values in categories.values()]
+        self._encoder.fit(_as_objects(row)[None, :])
 
     @classmethod
     def fit(cls, table: pd.DataFrame) -> "TableEncoder | None":
@@ -115,9 +109,7 @@ class TableEncoder:
                 f"`X` column {strangers[0]!r} must hold numbers, as in `fit`; its type "
                 f"is {table[strangers[0]].dtype}."
             )
-        categorical = pd.DataFrame(
-            {name: _objects(table[name]) for name in self.categories}
-        )
+        categorical = np.column_stack([_objects(table[c]) for c in self.categories])
         return np.hstack(
             [
                 numbers.to_numpy(dtype=np.float32, na_value=np.nan),

@@ -148,14 +148,14 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             y,
             n_samples=n_samples,
             classes=classes,
-            known=known.labels if known else None,
+            known=None if known is None else known.labels,
         )
         sensitive = encode_sensitive_features(
             sensitive_features,
             n_samples=n_samples,
             intersectional=self.intersectional,
             groups=groups,
-            known=known.sensitive if known else None,
+            known=None if known is None else known.sensitive,
         )
         weight = class_weights(self.class_weight, labels)
         sample_weight = check_sample_weight(sample_weight, X)
@@ -345,11 +345,12 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         optimizer, settings = OPTIMIZERS.get(self.optimizer, (self.optimizer, {}))
         if self.weight_decay is not None:
             settings = {**settings, "weight_decay": self.weight_decay}
-        dataset_valid, epoch_score = None, None
+        train_split, epoch_score = None, None
         if validation is not None:
             dataset_valid = self._make_dataset(
                 validation.X, validation.target(attributes), device
             )
+            train_split = predefined_split(dataset_valid)
             if self.early_stopping:
                 check_epoch_scoring(self.epoch_scoring, validation.labels)
 
@@ -375,7 +376,7 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             batch_size=resolve_batch_size(self.batch_size, len(samples)),
             iterator_train__stratify=self.stratify_batches,
             max_epochs=max_epochs,
-            train_split=predefined_split(dataset_valid) if dataset_valid else None,
+            train_split=train_split,
             callbacks=make_callbacks(
                 self,
                 n_samples=len(samples),

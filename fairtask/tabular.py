@@ -86,10 +86,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Weight of the tasks. 1 is learning the tasks alone, whatever the other
         parameters of fairness; 0 does not train the task heads. The fairness losses of
         several attributes add up.
-    group_momentum : float in [0, 1) or "auto", default=0.95
+    group_momentum : float in [0, 1) or "auto", default="auto"
         Momentum of the running means of the groups, per batch. 0 compares the groups
-        inside each batch alone. "auto" gives each group, or group inside a class, a
-        momentum that makes its mean look back on the same number of its samples.
+        inside each batch alone. "auto" lets the mean of each group, or of each group
+        inside a class, look back on about 200 of its own samples.
     intersectional : bool, default=False
         Whether to compare the combinations of all attributes, in place of each
         attribute by itself.
@@ -219,7 +219,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         positive_classes: Sequence[Any] | None = None,
         fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
         lam: float = 0.2,
-        group_momentum: float | Literal["auto"] = 0.95,
+        group_momentum: float | Literal["auto"] = "auto",
         intersectional: bool = False,
         aggregator: Any = None,
         class_weight: Any = None,

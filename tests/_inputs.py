@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from fairtask import AuxiliaryFairnessClassifier
+
 N_CLASSES = 2
 
 
@@ -36,3 +38,22 @@ def make_samples(n_samples=400, n_features=5, seed=0):
     X[:, 0] += z
     y = (X[:, 0] + X[:, 1] + 0.5 * rng.normal(size=n_samples) > 0.5).astype(int)
     return X, y, z
+
+
+def make_classifier(**kwargs):
+    defaults = {
+        "hidden_layer_sizes": (16,),
+        "batch_size": 64,
+        "max_epochs": 5,
+        "lr": 0.01,
+        "device": "cpu",
+        "random_state": 0,
+    }
+    return AuxiliaryFairnessClassifier(**{**defaults, **kwargs})
+
+
+def weights(classifier, part="task"):
+    """Weights of the trunk and the task head, or of the fairness heads."""
+    state = classifier.net_.module_.state_dict()
+    is_fairness = part == "fairness"
+    return {k: v for k, v in state.items() if k.startswith("fairness") == is_fairness}

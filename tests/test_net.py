@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 from skorch.helper import predefined_split
-from torch.testing import assert_close
 
-from fairtask._data import InMemoryBatches, InMemoryDataset
+from fairtask._data import InMemoryDataset
 from fairtask._net import FairnessNet
 from fairtask.losses import GroupLossDivergence
 from fairtask.modules import MLP, MultiTaskNetwork, ProbeHead
@@ -34,30 +33,6 @@ def make_net(lam=0.25, **kwargs):
         verbose=0,
         **kwargs,
     )
-
-
-class TestInMemoryBatches:
-    def test_in_order(self):
-        batches = list(InMemoryBatches(make_dataset(), batch_size=4))
-        assert [len(X) for X, _ in batches] == [4, 4, 2]
-        assert_close(torch.cat([X for X, _ in batches]), make_dataset().X)
-
-    def test_shuffled_keeps_samples_and_targets_together(self):
-        torch.manual_seed(0)
-        batches = InMemoryBatches(make_dataset(), batch_size=4, shuffle=True)
-        first, second = (list(batches) for _ in range(2))
-        for epoch in (first, second):
-            X = torch.cat([X for X, _ in epoch])
-            y = torch.cat([target["y"] for _, target in epoch])
-            rows = X[:, 0].long() // 2
-            assert sorted(rows.tolist()) == list(range(10))
-            assert_close(y[:, 0], rows % 2)
-        assert not torch.equal(first[0][0], second[0][0])
-
-    @pytest.mark.parametrize("n", [1, 4, 5, 8])
-    def test_length_is_the_number_of_batches(self, n):
-        batches = InMemoryBatches(make_dataset(n), batch_size=4)
-        assert len(batches) == len(list(batches))
 
 
 class TestFairnessNet:

@@ -17,7 +17,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from torch.testing import assert_close
 
-from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import make_biased_classification
 from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
 from fairtask.losses import (
@@ -28,26 +27,7 @@ from fairtask.losses import (
 )
 from fairtask.metrics import equalized_odds_difference
 from fairtask.modules import FAIRNESS_HEADS
-from tests._inputs import make_samples
-
-
-def make_classifier(**kwargs):
-    defaults = {
-        "hidden_layer_sizes": (16,),
-        "batch_size": 64,
-        "max_epochs": 5,
-        "lr": 0.01,
-        "device": "cpu",
-        "random_state": 0,
-    }
-    return AuxiliaryFairnessClassifier(**{**defaults, **kwargs})
-
-
-def weights(classifier, part="task"):
-    """Weights of the trunk and the task head, or of the fairness heads."""
-    state = classifier.net_.module_.state_dict()
-    is_fairness = part == "fairness"
-    return {k: v for k, v in state.items() if k.startswith("fairness") == is_fairness}
+from tests._inputs import make_classifier, make_samples, weights
 
 
 class TestFit:

@@ -12,7 +12,7 @@ from fairtask._groups import group_means
 
 __all__ = ["FairnessLoss"]
 
-AUTO_WINDOW = 1000
+AUTO_WINDOW = 200
 """Samples of a cell that its running mean looks back on with "auto" momentum."""
 
 AUTO_MAX_MOMENTUM = 0.99
@@ -43,8 +43,11 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
     positive_classes : sequence of int, default=None
         Codes of the classes that count as positive, for losses that look at those.
         None: class 1 of a binary task.
-    group_momentum : float in [0, 1), default=0.95
-        Momentum m of the running means.
+    group_momentum : float in [0, 1) or "auto", default="auto"
+        Momentum m of the running means. "auto" makes each cell look back on about 200
+        of its own samples, :math:`m = 1 - n / 200` for n samples in the batch, and
+        never further than some 100 batches, :math:`m \le 0.99`: large cells follow
+        the training closely, and small ones are averaged for long.
 
     Attributes
     ----------
@@ -71,7 +74,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         n_classes: int = 2,
         *,
         positive_classes: Sequence[int] | None = None,
-        group_momentum: float | Literal["auto"] = 0.95,
+        group_momentum: float | Literal["auto"] = "auto",
     ) -> None:
         super().__init__()
         if group_momentum != "auto" and not 0 <= group_momentum < 1:

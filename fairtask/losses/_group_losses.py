@@ -58,13 +58,18 @@ class GroupLoss(FairnessLoss):
         parity: Parity = "equalized_odds",
         group_loss: SampleLoss = "cross_entropy",
         positive_classes: Sequence[int] | None = None,
-        group_momentum: float | Literal["auto"] = 0.95,
+        group_momentum: float | Literal["auto"] = "auto",
     ) -> None:
         if parity not in PARITIES:
             raise ValueError(f"`parity` must be one of {PARITIES}; got {parity!r}.")
         if group_loss not in GROUP_LOSSES:
             raise ValueError(
                 f"`group_loss` must be one of {GROUP_LOSSES}; got {group_loss!r}."
+            )
+        if positive_classes is not None and parity != "equal_opportunity":
+            raise ValueError(
+                "`positive_classes` goes with parity='equal_opportunity' and with "
+                f"rates; got parity={parity!r}."
             )
         self.parity = parity  # the base class asks for the strata
         self.group_loss = group_loss
@@ -241,7 +246,7 @@ class BoundedGroupLoss(GroupLoss):
         parity: Parity = "equalized_odds",
         group_loss: SampleLoss = "cross_entropy",
         positive_classes: Sequence[int] | None = None,
-        group_momentum: float | Literal["auto"] = 0.95,
+        group_momentum: float | Literal["auto"] = "auto",
         bound: float = 0.0,
     ) -> None:
         super().__init__(

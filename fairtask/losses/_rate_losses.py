@@ -51,7 +51,7 @@ class RateLoss(FairnessLoss):
         n_classes: int = 2,
         *,
         positive_classes: Sequence[int] | None = None,
-        group_momentum: float | Literal["auto"] = 0.95,
+        group_momentum: float | Literal["auto"] = "auto",
         tolerance: float = 0.0,
     ) -> None:
         super().__init__(

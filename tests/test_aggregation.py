@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.testing import assert_close
+from torchjd.aggregation import IMTLG, MGDA, PCGrad, Sum
+
+from fairtask._aggregation import AggregatedBackward, check_aggregator
+from fairtask.losses import GroupLossFairness
+from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
+from fairtask.objective import Objective
+from tests._inputs import make_classifier, make_samples, weights
+
+X, y, z = make_samples(300)
+
+
+@pytest.mark.parametrize("name", FAIRNESS_HEADS)
+def test_sum_of_the_rows_is_the_gradient_of_the_weighted_sum(name):
+    gradients = []
+    for aggregated in (True, False):
+        torch.manual_seed(0)
+        head_class = FAIRNESS_HEADS[name]
+        heads = [torch.nn.Linear(8, 2)] if head_class.has_own_heads else []
+        network = MultiTaskNetwork(
+            MLP(5, [8]), [torch.nn.Linear(8, 2)], [head_class(heads)]
+        )
+        outputs = network(torch.tensor(X))
+        terms = Objective(0.3, [[GroupLossFairness()]])(
+            outputs, torch.tensor(y)[:, None], torch.tensor(z)[:, None]
+        )
+        if aggregated:
+            value = AggregatedBackward(Sum())(network, outputs, terms)
+            assert_close(value, terms.total().detach())
+        else:
+            terms.total().backward()
+        gradients.append([p.grad for p in network.parameters()])
+    assert_close(gradients[0], gradients[1])
+
+
+def test_sum_trains_as_without():
+    plain = make_classifier().fit(X, y, sensitive_features=z)
+    summed = make_classifier(aggregator=Sum()).fit(X, y, sensitive_features=z)
+    assert_close(weights(summed), weights(plain), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("aggregator", [MGDA(), IMTLG(), PCGrad()], ids=str)
+def test_aggregators_train(aggregator):
+    table = pd.DataFrame({"sex": z, "age": np.resize([0, 1, 2], 300)})
+    classifier = make_classifier(aggregator=aggregator, max_epochs=15)
+    classifier.fit(X, y, sensitive_features=table)
+    assert classifier.score(X, y) > 0.75
+    assert np.isfinite(classifier.history_.to_numpy()).all()
+
+
+def test_single_task_learning_has_nothing_to_aggregate():
+    plain = make_classifier(lam=1).fit(X, y, sensitive_features=z)
+    same = make_classifier(lam=1, aggregator=MGDA()).fit(X, y, sensitive_features=z)
+    assert_close(weights(same), weights(plain), rtol=0, atol=0)
+
+
+def test_what_is_no_aggregator():
+    with pytest.raises(ValueError, match="None or an instance of a class of torchjd"):
+        make_classifier(aggregator=torch.nn.Linear(1, 1)).fit(
+            X, y, sensitive_features=z
+        )
+
+
+def test_torchjd_is_not_installed(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torchjd.aggregation", None)
+    with pytest.raises(ImportError, match=r"pip install scikit-fairtask\[moo\]"):
+        check_aggregator(object())

@@ -1,0 +1,281 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from torch.testing import assert_close
+
+from fairtask import AuxiliaryFairnessClassifier
+from fairtask.baselines import (
+    AdversarialClassifier,
+    GroupSpecificClassifier,
+    RegularizedClassifier,
+)
+from fairtask.baselines._adversarial import AdversaryHead, AdversaryLoss
+from fairtask.baselines._group_specific import (
+    GroupSpecificHead,
+    GroupSpecificObjective,
+)
+from fairtask.baselines._regularized import LagrangianObjective, RegularizedHead
+from fairtask.datasets import make_biased_classification
+from fairtask.exceptions import NothingPenalizedWarning
+from fairtask.losses import FAIRNESS_LOSSES, GroupLossFairness
+from fairtask.metrics import demographic_parity_difference
+from fairtask.modules import MLP, MultiTaskNetwork
+from fairtask.objective import Objective
+from tests._inputs import make_samples
+
+SETTINGS = {"max_epochs": 5, "batch_size": 64, "random_state": 0, "device": "cpu"}
+BASELINES = [AdversarialClassifier, GroupSpecificClassifier, RegularizedClassifier]
+X, y, z = make_samples(300)
+
+
+@pytest.fixture(scope="module")
+def biased():
+    return make_biased_classification(4000, random_state=0)
+
+
+def make_network(head):
+    torch.manual_seed(0)
+    return MultiTaskNetwork(MLP(5, [8]), [torch.nn.Linear(8, 2)], [head])
+
+
+def batch():
+    return torch.tensor(X), torch.tensor(y)[:, None], torch.tensor(z)[:, None]
+
+
+class TestRegularized:
+    def test_task_head_pays_the_fairness_loss(self):
+        network = make_network(RegularizedHead())
+        samples, labels, groups = batch()
+        outputs = network(samples)
+        loss = GroupLossFairness(group_momentum=0.0)
+        Objective(0.25, [[loss]])(outputs, labels, groups).total().backward()
+        logits = network(samples).task[0]
+        expected = 0.25 * cross_entropy(logits, labels[:, 0]) + 0.75 * loss(
+            logits, labels[:, 0], groups[:, 0]
+        )
+        parameters = list(network.parameters())
+        assert_close(
+            [p.grad for p in parameters],
+            list(torch.autograd.grad(expected, parameters)),
+        )
+
+    @pytest.mark.parametrize("fairness_loss", FAIRNESS_LOSSES)
+    def test_every_loss_trains(self, fairness_loss):
+        classifier = RegularizedClassifier(fairness_loss=fairness_loss, **SETTINGS)
+        classifier.fit(X, y, sensitive_features=z)
+        assert np.isfinite(classifier.history_.to_numpy()).all()
+
+    def test_reduces_the_difference_it_penalises(self, biased):
+        X, y, z = biased
+        difference = {
+            lam: demographic_parity_difference(
+                y,
+                RegularizedClassifier(
+                    fairness_loss="dpl", lam=lam, max_epochs=10, random_state=0
+                )
+                .fit(X, y, sensitive_features=z)
+                .predict(X),
+                sensitive_features=z,
+            )
+            for lam in (0.5, 1.0)
+        }
+        assert difference[0.5] < 0.3 * difference[1.0]
+
+    def test_multipliers_ascend_by_the_loss(self):
+        loss = GroupLossFairness(group_momentum=0.0)
+        objective = LagrangianObjective(
+            [[loss]], multiplier_init=10.0, multiplier_lr=0.5
+        )
+        network = make_network(RegularizedHead())
+        samples, labels, groups = batch()
+        terms = objective(network(samples), labels, groups)
+        task, fairness = terms.values
+        assert_close(terms.total().detach(), task + 10 * fairness)
+        assert_close(objective.multipliers, (10 + 0.5 * fairness)[None])
+        objective.eval()(network(samples), labels, groups)
+        assert_close(objective.multipliers, (10 + 0.5 * fairness)[None])
+
+    def test_multipliers_are_part_of_the_estimator(self, biased):
+        X, y, z = biased
+        classifier = RegularizedClassifier(
+            fairness_loss="dpl", multiplier_lr=0.1, multiplier_init=0.0, **SETTINGS
+        ).fit(X, y, sensitive_features=z)
+        assert (classifier.net_.criterion_.multipliers > 0).all()
+
+
+class TestAdversarial:
+    def test_trunk_climbs_where_the_adversary_descends(self):
+        head = AdversaryHead([torch.nn.Linear(8, 2)])
+        network = make_network(head)
+        samples, labels, groups = batch()
+        terms = Objective(0.25, [[AdversaryLoss()]])(network(samples), labels, groups)
+        h = network.trunk(samples)
+        adversary = cross_entropy(head.heads[0](h), groups[:, 0])
+        task = cross_entropy(network.task_heads[0](h), labels[:, 0])
+        assert_close(terms.total().detach(), (0.25 * task - 0.75 * adversary).detach())
+        terms.total().backward()
+        trunk, own = list(network.trunk.parameters()), list(head.parameters())
+        against = torch.autograd.grad(
+            0.25 * task - 0.75 * adversary, trunk, retain_graph=True
+        )
+        along = torch.autograd.grad(0.75 * adversary, own)
+        assert_close([p.grad for p in trunk], list(against))
+        assert_close([p.grad for p in own], list(along))
+
+    def test_unknown_groups_do_not_count(self):
+        logits = torch.randn(4, 2)
+        groups = torch.tensor([0, 1, -1, -1])
+        loss = AdversaryLoss()(logits, torch.zeros(4), groups)
+        assert_close(loss, -cross_entropy(logits[:2], groups[:2]))
+        assert AdversaryLoss()(logits, torch.zeros(4), torch.full((4,), -1)) == 0
+
+    def test_hides_the_groups(self, biased):
+        X, y, z = biased
+        difference = {
+            lam: demographic_parity_difference(
+                y,
+                AdversarialClassifier(
+                    lam=lam,
+                    adversary_hidden_layer_sizes=(16,),
+                    max_epochs=10,
+                    random_state=0,
+                )
+                .fit(X, y, sensitive_features=z)
+                .predict(X),
+                sensitive_features=z,
+            )
+            for lam in (0.5, 1.0)
+        }
+        assert difference[0.5] < difference[1.0]
+
+
+class TestGroupSpecific:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def classifier(cls):
+        table = pd.DataFrame({"sex": z, "age": np.resize(["a", "b", "c"], 300)})
+        classifier = GroupSpecificClassifier(**SETTINGS)
+        return classifier.fit(X, y, sensitive_features=table), table
+
+    def test_given_groups_select_the_heads(self, classifier):
+        classifier, table = classifier
+        network = classifier.net_.module_.eval()
+        with torch.no_grad():
+            outputs = network(torch.tensor(X))
+        logits = outputs.task[0]
+        for s, codes in enumerate([z, np.resize([0, 1, 2], 300)]):
+            logits = logits + outputs.fairness[s][0][torch.arange(300), codes]
+        proba = classifier.predict_proba(X, sensitive_features=table)
+        assert_close(torch.tensor(proba), logits.double().softmax(1))
+
+    def test_predicted_groups_mix_the_heads(self, classifier):
+        classifier, _ = classifier
+        network = classifier.net_.module_.eval()
+        with torch.no_grad():
+            outputs = network(torch.tensor(X))
+        logits = outputs.task[0]
+        for s in range(2):
+            membership = outputs.fitted[s][0].softmax(1)
+            logits = logits + torch.einsum(
+                "ng,ngc->nc", membership, outputs.fairness[s][0]
+            )
+        assert_close(
+            torch.tensor(classifier.predict_proba(X)), logits.double().softmax(1)
+        )
+
+    def test_unknown_group_gets_the_shared_head(self, classifier):
+        classifier, table = classifier
+        unknown = pd.DataFrame(
+            {name: [None] * 300 for name in table}, index=table.index, dtype=object
+        )
+        with torch.no_grad():
+            shared = classifier.net_.module_.eval()(torch.tensor(X)).task[0]
+        proba = classifier.predict_proba(X, sensitive_features=unknown)
+        assert_close(torch.tensor(proba), shared.double().softmax(1))
+
+    def test_groups_with_opposite_rules_are_told_apart(self):
+        opposite = np.where(z, X[:, 1] > 0, X[:, 1] < 0)
+        hidden = X.copy()
+        hidden[:, 0] -= z  # the samples no longer tell the group
+        classifier = GroupSpecificClassifier(
+            hidden_layer_sizes=(16,), **{**SETTINGS, "max_epochs": 40, "lr": 0.01}
+        ).fit(hidden, opposite, sensitive_features=z)
+        given = classifier.predict(hidden, sensitive_features=z)
+        assert (given == opposite).mean() > 0.9
+        assert classifier.score(hidden, opposite) < 0.7
+
+    def test_predicting_the_groups_leaves_the_trunk_alone(self):
+        head = GroupSpecificHead(
+            [torch.nn.Linear(8, 4)], torch.nn.Linear(8, 2), n_groups=2
+        )
+        network = make_network(head)
+        samples, labels, groups = batch()
+        terms = GroupSpecificObjective(0.0)(network(samples), labels, groups)
+        terms.fit.backward()
+        assert all(p.grad is None for p in network.trunk.parameters())
+        logits = head.membership(network.trunk(samples).detach())
+        expected = torch.autograd.grad(
+            cross_entropy(logits, groups[:, 0]), list(head.membership.parameters())
+        )
+        assert_close([p.grad for p in head.membership.parameters()], list(expected))
+
+    def test_penalty_makes_the_heads_alike(self):
+        size = {}
+        for penalty in (0.0, 10.0):
+            classifier = GroupSpecificClassifier(offset_penalty=penalty, **SETTINGS)
+            history = classifier.fit(X, y, sensitive_features=z).history_
+            size[penalty] = history["train_fairness_loss_sensitive_feature"].iloc[-1]
+        assert size[10.0] < 0.2 * size[0.0]
+
+    def test_unseen_group_at_predict(self, classifier):
+        classifier, table = classifier
+        with pytest.raises(ValueError, match=r"must hold the groups \[0, 1\]"):
+            classifier.predict(X, sensitive_features=table.assign(sex=7))
+
+
+@pytest.mark.parametrize("estimator_class", BASELINES)
+class TestEveryBaseline:
+    def test_has_the_parameters_of_ours_but_those_that_do_not_apply(
+        self, estimator_class
+    ):
+        ours = AuxiliaryFairnessClassifier().get_params()
+        baseline = estimator_class().get_params()
+        assert "fairness_head" not in baseline
+        assert len(set(baseline) - set(ours)) in (1, 2)
+        assert {"hidden_layer_sizes", "lr", "early_stopping", "callbacks"} <= set(
+            baseline
+        )
+
+    def test_refuses_parameters_that_do_not_apply(self, estimator_class):
+        with pytest.raises(TypeError, match="fairness_head"):
+            estimator_class(fairness_head="probe")
+
+    def test_several_tasks_attributes_and_unknown_groups(self, estimator_class):
+        labels = pd.DataFrame({"a": y, "b": np.digitize(X[:, 1], [-0.5, 0.5])})
+        table = pd.DataFrame({"sex": z, "age": np.resize(["a", "b", None], 300)})
+        classifier = estimator_class(**SETTINGS)
+        classifier.fit(X, labels, sensitive_features=table)
+        assert classifier.predict(X).shape == (300, 2)
+        assert np.isfinite(classifier.history_.to_numpy()).all()
+        assert set(classifier.history_) >= {
+            "train_task_loss_b",
+            "train_fairness_loss_age",
+        }
+
+    def test_early_stopping_and_partial_fit(self, estimator_class):
+        classifier = estimator_class(early_stopping=True, **SETTINGS)
+        classifier.fit(X, y, sensitive_features=z)
+        classifier.partial_fit(X, y, sensitive_features=z)
+        assert len(classifier.history_) == 6
+
+    def test_attribute_of_one_group(self, estimator_class):
+        with pytest.warns(NothingPenalizedWarning, match="no two known groups"):
+            estimator_class(**SETTINGS).fit(X, y, sensitive_features=["a"] * 300)
+
+    def test_learns_the_task(self, estimator_class, biased):
+        X, y, z = biased
+        classifier = estimator_class(max_epochs=5, random_state=0)
+        classifier.fit(X, y, sensitive_features=z)
+        assert classifier.score(X, y) > max(y.mean(), 1 - y.mean()) + 0.05

@@ -1,0 +1,193 @@
+import copy
+import json
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from skorch.callbacks import EarlyStopping
+from torch.testing import assert_close
+
+from fairtask import AuxiliaryFairnessClassifier
+from fairtask.baselines import (
+    AdversarialClassifier,
+    GroupSpecificClassifier,
+    RegularizedClassifier,
+)
+from fairtask.losses import GroupLossFairness
+from tests._inputs import make_classifier, make_samples
+
+X, y, z = make_samples(200)
+LABELS = {
+    "numbers": y,
+    "strings": np.where(y, "yes", "no"),
+    "booleans": y == 1,
+    "tasks": pd.DataFrame({"a": y, "b": np.where(X[:, 0] > 0, "u", "v")}),
+}
+
+
+def fit(labels=y, **kwargs):
+    return make_classifier(max_epochs=2, **kwargs).fit(X, labels, sensitive_features=z)
+
+
+def save_and_load(classifier, path):
+    classifier.save(path)
+    return type(classifier).load(path)
+
+
+def assert_same_predictions(first, second, X=X):
+    assert np.array_equal(first.predict(X), second.predict(X))
+    for p, q in zip(
+        np.atleast_3d(first.predict_proba(X)),
+        np.atleast_3d(second.predict_proba(X)),
+        strict=True,
+    ):
+        assert np.array_equal(p, q)
+
+
+@pytest.mark.parametrize("labels", LABELS)
+class TestSaveAndLoad:
+    def test_predicts_the_same(self, tmp_path, labels):
+        classifier = fit(LABELS[labels])
+        loaded = save_and_load(classifier, tmp_path / "model")
+        assert loaded.get_params() == classifier.get_params()
+        assert_same_predictions(loaded, classifier)
+        assert loaded.predict(X).dtype == classifier.predict(X).dtype
+        assert np.array_equal(loaded.transform(X), classifier.transform(X))
+        pd.testing.assert_frame_equal(loaded.history_, classifier.history_)
+        assert_close(
+            loaded.net_.criterion_.state_dict(), classifier.net_.criterion_.state_dict()
+        )
+
+    def test_goes_on(self, tmp_path, labels):
+        loaded = save_and_load(fit(LABELS[labels]), tmp_path / "model")
+        loaded.partial_fit(X, LABELS[labels], sensitive_features=z)
+        assert len(loaded.history_) == 3
+
+
+@pytest.mark.parametrize(
+    "estimator_class",
+    [AdversarialClassifier, GroupSpecificClassifier, RegularizedClassifier],
+)
+def test_baselines(tmp_path, estimator_class):
+    classifier = estimator_class(max_epochs=1, random_state=0)
+    classifier.fit(X, y, sensitive_features=z)
+    loaded = save_and_load(classifier, tmp_path / "model")
+    assert_same_predictions(loaded, classifier)
+
+
+def test_table_with_categories_and_unknown_groups(tmp_path):
+    table = pd.DataFrame({"n": X[:, 0], "c": np.resize(["u", "v", None], 200)})
+    groups = pd.DataFrame(
+        {"age": np.resize(["old", "young", None], 200), "sex": np.where(z, "m", "f")}
+    )
+    classifier = make_classifier(max_epochs=2, intersectional=True)
+    classifier.fit(table, y, sensitive_features=groups)
+    loaded = save_and_load(classifier, tmp_path / "model")
+    assert_same_predictions(loaded, classifier, table)
+    assert loaded.groups_[0].tolist() == classifier.groups_[0].tolist()
+    assert loaded.feature_names_in_.tolist() == ["n", "c"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        loaded.predict(table.rename(columns={"n": "m"}))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "name"),
+    [
+        ({"fairness_loss": GroupLossFairness()}, "fairness_loss"),
+        ({"callbacks": [EarlyStopping("train_loss")]}, "callbacks"),
+        ({"random_state": np.random.RandomState(0)}, "random_state"),
+    ],
+)
+def test_parameters_that_need_code(tmp_path, kwargs, name):
+    with pytest.raises(ValueError, match=f"`{name}` holds a .* without code cannot"):
+        fit(**kwargs).save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+class TestUnknownContent:
+    @pytest.fixture
+    def path(self, tmp_path):
+        fit().save(tmp_path / "model")
+        return tmp_path / "model"
+
+    def change(self, path, change_content=None, change_tensors=None):
+        with safe_open(path, framework="pt") as file:
+            content = json.loads(file.metadata()["fairtask"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if change_content:
+            change_content(content)
+        if change_tensors:
+            change_tensors(tensors)
+        save_file(tensors, path, metadata={"fairtask": json.dumps(content)})
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda c: c.update(more=1), r"missing or unknown content: \['more'\]"),
+            (lambda c: c.pop("groups"), r"missing or unknown content: \['groups'\]"),
+            (lambda c: c.update(format=99), "format 1 is expected"),
+            (lambda c: c.update({"class": "Other"}), "holds a Other; load it with"),
+            (lambda c: c["parameters"].update(new=1), r"are unknown: \['new'\]"),
+            (lambda c: c["parameters"].update(lam=2), "'lam' parameter"),
+            (lambda c: c["parameters"].update(lam={"call": 1}), "content .* unknown"),
+            (lambda c: c.update(classes=[{"array": "O", "code": 1}]), "content .* unk"),
+        ],
+    )
+    def test_in_the_description(self, path, change, message):
+        self.change(path, change)
+        with pytest.raises(ValueError, match=message):
+            AuxiliaryFairnessClassifier.load(path)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda t: t.update({"network.more": torch.zeros(1)}),
+            lambda t: t.pop("network.trunk.0.weight"),
+            lambda t: t.update({"other": torch.zeros(1)}),
+            lambda t: t.update({"network.trunk.0.weight": torch.zeros(1)}),
+        ],
+    )
+    def test_in_the_tensors(self, path, change):
+        self.change(path, change_tensors=change)
+        with pytest.raises(ValueError, match=r"does not fit|unknown content"):
+            AuxiliaryFairnessClassifier.load(path)
+
+    @pytest.mark.parametrize("content", [b"", b"not a model", pickle.dumps({})])
+    def test_other_files(self, tmp_path, content):
+        (tmp_path / "file").write_bytes(content)
+        with pytest.raises(ValueError, match="is not a file that `save` wrote"):
+            AuxiliaryFairnessClassifier.load(tmp_path / "file")
+
+
+def test_device_of_another_machine(tmp_path):
+    classifier = fit()
+    classifier.device = "cuda:7"  # as if it had been fitted there
+    classifier.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"`device` .* 'cuda:7'"):
+        AuxiliaryFairnessClassifier.load(tmp_path / "model")
+    loaded = AuxiliaryFairnessClassifier.load(tmp_path / "model", device="cpu")
+    assert_same_predictions(loaded, classifier)
+
+
+@pytest.mark.parametrize(
+    "transfer",
+    [
+        copy.deepcopy,
+        lambda classifier: pickle.loads(pickle.dumps(classifier)),
+    ],
+)
+def test_copies(transfer):
+    classifier = fit(early_stopping=True, progress_bar=False)
+    assert_same_predictions(transfer(classifier), classifier)
+    transfer(classifier).partial_fit(X, y, sensitive_features=z)
+
+
+def test_joblib(tmp_path):
+    classifier = fit()
+    joblib.dump(classifier, tmp_path / "model.joblib")
+    assert_same_predictions(joblib.load(tmp_path / "model.joblib"), classifier)

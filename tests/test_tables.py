@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_array_equal
+
+from fairtask._tables import TableEncoder, as_pandas
+
+
+def column(values, dtype=None):
+    return pd.DataFrame({"a": pd.Series(values, dtype=dtype)})
+
+
+def test_numbers_come_first_and_then_a_column_per_category():
+    table = pd.DataFrame(
+        {"c": ["y", "x", "y"], "n": [1, 2, 3], "b": [True, False, True]}
+    )
+    encoder = TableEncoder.fit(table)
+    assert encoder.categories == {"c": ["x", "y"]}
+    encoded = encoder.transform(table)
+    assert encoded.dtype == np.float32
+    assert encoded.tolist() == [[1, 1, 0, 1], [2, 0, 1, 0], [3, 1, 0, 1]]
+    assert encoder.n_outputs(3) == 4
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "float32", "bool", "boolean"])
+def test_table_of_numbers_needs_no_encoder(dtype):
+    assert TableEncoder.fit(column([1, 0], dtype)) is None
+
+
+def test_numbers_held_as_objects_are_numbers():
+    assert TableEncoder.fit(column([1, 0], object)) is None
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", object])
+def test_missing_value_is_a_category(dtype):
+    table = column(["x", None, "y"], dtype)
+    encoder = TableEncoder.fit(table)
+    assert encoder.categories == {"a": ["x", "y", None]}
+    assert_array_equal(encoder.transform(table), [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("value", ["new", None])
+def test_category_that_was_not_seen_is_none_of_them(value):
+    encoder = TableEncoder.fit(column(["x", "y"]))
+    assert_array_equal(encoder.transform(column(["x", value])), [[1, 0], [0, 0]])
+
+
+def test_numeric_categories():
+    table = column([30, 4, 30], "category")
+    encoder = TableEncoder.fit(table)
+    assert encoder.categories == {"a": [4, 30]}
+    assert_array_equal(encoder.transform(table), [[0, 1], [1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (column(["2020-01-01"], "datetime64[ns]"), "'a' holds dates or times"),
+        (column(["x", 1], object), "'a' must hold numbers, or categories of one type"),
+    ],
+)
+def test_columns_that_are_neither(table, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder.fit(table)
+
+
+def test_numbers_that_become_strings():
+    encoder = TableEncoder.fit(pd.DataFrame({"n": [1, 2], "c": ["x", "y"]}))
+    with pytest.raises(ValueError, match="column 'n' must hold numbers, as in `fit`"):
+        encoder.transform(pd.DataFrame({"n": ["1", "2"], "c": ["x", "y"]}))
+
+
+def test_polars():
+    table = as_pandas(
+        pl.DataFrame(
+            {
+                "n": [1, 2],
+                "s": ["x", None],
+                "c": pl.Series(["u", "v"], dtype=pl.Categorical),
+            }
+        )
+    )
+    assert TableEncoder.fit(table).categories == {"s": ["x", None], "c": ["u", "v"]}
+
+
+@pytest.mark.parametrize("data", [[[1]], np.ones(2), pd.Series([1]), column([1])])
+def test_what_is_no_foreign_table_is_returned(data):
+    assert as_pandas(data) is data

@@ -1,0 +1,433 @@
+"""What a user can ask of a training: weights, validation data, more than one `fit`."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.testing import assert_close
+
+from fairtask.exceptions import NothingPenalizedWarning
+from fairtask.losses import BoundedGroupLoss, GroupLossFairness
+from fairtask.metrics import equalized_odds_difference
+from tests._inputs import make_classifier, make_samples, weights
+
+X, y, z = make_samples(300)
+
+
+def fit(classifier, **kwargs):
+    return classifier.fit(X, y, sensitive_features=z, **kwargs)
+
+
+class TestSampleWeight:
+    def full_batch(self, **kwargs):
+        return make_classifier(
+            batch_size=1000, dropout=0.0, lr_schedule="constant", **kwargs
+        )
+
+    @pytest.mark.parametrize("lam", [0.2, 1.0])
+    def test_weight_is_repetition(self, lam):
+        # Of the whole set in one batch and without dropout, so that only the weights
+        # can make a difference; training on the repeated rows sees the same means.
+        weight = np.random.default_rng(0).integers(0, 4, 300)
+        rows = np.repeat(np.arange(300), weight)
+        weighted = fit(self.full_batch(lam=lam), sample_weight=weight)
+        repeated = self.full_batch(lam=lam).fit(
+            X[rows], y[rows], sensitive_features=z[rows]
+        )
+        assert_close(weights(weighted), weights(repeated), rtol=1e-3, atol=1e-4)
+        plain = fit(self.full_batch(lam=lam))
+        difference = weighted.predict_proba(X) - plain.predict_proba(X)
+        assert np.abs(difference).max() > 0.01
+
+    def test_scale_does_not_matter(self):
+        weight = np.random.default_rng(0).random(300)
+        first, second = (
+            fit(make_classifier(), sample_weight=scale * weight) for scale in (1, 1000)
+        )
+        assert_close(weights(first), weights(second))
+
+    def test_equal_weights_are_none(self):
+        assert_close(
+            weights(fit(make_classifier(), sample_weight=np.full(300, 3.0))),
+            weights(fit(make_classifier())),
+        )
+
+    def test_weights_of_the_task_alone_leave_the_groups(self):
+        # The fairness loss of the first batch, before any step: it sees the weights
+        # only if they count there.
+        weight = np.where(np.arange(300) % 2, 1.0, 5.0)
+        first = {}
+        for scope in ("all", "task"):
+            classifier = self.full_batch(weighted_losses=scope, max_epochs=1)
+            history = fit(classifier, sample_weight=weight).history_
+            first[scope] = history["train_fairness_loss_sensitive_feature"].iloc[0]
+        history = fit(self.full_batch(max_epochs=1)).history_
+        unweighted = history["train_fairness_loss_sensitive_feature"].iloc[0]
+        assert first["task"] == pytest.approx(unweighted, rel=1e-5)
+        assert first["all"] != pytest.approx(unweighted, rel=1e-2)
+
+    @pytest.mark.parametrize(
+        ("weight", "message"),
+        [
+            (np.ones(299), "sample_weight"),
+            (-np.ones(300), "Negative values in data passed to `sample_weight`"),
+            (np.zeros(300), "[Ss]ample.weight.* zero|non-zero"),
+            (np.full(300, np.nan), "Input sample_weight contains NaN"),
+        ],
+    )
+    def test_bad_weights(self, weight, message):
+        with pytest.raises(ValueError, match=message):
+            fit(make_classifier(), sample_weight=weight)
+
+    def test_class_weight_equals_sample_weight(self):
+        by_class = fit(make_classifier(class_weight={0: 1, 1: 4}))
+        by_sample = fit(make_classifier(), sample_weight=np.where(y == 1, 4, 1))
+        assert_close(weights(by_class), weights(by_sample))
+
+    def test_balanced_class_weight_finds_more_of_the_rare_class(self):
+        rare = np.flatnonzero((y == 0) | (np.arange(300) % 6 == 0))
+        share = {}
+        for class_weight in (None, "balanced"):
+            classifier = make_classifier(class_weight=class_weight, max_epochs=10)
+            classifier.fit(X[rare], y[rare], sensitive_features=z[rare])
+            share[class_weight] = classifier.predict(X[rare]).mean()
+        assert share["balanced"] > share[None]
+
+
+class TestEarlyStopping:
+    def test_stops_and_keeps_the_best_epoch(self):
+        classifier = fit(
+            make_classifier(
+                early_stopping=True,
+                validation_fraction=0.3,
+                n_iter_no_change=3,
+                max_epochs=100,
+                lr=0.05,
+                lr_schedule="constant",
+            )
+        )
+        history = classifier.history_
+        best = history["valid_score"].idxmax()
+        assert len(history) == best + 3 < 100
+
+    @pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", "roc_auc"])
+    def test_weights_are_those_of_the_best_epoch(self, scoring):
+        X_val, y_val, z_val = make_samples(200, seed=1)
+        classifier = make_classifier(
+            early_stopping=True,
+            epoch_scoring=scoring,
+            n_iter_no_change=None,
+            max_epochs=30,
+            lr=0.05,
+            lr_schedule="constant",
+        )
+        fit(classifier, X_val=X_val, y_val=y_val, sensitive_features_val=z_val)
+        history = classifier.history_
+        assert len(history) == 30
+        assert history["valid_score"].idxmax() < 30
+        proba = classifier.predict_proba(X_val)
+        score = {
+            "neg_log_loss": np.log(proba[np.arange(200), y_val]).mean(),
+            "accuracy": (proba.argmax(axis=1) == y_val).mean(),
+            "roc_auc": roc_auc_score(y_val, proba[:, 1]),
+        }[scoring]
+        assert score == pytest.approx(history["valid_score"].max())
+
+    def test_callable_sees_labels_probabilities_and_groups(self):
+        seen = []
+        names = np.array(["f", "m"])[z]
+
+        def score(y_true, y_proba, sensitive_features):
+            seen.append((y_true, y_proba, sensitive_features))
+            return -equalized_odds_difference(
+                y_true == "yes",
+                y_proba[:, 1] > 0.5,
+                sensitive_features=sensitive_features,
+            )
+
+        labels = np.where(y == 1, "yes", "no")
+        make_classifier(early_stopping=True, epoch_scoring=score).fit(
+            X, labels, sensitive_features=pd.Series(names, name="sex")
+        )
+        y_true, y_proba, sensitive_features = seen[0]
+        assert set(y_true) == {"yes", "no"}
+        assert y_proba.shape == (30, 2)
+        assert set(sensitive_features["sex"]) == {"f", "m"}
+
+    def test_held_out_samples_are_not_trained_on(self):
+        # A column that gives the label away for the held-out rows alone would be seen.
+        classifier = fit(make_classifier(early_stopping=True, validation_fraction=0.5))
+        assert len(classifier.net_.history[-1, "batches"]) >= 3
+        n = sum(
+            batch["train_batch_size"]
+            for batch in classifier.net_.history[-1, "batches"]
+            if "train_batch_size" in batch
+        )
+        assert n == 150
+
+    def test_validation_data_without_early_stopping_are_recorded(self):
+        X_val, y_val, z_val = make_samples(100, seed=1)
+        classifier = make_classifier()
+        fit(classifier, X_val=X_val, y_val=y_val, sensitive_features_val=z_val)
+        row = classifier.history_.iloc[-1]
+        proba = classifier.predict_proba(X_val)[np.arange(100), y_val]
+        assert row["valid_task_loss"] == pytest.approx(-np.log(proba).mean(), rel=1e-5)
+        assert row["valid_fairness_loss_sensitive_feature"] > 0
+        assert_close(weights(classifier), weights(fit(make_classifier())))
+
+    def test_unseen_group_in_validation_data_is_unknown(self):
+        X_val, y_val, _ = make_samples(100, seed=1)
+        classifier = make_classifier()
+        fit(classifier, X_val=X_val, y_val=y_val, sensitive_features_val=[7] * 100)
+        column = classifier.history_["valid_fairness_loss_sensitive_feature"]
+        assert (column == 0).all()
+
+    @pytest.mark.parametrize(
+        ("kwargs", "message"),
+        [
+            ({"X_val": X}, "`X_val` and `y_val` belong together; `y_val` is None"),
+            ({"y_val": y}, "`X_val` and `y_val` belong together; `X_val` is None"),
+            ({"sensitive_features_val": z}, "needs `X_val` and `y_val`"),
+            ({"X_val": X[:, :2], "y_val": y}, "X has 2 features, but .* expecting 5"),
+            ({"X_val": X, "y_val": y + 5}, r"must hold the classes \[0, 1\]"),
+            ({"X_val": X[y == 0], "y_val": y[y == 0]}, r"every class .*missing: \[1\]"),
+        ],
+    )
+    def test_bad_validation_data(self, kwargs, message):
+        classifier = make_classifier(early_stopping=True, epoch_scoring="roc_auc")
+        with pytest.raises(ValueError, match=message):
+            fit(classifier, **kwargs)
+
+
+class TestPartialFit:
+    def parts(self, n_parts=5):
+        return np.array_split(np.arange(300), n_parts)
+
+    def test_learns(self):
+        X, y, z = make_samples(3000)
+        classifier = make_classifier()
+        for rows in np.array_split(np.arange(3000), 30):
+            classifier.partial_fit(X[rows], y[rows], sensitive_features=z[rows])
+        assert classifier.score(X, y) > 0.85
+        assert len(classifier.history_) == 30
+
+    def test_first_part_may_lack_groups_and_classes(self):
+        classifier = make_classifier()
+        rows = np.flatnonzero((y == 0) & (z == 0))
+        classifier.partial_fit(
+            X[rows], y[rows], [0, 1], sensitive_features=z[rows], groups=[0, 1]
+        )
+        assert classifier.predict_proba(X).shape == (300, 2)
+        classifier.partial_fit(X, y, sensitive_features=z)
+        losses = classifier.history_["train_fairness_loss_sensitive_feature"]
+        assert losses.iloc[0] == 0
+        assert losses.iloc[1] > 0
+
+    @pytest.mark.parametrize(
+        ("y_more", "z_more", "message"),
+        [
+            (y + 1, z, r"`y` must hold the classes \[0, 1\]; found \[2\] as well"),
+            (y, z + 1, r"must hold the groups \[0, 1\]; found \[2\] as well"),
+        ],
+    )
+    def test_what_was_not_announced(self, y_more, z_more, message):
+        classifier = make_classifier().partial_fit(X, y, sensitive_features=z)
+        before = {k: v.clone() for k, v in weights(classifier).items()}
+        with pytest.raises(ValueError, match=message):
+            classifier.partial_fit(X, y_more, sensitive_features=z_more)
+        assert_close(weights(classifier), before)
+
+    def test_parts_have_different_batches(self):
+        classifier = make_classifier(lr=1e-30, weight_decay=0, dropout=0.5)
+        losses = [
+            classifier.partial_fit(X, y, sensitive_features=z).history_.iloc[-1, 0]
+            for _ in range(3)
+        ]
+        assert len(set(losses)) == 3  # the dropout differs
+
+    def test_optimizer_goes_on(self):
+        classifier = make_classifier().partial_fit(X, y, sensitive_features=z)
+        classifier.partial_fit(X, y, sensitive_features=z)
+        state = classifier.net_.optimizer_.state_dict()["state"]
+        assert state[0]["step"].item() == 2 * 5  # batches of 64 out of 300
+
+    def test_goes_on_from_fit_with_the_learning_rate_of_partial_fit(self):
+        classifier = fit(make_classifier())
+        classifier.partial_fit(X, y, sensitive_features=z)
+        assert len(classifier.history_) == 6
+        assert classifier.net_.optimizer_.param_groups[0]["lr"] == classifier.lr
+
+    def test_balanced_class_weight_is_refused(self):
+        with pytest.raises(ValueError, match="`class_weight='balanced'` cannot be"):
+            make_classifier(class_weight="balanced").partial_fit(
+                X, y, sensitive_features=z
+            )
+
+
+class TestWarmStart:
+    def test_goes_on(self):
+        classifier = fit(make_classifier(warm_start=True, lr_schedule="constant"))
+        first = classifier.history_["train_task_loss"].iloc[0]
+        history = fit(classifier).history_
+        assert len(history) == 10
+        assert history["train_task_loss"].iloc[5] < 0.9 * first
+
+    def test_other_classes_are_refused(self):
+        classifier = fit(make_classifier(warm_start=True))
+        with pytest.raises(ValueError, match=r"must hold the classes \[0, 1\]"):
+            classifier.fit(X, y + 1, sensitive_features=z)
+
+    def test_failed_training_leaves_what_was_fitted(self):
+        classifier = fit(make_classifier(warm_start=True))
+        before = classifier.predict_proba(X)
+        with pytest.raises(ValueError, match="diverged"):
+            fit(classifier.set_params(lr=1e30))
+        assert np.array_equal(classifier.predict_proba(X), before)
+
+
+class TestSeveralTasks:
+    def labels(self):
+        bands = np.digitize(X[:, 1], [-0.5, 0.5])
+        return pd.DataFrame({"income": np.where(y, "high", "low"), "band": bands})
+
+    def test_binary_and_multiclass(self):
+        labels = self.labels()
+        classifier = make_classifier(max_epochs=30)
+        classifier.fit(X, labels, sensitive_features=z)
+        assert [c.tolist() for c in classifier.classes_] == [["high", "low"], [0, 1, 2]]
+        proba = classifier.predict_proba(X)
+        assert [p.shape for p in proba] == [(300, 2), (300, 3)]
+        y_pred = classifier.predict(X)
+        assert y_pred.shape == (300, 2)
+        right = y_pred == labels.to_numpy(dtype=object)
+        assert (right.mean(axis=0) > 0.8).all()
+        assert classifier.score(X, labels) == pytest.approx(right.all(axis=1).mean())
+        assert set(classifier.history_) >= {
+            "train_task_loss_income",
+            "train_task_loss_band",
+            "train_fairness_loss_sensitive_feature",
+        }
+
+    def test_positive_classes_of_each_task(self):
+        classifier = make_classifier(
+            parity="equal_opportunity", positive_classes=[["low"], [0, 2]]
+        )
+        classifier.fit(X, self.labels(), sensitive_features=z)
+        of_income, of_band = classifier.net_.criterion_.fairness_losses[0]
+        assert of_income.stratum_classes.tolist() == [1]
+        assert of_band.stratum_classes.tolist() == [0, 2]
+
+    def test_collapse_of_one_head_is_told(self):
+        # Nothing in X tells the second task: its task head is flat as well.
+        labels = np.column_stack([y, np.random.default_rng(0).permutation(y)])
+        make_classifier(max_epochs=30).fit(X, labels, sensitive_features=z)
+
+    def test_early_stopping_averages_the_tasks(self):
+        labels = self.labels()
+        classifier = make_classifier(
+            early_stopping=True, epoch_scoring="accuracy", n_iter_no_change=None
+        )
+        classifier.fit(
+            X,
+            labels,
+            sensitive_features=z,
+            X_val=X,
+            y_val=labels,
+            sensitive_features_val=z,
+        )
+        right = classifier.predict(X) == labels.to_numpy(dtype=object)
+        assert classifier.history_["valid_score"].max() == pytest.approx(right.mean())
+
+
+class TestIntersections:
+    table = pd.DataFrame({"sex": z, "age": np.resize(["old", "young", None], 300)})
+
+    def test_groups_are_the_combinations(self):
+        classifier = make_classifier(intersectional=True)
+        classifier.fit(X, y, sensitive_features=self.table)
+        assert classifier.sensitive_feature_names_ == ["sex & age"]
+        assert classifier.groups_[0].tolist() == [
+            (0, "old"),
+            (0, "young"),
+            (1, "old"),
+            (1, "young"),
+        ]
+
+    def test_one_attribute_is_itself(self):
+        together, alone = (
+            fit(make_classifier(intersectional=flag)) for flag in (True, False)
+        )
+        assert_close(weights(together), weights(alone))
+
+
+class TestFairnessLossAsInstance:
+    def test_is_copied_with_its_own_settings(self):
+        template = BoundedGroupLoss(bound=0.3, group_momentum=0.5, parity="overall")
+        classifier = make_classifier(fairness_loss=template)
+        table = pd.DataFrame({"sex": z, "age": np.resize([0, 1, 2], 300)})
+        classifier.fit(X, y, sensitive_features=table)
+        losses = classifier.net_.criterion_.fairness_losses
+        assert [loss.n_groups for (loss,) in losses] == [2, 3]
+        assert {(loss.bound, loss.group_momentum) for (loss,) in losses} == {(0.3, 0.5)}
+        assert not template.seen.any()
+
+    def test_equals_the_name(self):
+        by_name = fit(make_classifier(fairness_loss="glf"))
+        by_instance = fit(make_classifier(fairness_loss=GroupLossFairness()))
+        assert_close(weights(by_name), weights(by_instance))
+
+    def test_positive_classes_need_a_use(self):
+        with pytest.raises(ValueError, match="`positive_classes` goes with parity="):
+            fit(make_classifier(positive_classes=[1]))
+
+
+class TestGradientNorm:
+    def test_is_clipped(self):
+        # With plain SGD of one step the weights move by lr times the clipped norm.
+        kwargs = dict(
+            optimizer=torch.optim.SGD,
+            lr_schedule="constant",
+            batch_size=300,
+            dropout=0,
+            lam=1,
+        )
+        start = weights(fit(make_classifier(max_epochs=1, **{**kwargs, "lr": 1e-30})))
+        end = weights(fit(make_classifier(max_epochs=1, max_grad_norm=0.1, **kwargs)))
+        moved = torch.cat([(end[k] - start[k]).flatten() for k in start]).norm()
+        assert moved.item() == pytest.approx(0.01 * 0.1, rel=1e-3)
+
+
+def test_progress_bar_shows_the_terms(capsys):
+    fit(make_classifier(progress_bar=True, max_epochs=2))
+    err = capsys.readouterr().err
+    assert "2/2" in err
+    assert "task_loss=" in err
+
+
+def test_batch_size_auto_gives_small_data_more_steps():
+    sizes = {}
+    for n in (300, 3000, 30_000):
+        X, y, z = make_samples(n)
+        classifier = make_classifier(batch_size="auto", max_epochs=1)
+        history = classifier.fit(X, y, sensitive_features=z).net_.history
+        sizes[n] = history[-1, "batches", 0, "train_batch_size"]
+    assert sizes == {300: 32, 3000: 93, 30_000: 512}
+
+
+def test_stratified_batches_train():
+    assert fit(make_classifier(stratify_batches=True, max_epochs=20)).score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_unknown_groups_in_any_share(share):
+    some = np.where(np.arange(300) < 300 * share, None, z.astype(object))
+    with_unknown = make_classifier().fit(X, y, sensitive_features=some)
+    column = with_unknown.history_["train_fairness_loss_sensitive_feature"]
+    assert np.isfinite(column).all()
+    assert (column > 0).any()
+
+
+def test_no_group_known_at_all():
+    with pytest.warns(NothingPenalizedWarning, match="no two known groups"):
+        make_classifier().fit(X, y, sensitive_features=[None] * 300)
