@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
@@ -23,7 +24,7 @@ from fairtask.losses import FAIRNESS_LOSSES, GroupLossFairness
 from fairtask.metrics import demographic_parity_difference
 from fairtask.modules import MLP, MultiTaskNetwork
 from fairtask.objective import Objective
-from tests._inputs import make_samples
+from tests._inputs import batches, make_samples
 
 SETTINGS = {"max_epochs": 5, "batch_size": 64, "random_state": 0, "device": "cpu"}
 BASELINES = [AdversarialClassifier, GroupSpecificClassifier, RegularizedClassifier]
@@ -279,3 +280,43 @@ class TestEveryBaseline:
         classifier = estimator_class(max_epochs=5, random_state=0)
         classifier.fit(X, y, sensitive_features=z)
         assert classifier.score(X, y) > max(y.mean(), 1 - y.mean()) + 0.05
+
+
+class TestEveryBatchComposition:
+    """Absent groups, one class, unknown groups, one sample: finite all the same."""
+
+    def network(self, head):
+        torch.manual_seed(0)
+        return MultiTaskNetwork(MLP(2, [4]), [torch.nn.Linear(4, 2)], [head])
+
+    def check(self, network, objective, logits, y, groups):
+        terms = objective(network(logits), y[:, None], groups[:, None])
+        terms.total().backward()
+        assert terms.total().isfinite()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert gradients
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+    @given(batch=batches())
+    def test_adversarial(self, batch):
+        logits, y, groups, n_groups = batch
+        head = AdversaryHead([torch.nn.Linear(4, n_groups)])
+        objective = Objective(0.5, [[AdversaryLoss()]])
+        self.check(self.network(head), objective, logits, y, groups)
+
+    @given(batch=batches())
+    def test_group_specific(self, batch):
+        logits, y, groups, n_groups = batch
+        head = GroupSpecificHead(
+            [torch.nn.Linear(4, 2 * n_groups)], torch.nn.Linear(4, n_groups), n_groups
+        )
+        objective = GroupSpecificObjective(0.5)
+        self.check(self.network(head), objective, logits, y, groups)
+
+    @given(batch=batches())
+    def test_regularized_with_multipliers(self, batch):
+        logits, y, groups, n_groups = batch
+        objective = LagrangianObjective(
+            [[GroupLossFairness(n_groups)]], multiplier_init=1.0, multiplier_lr=0.1
+        )
+        self.check(self.network(RegularizedHead()), objective, logits, y, groups)
