@@ -53,12 +53,12 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Activation of the trunk.
     dropout : float in [0, 1), default=0.2
         Share of the units dropped after each layer in training.
-    fairness_loss : {"bgl", "dpl", "fprl", "gld", "glf", "tprl"}, FairnessLoss or \
-            callable, default="gld"
-        Penalties on group losses: `~fairtask.losses.BoundedGroupLoss`,
-        `~fairtask.losses.GroupLossDivergence`, `~fairtask.losses.GroupLossFairness`;
-        on soft rates: `~fairtask.losses.DemographicParityLoss`,
-        `~fairtask.losses.FalsePositiveRateLoss`,
+    fairness_loss : str, FairnessLoss or callable, default="gld"
+        Penalties on group losses: "bgl", `~fairtask.losses.BoundedGroupLoss`; "gld",
+        `~fairtask.losses.GroupLossDivergence`; "glf",
+        `~fairtask.losses.GroupLossFairness`. Penalties on soft rates: "dpl",
+        `~fairtask.losses.DemographicParityLoss`; "fprl",
+        `~fairtask.losses.FalsePositiveRateLoss`; "tprl",
         `~fairtask.losses.TruePositiveRateLoss`. Their values differ in size: a ``lam``
         that suits one does not suit another. An instance is copied, for the groups and
         classes there are, with its own settings in place of ``parity``,

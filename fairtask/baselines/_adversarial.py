@@ -99,12 +99,9 @@ class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, dropout, intersectional, aggregator, class_weight, \
-    weighted_losses, optimizer, lr, weight_decay, lr_schedule, max_grad_norm, \
-    batch_size, stratify_batches, max_epochs, early_stopping, validation_fraction, \
-    n_iter_no_change, epoch_scoring, warm_start, callbacks, device, random_state, \
-    verbose, progress_bar
-        See `~fairtask.AuxiliaryFairnessClassifier`.
+    hidden_layer_sizes, ..., progress_bar
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for those of the fairness
+        head and its loss.
     lam : float in [0, 1], default=0.5
         Weight :math:`\lambda` of the task.
     adversary_hidden_layer_sizes : sequence of int, default=()

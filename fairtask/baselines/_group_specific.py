@@ -245,11 +245,9 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, dropout, intersectional, class_weight, optimizer, \
-    lr, weight_decay, lr_schedule, max_grad_norm, batch_size, stratify_batches, \
-    max_epochs, early_stopping, validation_fraction, n_iter_no_change, epoch_scoring, \
-    warm_start, callbacks, device, random_state, verbose, progress_bar
-        See `~fairtask.AuxiliaryFairnessClassifier`.
+    hidden_layer_sizes, ..., progress_bar
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``lam``, ``aggregator``,
+        ``weighted_losses`` and those of the fairness head and its loss.
     offset_penalty : float, default=0.0
         Weight of the mean square of what the groups add to the logits: the larger, the
         more alike the groups are treated.

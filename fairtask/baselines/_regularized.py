@@ -113,13 +113,10 @@ class RegularizedClassifier(_Regularized, AuxiliaryFairnessClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, dropout, fairness_loss, parity, group_loss, \
-    positive_classes, lam, group_momentum, intersectional, aggregator, class_weight, \
-    weighted_losses, optimizer, lr, weight_decay, lr_schedule, max_grad_norm, \
-    batch_size, stratify_batches, max_epochs, early_stopping, validation_fraction, \
-    n_iter_no_change, epoch_scoring, warm_start, callbacks, device, random_state, \
-    verbose, progress_bar
-        See `~fairtask.AuxiliaryFairnessClassifier`.
+    hidden_layer_sizes, ..., progress_bar
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``fairness_head``.
+    lam : float in [0, 1], default=0.5
+        Weight of the tasks.
     multiplier_lr : float, default=None
         Step of the multipliers' ascent. None: fixed weights ``lam`` and ``1 - lam``.
     multiplier_init : float, default=10.0
