@@ -246,8 +246,8 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
     Parameters
     ----------
     hidden_layer_sizes, ..., progress_bar
-        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``lam``, ``aggregator``,
-        ``weighted_losses`` and those of the fairness head and its loss.
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``lam``,
+        ``aggregator``, ``weighted_losses`` and those of the fairness head and its loss.
     offset_penalty : float, default=0.0
         Weight of the mean square of what the groups add to the logits: the larger, the
         more alike the groups are treated.
