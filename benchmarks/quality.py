@@ -189,12 +189,24 @@ def parse_settings(entries):
     return settings
 
 
-def table_of(rows):
-    """Mean and standard deviation over the hold-outs."""
-    table = pd.DataFrame(rows).drop(columns=["seed", "settings"])
-    by_method = table.groupby(["case", "method"], sort=False)
+def summary(figures, form):
+    """Mean ± standard deviation over the hold-outs."""
+    by_method = figures.drop(columns=["seed", "settings"]).groupby(
+        ["case", "method"], sort=False
+    )
     mean, sd = by_method.mean(), by_method.std()
-    return mean.map("{:.4f}".format) + " ± " + sd.map("{:.4f}".format)
+    return mean.map(form.format) + " ± " + sd.map(form.format)
+
+
+def write_tables(figures, folder):
+    """Write a table of each case, as the documentation shows it."""
+    columns = ["AUC", "accuracy", "EOD", "EOD mean", "EOpD", "GAUCD"]
+    table = summary(figures, "{:.3f}")[columns]
+    collapsed = figures.groupby(["case", "method"], sort=False)["collapsed"].sum()
+    table["collapsed"] = collapsed.astype(int)
+    for case, rows in table.groupby(level="case", sort=False):
+        name = case.replace("/", "_").replace("+", "_")
+        rows.droplevel("case").to_csv(folder / f"{name}.csv")
 
 
 def main():
@@ -205,7 +217,9 @@ def main():
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--results", type=Path, metavar="FILE")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table")
+    parser.add_argument(
+        "--tables", type=Path, metavar="FOLDER", help="write a CSV table per case"
+    )
     parser.add_argument(
         "--set",
         nargs="+",
@@ -240,15 +254,15 @@ def main():
             with arguments.results.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in new)
 
-    table = table_of(
+    figures = pd.DataFrame(
         rows[case, seed, method]
         for case in arguments.cases
         for method in arguments.methods
         for seed in seeds
     )
-    print(table.to_string())
-    if arguments.csv:
-        table.reset_index().to_csv(arguments.csv, index=False)
+    print(summary(figures, "{:.4f}").to_string())
+    if arguments.tables:
+        write_tables(figures, arguments.tables)
 
 
 if __name__ == "__main__":

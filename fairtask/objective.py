@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from fairtask.losses import FairnessLoss
 from fairtask.modules import HeadOutputs
 
-__all__ = ["Objective", "Terms"]
+__all__ = ["Objective", "Terms", "cross_entropies"]
 
 
 class Terms(NamedTuple):
@@ -150,7 +150,21 @@ class Objective(nn.Module):
 def cross_entropies(
     logits: Sequence[Tensor], y: Tensor, weight: Tensor | None = None
 ) -> list[Tensor]:
-    """Mean cross-entropy of each task; weighted samples are summed as they are."""
+    """Compute the mean cross-entropy of each task.
+
+    Parameters
+    ----------
+    logits : sequence of K Tensor of shape (n_samples, n_classes)
+    y : Tensor of shape (n_samples, K), int64
+        Class codes.
+    weight : Tensor of shape (n_samples, K), optional
+        Weights with a mean of 1 over the whole training set: the weighted losses are
+        summed and divided by n_samples, which is unbiased on mini-batches.
+
+    Returns
+    -------
+    losses : list of K Tensor, scalar
+    """
     if weight is None:
         return [cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
     return [

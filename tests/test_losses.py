@@ -298,13 +298,13 @@ class TestRunningMeans:
 
     def test_auto_looks_back_on_as_many_samples_of_each_cell(self):
         loss = self.loss("auto")
-        # 500 of the 1,000 samples that count in group 0, 1 of them in group 1.
-        groups = torch.tensor([0] * 500 + [1])
-        y = torch.zeros(501, dtype=int)
-        loss(logits_with_loss(*[0.2] * 501), y, groups)
-        loss(logits_with_loss(*[0.4] * 501), y, groups)
-        # The momentum of group 1 is capped at 0.99.
-        assert loss.running_means.tolist()[0] == pytest.approx([0.3, 0.202])
+        # 50 of the 200 samples that count in group 0, one of them in group 1.
+        groups = torch.tensor([0] * 50 + [1])
+        y = torch.zeros(51, dtype=int)
+        loss(logits_with_loss(*[0.2] * 51), y, groups)
+        loss(logits_with_loss(*[0.4] * 51), y, groups)
+        # Momentum 1 - 50 / 200 of group 0; that of group 1 is capped at 0.99.
+        assert loss.running_means.tolist()[0] == pytest.approx([0.25, 0.202])
 
     def test_means_are_saved_with_the_module(self):
         loss, restored = self.loss(0.75), self.loss(0.75)
@@ -411,6 +411,9 @@ def test_a_loss_of_the_users_own_needs_a_penalty_only():
     assert value.item() == pytest.approx(0.04)
 
 
+OPPORTUNITY = {"parity": "equal_opportunity"}
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -420,10 +423,17 @@ def test_a_loss_of_the_users_own_needs_a_penalty_only():
         ),
         ({"group_momentum": 1.0}, r"`group_momentum` must be in \[0, 1\) .* got 1.0"),
         ({"group_loss": "hinge"}, "`group_loss` must be one of .*'zero_one'.*'hinge'"),
-        ({"positive_classes": [2]}, r"hold codes of the 2 classes; got \[2\]"),
-        ({"positive_classes": []}, r"hold codes of the 2 classes; got \[\]"),
+        ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
         (
-            {"parity": "equal_opportunity", "n_classes": 3},
+            {"positive_classes": [2], **OPPORTUNITY},
+            r"hold codes of the 2 classes; got \[2\]",
+        ),
+        (
+            {"positive_classes": [], **OPPORTUNITY},
+            r"hold codes of the 2 classes; got \[\]",
+        ),
+        (
+            {**OPPORTUNITY, "n_classes": 3},
             "`positive_classes` must name classes .* 3 classes",
         ),
     ],

@@ -21,9 +21,8 @@ def fit(classifier, **kwargs):
 
 class TestSampleWeight:
     def full_batch(self, **kwargs):
-        return make_classifier(
-            batch_size=1000, dropout=0.0, lr_schedule="constant", **kwargs
-        )
+        settings = {"optimizer": "sgd", "lr": 0.2, "lr_schedule": "constant"}
+        return make_classifier(batch_size=1000, dropout=0.0, **settings, **kwargs)
 
     @pytest.mark.parametrize("lam", [0.2, 1.0])
     def test_weight_is_repetition(self, lam):
