@@ -263,8 +263,10 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
     >>> from fairtask.datasets import make_biased_classification
     >>> X, y, z = make_biased_classification(random_state=0)
     >>> clf = GroupSpecificClassifier(max_epochs=20, random_state=0)
-    >>> clf.fit(X, y, sensitive_features=z).predict(X, sensitive_features=z).shape
-    (2000,)
+    >>> clf.fit(X, y, sensitive_features=z)
+    GroupSpecificClassifier(max_epochs=20, random_state=0)
+    >>> clf.predict(X[:3], sensitive_features=z[:3]).shape
+    (3,)
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
