@@ -143,7 +143,7 @@ class BaseAuxiliaryFairnessClassifier(
         # A seed for each purpose: fairness heads do not move the random numbers of
         # trunk, task head and batches, so that `lam=1` is single-task learning to the
         # last bit.
-        seeds = rng.randint(2**31 - 1, size=3)
+        seeds = rng.randint(2**31 - 1, size=3).tolist()
         validation = None
         if X_val is not None or y_val is not None:
             validation = self._encode_validation(
@@ -229,7 +229,7 @@ class BaseAuxiliaryFairnessClassifier(
         rng = check_random_state(self.random_state)
         # Not the same dropout and order for each part.
         n_epochs = len(self.net_.history) if continues else 0
-        seeds = rng.randint(2**31 - 1 - n_epochs, size=3) + n_epochs
+        seeds = (rng.randint(2**31 - 1 - n_epochs, size=3) + n_epochs).tolist()
         return self._train(
             samples,
             seeds,

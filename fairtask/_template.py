@@ -1,6 +1,5 @@
 """The steps of a training and a prediction, and the hooks by which methods differ."""
 
-import copy
 import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from fairtask._diagnosis import (
 from fairtask._labels import Labels, class_weights, encode_labels, positive_codes
 from fairtask._net import FairnessNet
 from fairtask._random import seeded
-from fairtask._sensitive import encode_sensitive_features
+from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
 from fairtask._training import (
     OPTIMIZERS,
     Samples,
@@ -191,7 +190,7 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     def _train(
         self,
         samples: Samples,
-        seeds: np.ndarray,
+        seeds: Sequence[int],
         *,
         validation: Samples | None,
         continues: bool,
@@ -200,33 +199,17 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     ) -> Self:
         """Train a new network, or the one there is, and look at what came of it."""
         device = check_device(self.device)
-        network_seed, fairness_seed, training_seed = seeds
         if continues:
-            # Copies: a training that fails leaves what was fitted.
-            network, objective = copy.deepcopy(
-                (self.net_.module_, self.net_.criterion_)
-            )
-            attributes, width = self._attributes, self._n_features_out
+            attributes = self._attributes
         else:
-            with seeded(network_seed):
-                trunk, width = self._make_trunk()
-                task_heads = [
-                    self._make_head(width, n) for n in samples.labels.n_classes
-                ]
-            with seeded(fairness_seed):
-                attributes, losses = self._select_attributes(
-                    samples, whatever_occurs=is_stream
-                )
-                heads = [
-                    self._make_fairness_head(
-                        width,
-                        samples.labels.n_classes,
-                        len(samples.sensitive.groups[s]),
-                    )
-                    for s in attributes
-                ]
-            network = MultiTaskNetwork(trunk, task_heads, heads)
-            objective = self._make_objective(losses)
+            attributes = self._select_attributes(samples, whatever_occurs=is_stream)
+        network, objective, width = self._make_network(
+            samples.labels, samples.sensitive, attributes, seeds[:2]
+        )
+        if continues:
+            # Into new modules: a training that fails leaves what was fitted.
+            _take_over(network, self.net_.module_)
+            _take_over(objective, self.net_.criterion_)
         dataset = self._make_dataset(samples.X, samples.target(attributes), device)
         net = self._make_net(
             network,
@@ -238,7 +221,7 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             is_stream=is_stream,
             device=device,
         )
-        with seeded(training_seed, device):
+        with seeded(seeds[2], device):
             net.initialize()
             if continues:
                 net.history_.extend(self.net_.history)
@@ -257,13 +240,13 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
 
     def _select_attributes(
         self, samples: Samples, *, whatever_occurs: bool
-    ) -> tuple[list[int], list[list[Any]]]:
-        """Return the attributes that can be compared, and their losses.
+    ) -> list[int]:
+        """Return the attributes that can be compared.
 
         In the first part of a stream groups count that are yet to occur.
         """
         if not self._uses_sensitive_features():
-            return [], []
+            return []
         sensitive = samples.sensitive
         if not sensitive.names:
             warn_user(
@@ -273,18 +256,16 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
                 "`<step>__sensitive_features`, or by metadata routing), or set lam=1 "
                 "for a model of the task alone.",
             )
-        attributes, losses = [], []
+        attributes = []
         for s, name in enumerate(sensitive.names):
-            of_attribute = self._make_fairness_losses(
-                samples.labels, len(sensitive.groups[s])
-            )
+            n_groups = len(sensitive.groups[s])
+            losses = self._make_fairness_losses(samples.labels, n_groups)
             if whatever_occurs:
-                is_comparable = len(sensitive.groups[s]) > 1
+                is_comparable = n_groups > 1
             else:
-                is_comparable = self._can_compare(of_attribute, samples, s)
+                is_comparable = self._can_compare(losses, samples, s)
             if is_comparable:
                 attributes.append(s)
-                losses.append(of_attribute)
             else:
                 warn_user(
                     NothingPenalizedWarning,
@@ -293,7 +274,31 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
                     f"{sensitive.groups[s].tolist()}. No difference is penalised for "
                     "it.",
                 )
-        return attributes, losses
+        return attributes
+
+    def _make_network(
+        self,
+        labels: Labels,
+        sensitive: SensitiveFeatures,
+        attributes: Sequence[int],
+        seeds: Sequence[int],
+    ) -> tuple[MultiTaskNetwork, Any, int]:
+        """Return a new network, its objective, and the width of the representation.
+
+        The first seed is for trunk and task heads, the second for what some of the
+        attributes need.
+        """
+        n_groups = [len(sensitive.groups[s]) for s in attributes]
+        with seeded(seeds[0]):
+            trunk, width = self._make_trunk()
+            task_heads = [self._make_head(width, n) for n in labels.n_classes]
+        with seeded(seeds[1]):
+            heads = [
+                self._make_fairness_head(width, labels.n_classes, n) for n in n_groups
+            ]
+            losses = [self._make_fairness_losses(labels, n) for n in n_groups]
+            objective = self._make_objective(losses)
+        return MultiTaskNetwork(trunk, task_heads, heads), objective, width
 
     def _make_fairness_loss(
         self, n_groups: int, n_classes: int, positive_classes: list[int] | None
@@ -396,21 +401,10 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         history: History,
     ) -> None:
         """Take the state of a fitted estimator, with weights yet to be loaded."""
-        labels, groups = known.labels, known.sensitive.groups
-        with seeded(0):
-            trunk, width = self._make_trunk()
-            task_heads = [self._make_head(width, n) for n in labels.n_classes]
-            heads = [
-                self._make_fairness_head(width, labels.n_classes, len(groups[s]))
-                for s in attributes
-            ]
-        losses = [
-            self._make_fairness_losses(labels, len(groups[s])) for s in attributes
-        ]
-        network = MultiTaskNetwork(trunk, task_heads, heads)
-        net = self._make_net(
-            network, self._make_objective(losses), known, attributes, device=device
+        network, objective, width = self._make_network(
+            known.labels, known.sensitive, attributes, seeds=(0, 0)
         )
+        net = self._make_net(network, objective, known, attributes, device=device)
         net.initialize()
         net.history_ = history
         self._set_fitted(net, known, attributes, width)
@@ -451,6 +445,17 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         """Labels of the largest probabilities."""
         codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
         return self._known.labels.decode(codes)
+
+
+def _take_over(module: nn.Module, before: nn.Module) -> None:
+    """Take over the state of a module that was made with the same parameters."""
+    try:
+        module.load_state_dict(before.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            "The parameters do not fit the network that is to be trained further; "
+            f"set warm_start=False to train a new one. {error}"
+        ) from error
 
 
 def _continue_optimizer(net: FairnessNet, before: FairnessNet) -> None:

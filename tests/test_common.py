@@ -24,11 +24,11 @@ from fairtask.baselines import (
 
 # 100 epochs of a batch or two are enough for the small problems of the checks.
 ESTIMATORS = [
-    AuxiliaryFairnessClassifier(max_epochs=100, device="cpu"),
-    AuxiliaryFairnessClassifier(max_epochs=100, device="cpu", lam=1),
-    AdversarialClassifier(max_epochs=100, device="cpu"),
-    GroupSpecificClassifier(max_epochs=100, device="cpu"),
-    RegularizedClassifier(max_epochs=100, device="cpu"),
+    AuxiliaryFairnessClassifier(max_epochs=100, batch_size=512, device="cpu"),
+    AuxiliaryFairnessClassifier(max_epochs=100, batch_size=512, device="cpu", lam=1),
+    AdversarialClassifier(max_epochs=100, batch_size=512, device="cpu"),
+    GroupSpecificClassifier(max_epochs=100, batch_size=512, device="cpu"),
+    RegularizedClassifier(max_epochs=100, batch_size=512, device="cpu"),
 ]
 # Random batches of repeated rows are not those of weighted rows, and the checks compare
 # predictions to seven digits. What holds is in test_training.py::TestSampleWeight.

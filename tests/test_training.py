@@ -277,6 +277,29 @@ class TestWarmStart:
         with pytest.raises(ValueError, match=r"must hold the classes \[0, 1\]"):
             classifier.fit(X, y + 1, sensitive_features=z)
 
+    def test_changed_parameters_count(self):
+        classifier = fit(make_classifier(warm_start=True))
+        fit(classifier.set_params(lam=0.7))
+        row = classifier.history_.iloc[-1]
+        expected = (
+            0.7 * row["train_task_loss"]
+            + 0.3 * row["train_fairness_loss_sensitive_feature"]
+        )
+        assert row["train_loss"] == pytest.approx(expected)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"hidden_layer_sizes": (8,)},
+            {"fairness_head": "task"},
+            {"parity": "overall"},
+        ],
+    )
+    def test_parameters_that_do_not_fit_the_network(self, changed):
+        classifier = fit(make_classifier(warm_start=True))
+        with pytest.raises(ValueError, match="do not fit the network that is to be"):
+            fit(classifier.set_params(**changed))
+
     def test_failed_training_leaves_what_was_fitted(self):
         classifier = fit(make_classifier(warm_start=True))
         before = classifier.predict_proba(X)
