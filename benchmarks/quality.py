@@ -56,7 +56,8 @@ CASES = {
 }
 
 # As the paper has it: groups compared over all classes, inside each batch, lam=0.5.
-AS_IN_THE_PAPER = {"parity": "overall", "group_momentum": 0.0, "lam": 0.5}
+RATES_AS_IN_THE_PAPER = {"group_momentum": 0.0, "lam": 0.5}
+AS_IN_THE_PAPER = {"parity": "overall", **RATES_AS_IN_THE_PAPER}
 METHODS = {
     "single task": (AuxiliaryFairnessClassifier, {"lam": 1.0}),
     **{
@@ -64,7 +65,14 @@ METHODS = {
             RegularizedClassifier,
             {"fairness_loss": name, **AS_IN_THE_PAPER},
         )
-        for name in ("bgl", "dpl", "fprl", "tprl", "glf", "gld")
+        for name in ("bgl", "glf", "gld")
+    },
+    **{
+        f"regularised {name}": (
+            RegularizedClassifier,
+            {"fairness_loss": name, **RATES_AS_IN_THE_PAPER},
+        )
+        for name in ("dpl", "fprl", "tprl")
     },
     "adversarial": (AdversarialClassifier, {}),
     "group-specific": (GroupSpecificClassifier, {}),

@@ -58,7 +58,7 @@ class AggregatedBackward:
         """Set the gradients; return the value of the objective."""
         from torchjd.autojac import jac_to_grad, mtl_backward
 
-        trunk = list(network.trunk.parameters())
+        trunk = [p for p in network.trunk.parameters() if p.requires_grad]
         mtl_backward(
             terms.weighted, features=outputs.representation, shared_params=trunk
         )

@@ -1,6 +1,8 @@
 """What every estimator offers: fit, predict, transform, save."""
 
 from abc import ABCMeta
+from collections.abc import Callable
+from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
@@ -15,17 +17,35 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from fairtask import _persistence
+from fairtask._labels import label_columns
 from fairtask._template import NetworkTemplate
 from fairtask._training import EPOCH_SCORES, OPTIMIZERS
 from fairtask.losses import FAIRNESS_LOSSES, GROUP_LOSSES, PARITIES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS
 
 __all__ = ["BaseAuxiliaryFairnessClassifier"]
+
+
+def _unchanged_on_error(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave what was fitted as it was when a training fails."""
+
+    @wraps(fit)
+    def wrapper(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return wrapper
 
 
 class BaseAuxiliaryFairnessClassifier(
@@ -78,6 +98,7 @@ class BaseAuxiliaryFairnessClassifier(
     __metadata_request__partial_fit = {"sensitive_features": True}  # noqa: RUF012
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @_unchanged_on_error
     def fit(
         self,
         X: Any,
@@ -107,10 +128,11 @@ class BaseAuxiliaryFairnessClassifier(
             Weight of each sample, at least 0. ``weighted_losses`` says where it counts.
         X_val, y_val : array-like, default=None
             Validation samples and their labels. The terms of the objective on them are
-            recorded in ``history_``, and with ``early_stopping`` they take the place of
-            a part of `X`.
+            recorded in ``history_``, without weights, and with ``early_stopping`` they
+            take the place of a part of `X`.
         sensitive_features_val : array-like, default=None
-            Sensitive attributes of the validation samples.
+            Sensitive attributes of the validation samples. A group that does not occur
+            in `sensitive_features` counts as unknown.
 
         Returns
         -------
@@ -152,10 +174,6 @@ class BaseAuxiliaryFairnessClassifier(
         elif sensitive_features_val is not None:
             raise ValueError("`sensitive_features_val` needs `X_val` and `y_val`.")
         elif self.early_stopping:
-            if len(samples) < 2:
-                raise ValueError(
-                    "`early_stopping` needs two samples or more; n_samples=1 in `X`."
-                )
             samples, validation = samples.hold_out(self.validation_fraction, rng)
         return self._train(
             samples,
@@ -167,6 +185,7 @@ class BaseAuxiliaryFairnessClassifier(
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @_unchanged_on_error
     def partial_fit(
         self,
         X: Any,
@@ -225,14 +244,12 @@ class BaseAuxiliaryFairnessClassifier(
             known=self._known if continues else None,
             classes=classes,
             groups=groups,
+            is_stream=True,
         )
-        rng = check_random_state(self.random_state)
-        # Not the same dropout and order for each part.
-        n_epochs = len(self.net_.history) if continues else 0
-        seeds = (rng.randint(2**31 - 1 - n_epochs, size=3) + n_epochs).tolist()
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=3)
         return self._train(
             samples,
-            seeds,
+            seeds.tolist(),
             validation=None,
             continues=continues,
             max_epochs=1,
@@ -305,17 +322,29 @@ class BaseAuxiliaryFairnessClassifier(
         score : float
             In [0, 1].
         """
-        y_pred = self.predict(X)
+        return self._accuracy(self.predict(X), y, sample_weight)
+
+    def _accuracy(self, y_pred: np.ndarray, y: Any, sample_weight: Any) -> float:
         if y_pred.ndim == 1:
-            return super().score(X, y, sample_weight)
-        is_right = (y_pred == np.asarray(y)).all(axis=1)
+            return accuracy_score(y, y_pred, sample_weight=sample_weight)
+        columns, _ = label_columns(y)
+        if len(columns) != y_pred.shape[1]:
+            raise ValueError(
+                f"`y` must have {y_pred.shape[1]} columns, one per task; got "
+                f"{len(columns)}."
+            )
+        check_consistent_length(y_pred, columns[0], sample_weight)
+        is_right = np.all(
+            [np.equal(y_pred[:, k], column) for k, column in enumerate(columns)], axis=0
+        )
         return float(np.average(is_right, weights=sample_weight))
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to a file that holds no code.
 
         The file is in the safetensors format: weights, and as JSON the parameters and
-        what was learnt about labels and groups.
+        what was learnt about labels and groups. The state of the optimizer is not in
+        it: a `partial_fit` after `load` starts a new one, after a pickle it does not.
 
         Parameters
         ----------

@@ -1,6 +1,5 @@
 """Callbacks of the training loop."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -78,23 +77,29 @@ class BestEpoch(Callback):
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Score the epoch."""
         assert self.score is not None
-        score = float(self.score(net))
+        try:
+            score = float(self.score(net))
+        except KeyboardInterrupt:
+            net.interrupted_ = True  # the user's, not a callback's
+            raise
         net.history.record("valid_score", score)
         is_best = score > self.best_score_
         net.history.record("valid_score_best", is_best)
         if is_best:
             self.best_score_, self.best_epoch_ = score, net.history[-1, "epoch"]
-            modules = net.module_, net.criterion_
-            self.best_weights_ = copy.deepcopy([m.state_dict() for m in modules])
+            # On the CPU, where there is room for a second copy.
+            self.best_weights_ = [
+                {name: value.to("cpu", copy=True) for name, value in state.items()}
+                for state in (net.module_.state_dict(), net.criterion_.state_dict())
+            ]
             self.misses_ = 0
             return
         self.misses_ += 1
-        if self.misses_ == self.patience:
-            # skorch's own way to end a training between epochs.
-            raise KeyboardInterrupt
+        net.stop_ = self.misses_ == self.patience
 
     def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Restore the best epoch, and forget the validation data in `score`."""
+        net.kept_epoch_ = self.best_epoch_
         if self.best_weights_ is not None:
             for module, weights in zip(
                 (net.module_, net.criterion_), self.best_weights_, strict=True

@@ -62,7 +62,7 @@ class InMemoryDataset(Dataset):
         self.X: Any = (
             SparseRows(X, device)
             if sparse.issparse(X)
-            else torch.as_tensor(X, device=device)
+            else torch.as_tensor(np.ascontiguousarray(X), device=device)
         )
         self.target = {
             name: torch.as_tensor(values, device=device)
@@ -142,16 +142,20 @@ def _spread(cells: Tensor) -> Tensor:
 
 
 def holdout(
-    cells: np.ndarray, fraction: float, rng: np.random.RandomState
+    labels: np.ndarray,
+    groups: np.ndarray,
+    fraction: float,
+    rng: np.random.RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows at random, each cell in about the same proportion.
+    """Split rows at random, each cell of labels and groups in about the same share.
 
-    Unlike scikit-learn's stratified splits it takes cells of any size.
+    Unlike scikit-learn's stratified splits it takes cells of any size. Each label stays
+    among the rows that are kept.
 
     Parameters
     ----------
-    cells : ndarray of shape (n_samples, n_columns)
-        Rows that are equal form a cell.
+    labels, groups : ndarray of shape (n_samples, n_columns)
+        Codes of the labels and of the groups.
     fraction : float in (0, 1)
         Share of the rows to hold out.
     rng : RandomState
@@ -159,9 +163,10 @@ def holdout(
     Returns
     -------
     kept, held_out : ndarray of int
-        Row numbers, in ascending order; each has at least one.
+        Row numbers, in ascending order.
     """
-    n = len(cells)
+    n = len(labels)
+    cells = np.hstack([labels, groups])
     n_held_out = min(max(1, round(fraction * n)), n - 1)
     order = rng.permutation(n)
     order = order[np.lexsort(cells[order].T)]
@@ -169,4 +174,8 @@ def holdout(
     positions = ((np.arange(n_held_out) + rng.uniform()) * n / n_held_out).astype(int)
     is_held_out = np.zeros(n, dtype=bool)
     is_held_out[order[np.minimum(positions, n - 1)]] = True
+    for column in labels.T:
+        lost = np.setdiff1d(column, column[~is_held_out])
+        for label in lost:
+            is_held_out[np.flatnonzero(column == label)[0]] = False
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

@@ -17,6 +17,7 @@ from fairtask.modules import MultiTaskNetwork
 __all__ = [
     "check_finite",
     "warn_if_collapsed",
+    "warn_if_never_scored",
     "warn_if_nothing_learnt",
     "warn_user",
 ]
@@ -34,10 +35,21 @@ def check_finite(net: FairnessNet) -> None:
         )
 
 
+def warn_if_never_scored(net: FairnessNet) -> None:
+    """Tell that no epoch had a score."""
+    callbacks = dict(net.callbacks_)
+    if "best_epoch" in callbacks and net.kept_epoch_ is None:
+        warn_user(
+            UserWarning,
+            "`epoch_scoring` gave no number for any epoch: the last epoch is kept.",
+        )
+
+
 def warn_if_nothing_learnt(net: FairnessNet, labels: Labels) -> None:
-    """Compare the task losses of the last epoch with those of a guess."""
+    """Compare the task losses of the epoch that was kept with those of a guess."""
+    kept = -1 if net.kept_epoch_ is None else net.kept_epoch_ - 1
     for n_classes, term in zip(labels.n_classes, net.term_names, strict=False):
-        loss, guessing = net.history[-1, f"train_{term}"], np.log(n_classes)
+        loss, guessing = net.history[kept, f"train_{term}"], np.log(n_classes)
         if loss > 2 * guessing:
             warn_user(
                 ConvergenceWarning,

@@ -38,7 +38,9 @@ def group_means(
         Sum of the weights of each cell.
     """
     groups = torch.arange(n_groups, device=codes.device)
-    members = (codes.unsqueeze(-1) == groups).to(values.dtype)
-    totals = weights.mT @ members
-    sums = (weights * values).mT @ members
+    # Mixed precision would round the sums, and with them the differences.
+    with torch.autocast(codes.device.type, enabled=False):
+        members = (codes.unsqueeze(-1) == groups).to(weights.dtype)
+        totals = weights.mT @ members
+        sums = (weights * values).mT @ members
     return sums / torch.where(totals > 0, totals, 1), totals

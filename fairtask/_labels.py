@@ -1,6 +1,6 @@
 """Task labels: from what the user passes to class codes and back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,13 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from fairtask._tables import as_pandas
 
-__all__ = ["Labels", "class_weights", "encode_labels", "positive_codes"]
+__all__ = [
+    "Labels",
+    "encode_labels",
+    "label_columns",
+    "positive_codes",
+    "task_weights",
+]
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,12 @@ class Labels:
 
 
 def encode_labels(
-    y: Any, *, n_samples: int, classes: Any = None, known: Labels | None = None
+    y: Any,
+    *,
+    n_samples: int,
+    classes: Any = None,
+    known: Labels | None = None,
+    argument: str = "y",
 ) -> Labels:
     """Encode labels.
 
@@ -69,6 +80,8 @@ def encode_labels(
         The classes, where `y` may lack some.
     known : Labels, optional
         What was learnt before: the same tasks and classes are expected.
+    argument : str
+        Name for error messages.
 
     Returns
     -------
@@ -80,10 +93,10 @@ def encode_labels(
         If `y` does not hold class labels, has a missing value, only one class in a
         column, or a label that is not among those expected.
     """
-    columns, names = _columns(y)
+    columns, names = label_columns(y, argument)
     if len(columns[0]) != n_samples:
         raise ValueError(
-            f"`y` must have one row per sample of `X`: found input variables with "
+            f"`{argument}` must have one row per sample: found input variables with "
             f"inconsistent numbers of samples: {[n_samples, len(columns[0])]}."
         )
     expected: Sequence[Any] | None = None
@@ -91,10 +104,11 @@ def encode_labels(
         expected = known.classes
         if len(columns) != len(expected):
             raise ValueError(
-                f"`y` must have {len(expected)} column(s), as before; got "
+                f"`{argument}` must have {len(expected)} column(s), as before; got "
                 f"{len(columns)}."
             )
         names = known.names
+        _check_same_classes(classes, expected)
     elif classes is not None:
         expected = classes if names else [classes]
         if len(expected) != len(columns):
@@ -106,7 +120,7 @@ def encode_labels(
         _encode_column(
             column,
             None if expected is None else np.unique(expected[k]),
-            where=f"`y` column {names[k]!r}" if names else "`y`",
+            where=f"`{argument}` column {names[k]!r}" if names else f"`{argument}`",
         )
         for k, column in enumerate(columns)
     ]
@@ -114,38 +128,62 @@ def encode_labels(
     return Labels(codes, [classes for _, classes in encoded], names)
 
 
-def _columns(y: Any) -> tuple[list[np.ndarray], list[str]]:
+def _check_same_classes(classes: Any, expected: Sequence[np.ndarray]) -> None:
+    if classes is None:
+        return
+    given = classes if len(expected) > 1 else [classes]
+    same = len(given) == len(expected) and all(
+        np.array_equal(np.unique(new), old)
+        for new, old in zip(given, expected, strict=True)
+    )
+    if not same:
+        raise ValueError(
+            f"`classes` must be those of the first call, {_plain(expected)}; got "
+            f"{classes!r}."
+        )
+
+
+def _plain(arrays: Sequence[np.ndarray]) -> list:
+    return [array.tolist() for array in arrays]
+
+
+def label_columns(y: Any, argument: str = "y") -> tuple[list[np.ndarray], list[str]]:
     """Split labels into checked columns; return them with the names of the tasks."""
     if y is None:
         raise ValueError("`fit` requires y to be passed, but the target y is None.")
     y = as_pandas(y)
     if isinstance(y, pd.DataFrame) and y.shape[1] > 1:
         # Column by column: an array would turn mixed types into objects.
-        columns = [_check_column(y.iloc[:, k]) for k in range(y.shape[1])]
+        columns = [_check_column(y.iloc[:, k], argument) for k in range(y.shape[1])]
         return columns, [str(name) for name in y.columns]
     if isinstance(y, list | tuple):
         y = np.asarray(y, dtype=object)  # numpy would turn [0, "a"] into strings
     if getattr(y, "ndim", 1) != 1 or not isinstance(y, pd.Series | np.ndarray):
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        y = check_array(y, ensure_2d=False, dtype=None, input_name=argument)
     if y.ndim == 2 and y.shape[1] > 1:
         n_tasks = y.shape[1]
-        columns = [_check_column(y[:, k]) for k in range(n_tasks)]
+        columns = [_check_column(y[:, k], argument) for k in range(n_tasks)]
         return columns, [str(k) for k in range(n_tasks)]
-    return [_check_column(column_or_1d(y, warn=True))], []
+    return [_check_column(column_or_1d(y, warn=True), argument)], []
 
 
-def _check_column(column: Any) -> np.ndarray:
+def _check_column(column: Any, argument: str) -> np.ndarray:
+    if pd.isna(column).any():
+        raise ValueError(
+            f"`{argument}` must not have missing values: Input {argument} contains NaN."
+        )
     if column.dtype == object:
         # A column cut from an array of mixed types has a type of its own.
         column = pd.Series(column).infer_objects()
         if column.dtype == object:
             column = column.to_numpy()
-    column = check_array(column, ensure_2d=False, dtype=None, input_name="y")
+    column = check_array(column, ensure_2d=False, dtype=None, input_name=argument)
     if column.dtype == object and any(not isinstance(v, str) for v in column):
         kinds = sorted({type(value).__name__ for value in column})
         if len(kinds) > 1:
             raise ValueError(
-                f"`y` must hold class labels of one type; found {kinds} in one column."
+                f"`{argument}` must hold class labels of one type; found {kinds} in "
+                "one column."
             )
     check_classification_targets(column)
     return column
@@ -172,27 +210,52 @@ def _encode_column(
     return codes.astype(np.int64), classes
 
 
-def class_weights(class_weight: Any, labels: Labels) -> np.ndarray | None:
-    """Weight of each sample for each task by its class, or None without weights.
+def task_weights(
+    class_weight: Any,
+    sample_weight: np.ndarray | None,
+    labels: Labels,
+    *,
+    normalize: bool,
+) -> np.ndarray | None:
+    """Weight of each sample in the loss of each task, or None without weights.
 
     Parameters
     ----------
     class_weight : dict, "balanced", list of these (several tasks) or None
         Weights of classes, 1 for a class that is not named; "balanced" gives each
         class that occurs the same total.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples, with a mean of 1.
     labels : Labels
+    normalize : bool
+        Whether to scale the weights of each task to a mean of 1.
 
     Returns
     -------
-    weights : ndarray of shape (n_samples, n_tasks), or None
+    weights : ndarray of shape (n_samples, n_tasks), float32, or None
 
     Raises
     ------
     ValueError
-        If a named class does not exist, or the list is too short or long.
+        If a named class does not exist, a weight is negative, or the list is too short
+        or long.
     """
-    if class_weight is None:
+    if class_weight is None and sample_weight is None:
         return None
+    weights = np.ones(labels.codes.shape)
+    if class_weight is not None:
+        for k, by_class in enumerate(_weights_of_classes(class_weight, labels)):
+            weights[:, k] = by_class[labels.codes[:, k]]
+    if sample_weight is not None:
+        weights *= sample_weight[:, None]
+    if normalize:
+        mean = weights.mean(axis=0)
+        weights /= np.where(mean > 0, mean, 1)
+    return weights.astype(np.float32)
+
+
+def _weights_of_classes(class_weight: Any, labels: Labels) -> list[np.ndarray]:
+    """Weight of each class of each task."""
     n_tasks = len(labels.classes)
     per_task = class_weight if isinstance(class_weight, list) else [class_weight]
     if per_task == ["balanced"]:
@@ -202,21 +265,35 @@ def class_weights(class_weight: Any, labels: Labels) -> np.ndarray | None:
             "`class_weight` must be 'balanced' or a list with an entry for each of the "
             f"{n_tasks} tasks; got {class_weight!r}."
         )
-    weights = np.empty(labels.codes.shape)
+    weights = []
     for k, (classes, entry) in enumerate(zip(labels.classes, per_task, strict=True)):
-        codes = labels.codes[:, k]
-        if isinstance(entry, str):
+        codes, known = labels.codes[:, k], classes.tolist()
+        if entry == "balanced":
             counts = np.bincount(codes, minlength=len(classes))
-            by_class = len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        else:
-            unknown = [label for label in entry or {} if label not in classes.tolist()]
-            if unknown:
-                raise ValueError(
-                    f"`class_weight` names {unknown}, which are no classes of `y`: "
-                    f"{classes.tolist()}."
-                )
-            by_class = np.array([(entry or {}).get(c, 1.0) for c in classes.tolist()])
-        weights[:, k] = by_class[codes]
+            n_present = np.count_nonzero(counts)
+            weights.append(len(codes) / (n_present * np.maximum(counts, 1)))
+            continue
+        entry = {} if entry is None else entry
+        if not isinstance(entry, Mapping):
+            raise ValueError(
+                "`class_weight` must hold dicts, 'balanced' or None; got "
+                f"{class_weight!r}."
+            )
+        unknown = [label for label in entry if label not in known]
+        if unknown:
+            raise ValueError(
+                f"`class_weight` names {unknown}, which are no classes of `y`: {known}."
+            )
+        values = [entry.get(label, 1.0) for label in known]
+        if not all(
+            isinstance(v, int | float | np.number) and 0 <= v < np.inf for v in values
+        ):
+            raise ValueError(
+                f"`class_weight` must hold numbers of at least 0; got {entry!r}."
+            )
+        if not any(values):
+            raise ValueError("`class_weight` must have a weight above 0; all are zero.")
+        weights.append(np.array(values, dtype=float))
     return weights
 
 
@@ -252,7 +329,11 @@ def positive_codes(positive_classes: Any, labels: Labels) -> list[list[int] | No
             codes.append(None)
             continue
         known = classes.tolist()
-        if len(entry) == 0 or any(label not in known for label in entry):
+        if (
+            np.ndim(entry) == 0
+            or len(entry) == 0
+            or any(label not in known for label in entry)
+        ):
             raise ValueError(
                 f"`positive_classes` must name classes of `y`, which are {known}; "
                 f"got {entry!r}."

@@ -73,6 +73,8 @@ class FairnessNet(NeuralNet):
         super().initialize()
         self._epoch_terms: dict[bool, tuple[Any, int]] = {}
         self.interrupted_ = False
+        self.stop_ = False
+        self.kept_epoch_: int | None = None  # the last, unless a callback says so
         return self
 
     def run_single_epoch(self, *args: Any, **kwargs: Any) -> None:
@@ -86,6 +88,16 @@ class FairnessNet(NeuralNet):
         except KeyboardInterrupt:
             self.interrupted_ = True
             raise
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call the callbacks; end the training when one of them asked for it.
+
+        Only when all have seen the epoch: what skorch does, raising in a callback,
+        keeps those that come after it from seeing the last.
+        """
+        super().notify(method_name, **kwargs)
+        if method_name == "on_epoch_end" and self.stop_:
+            raise KeyboardInterrupt
 
     def get_loss(
         self,
@@ -152,8 +164,9 @@ class FairnessNet(NeuralNet):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the first task's classes, for scoring callbacks."""
+        dataset = X if isinstance(X, InMemoryDataset) else InMemoryDataset(X)
         (logits,) = self.evaluate(
-            self.get_dataset(X), lambda network, X, _: network.task_logits(X)[:1]
+            dataset, lambda network, X, _: network.task_logits(X)[:1]
         )
         return logits.softmax(dim=1).numpy()
 

@@ -42,7 +42,10 @@ def constructor_like(
 
     def decorate(cls: type[Estimator]) -> type[Estimator]:
         def __init__(self: Estimator, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-            bound = signature.bind(self, *args, **kwargs)
+            try:
+                bound = signature.bind(self, *args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{cls.__name__}(): {error}") from None
             bound.apply_defaults()
             for name, value in list(bound.arguments.items())[1:]:
                 setattr(self, name, value)

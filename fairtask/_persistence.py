@@ -46,7 +46,7 @@ def save(estimator: Any, path: str | Path) -> None:
         "class": type(estimator).__name__,
         "parameters": {
             name: _pack(value, f"`{name}`")
-            for name, value in estimator.get_params(deep=False).items()
+            for name, value in estimator._fitted_parameters.items()
         },
         "classes": [_pack(classes, "`classes_`") for classes in known.labels.classes],
         "task_names": known.labels.names,
@@ -55,7 +55,7 @@ def save(estimator: Any, path: str | Path) -> None:
         "penalized": estimator._attributes,
         "n_features": estimator.n_features_in_,
         "feature_names": None if feature_names is None else feature_names.tolist(),
-        "categories": encoder and _pack(encoder.categories, "`X`"),
+        "categories": encoder and _pack(encoder.categories, "a column of `X`"),
         "history": estimator.history_.reset_index().to_dict("records"),
     }
     # Clones: the format refuses tensors that share memory.
@@ -66,7 +66,13 @@ def save(estimator: Any, path: str | Path) -> None:
         for part, module in _parts(estimator.net_).items()
         for name, tensor in module.state_dict().items()
     }
-    save_file(tensors, path, metadata={"fairtask": json.dumps(content)})
+    # A write that is cut off leaves what was there.
+    part = Path(f"{path}.part")
+    try:
+        save_file(tensors, part, metadata={"fairtask": json.dumps(content)})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(cls: type, path: str | Path, *, device: Any) -> Any:
@@ -76,48 +82,81 @@ def load(cls: type, path: str | Path, *, device: Any) -> Any:
         raise ValueError(
             f"{str(path)!r} holds a {content['class']}; load it with its own class."
         )
+    try:
+        return _build(cls, content, tensors, device)
+    except _Unreadable as error:
+        raise ValueError(f"{str(path)!r} {error}") from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+        # A file that was changed by hand; what is wrong with it has many names.
+        raise ValueError(
+            f"{str(path)!r} has content that is unknown: {error}"
+        ) from error
+
+
+class _Unreadable(Exception):  # noqa: N818 (never leaves this module)
+    """What is wrong with a file."""
+
+
+def _build(
+    cls: type, content: dict[str, Any], tensors: dict[str, torch.Tensor], device: Any
+) -> Any:
     parameters = {name: _unpack(v) for name, v in content["parameters"].items()}
-    unknown = sorted(set(parameters) - set(cls().get_params(deep=False)))
-    if unknown:
-        raise ValueError(f"{str(path)!r} has parameters that are unknown: {unknown}.")
+    expected = set(cls().get_params(deep=False))
+    if set(parameters) != expected:
+        raise _Unreadable(
+            "has parameters that are missing or unknown: "
+            f"{sorted(expected ^ set(parameters))}."
+        )
     if device is not None:
         parameters["device"] = device
     estimator = cls(**parameters)
     estimator._validate_params()
-    estimator.n_features_in_ = content["n_features"]
+    target_device = check_device(estimator.device)
+    known = _known(content)
+    penalized = content["penalized"]
+    if not all(p in range(len(known.sensitive.names)) for p in penalized):
+        raise _Unreadable(f"has no attributes {penalized}.")
+    estimator.n_features_in_ = int(content["n_features"])
     if content["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(content["feature_names"], dtype=object)
     categories = content["categories"]
     estimator._encoder = categories and TableEncoder(_unpack(categories))
-
-    classes = [_unpack(entry) for entry in content["classes"]]
-    groups = [_unpack(entry) for entry in content["groups"]]
-    known = Samples(
-        None,
-        Labels(np.empty((0, len(classes)), np.int64), classes, content["task_names"]),
-        SensitiveFeatures(
-            np.empty((0, len(groups)), np.int64), content["attribute_names"], groups
-        ),
-    )
     history = History()
     for record in content["history"]:
         history.new_epoch()
         for name, value in record.items():
             history.record(name, value)
-    estimator._restore(
-        known,
-        content["penalized"],
-        check_device(estimator.device),
-        history,
-    )
+    estimator._restore(known, penalized, target_device, history)
     for part, module in _parts(estimator.net_).items():
         state = {
             name.removeprefix(f"{part}."): tensor
             for name, tensor in tensors.items()
             if name.startswith(f"{part}.")
         }
-        _load_strictly(module, state, path)
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as error:
+            raise _Unreadable(f"does not fit its parameters: {error}") from error
     return estimator
+
+
+def _known(content: dict[str, Any]) -> Samples:
+    """Labels and groups, without samples."""
+    classes = [_unpack(entry) for entry in content["classes"]]
+    groups = [_unpack(entry) for entry in content["groups"]]
+    task_names, names = content["task_names"], content["attribute_names"]
+    if (
+        len(groups) != len(names)
+        or len(classes) != max(1, len(task_names))
+        or any(len(set(values)) != len(values) for values in [*classes, *groups])
+        or any(len(values) < 2 for values in classes)
+    ):
+        raise _Unreadable("has classes or groups that do not belong together.")
+    return Samples(
+        None,
+        Labels(np.empty((0, len(classes)), np.int64), classes, task_names),
+        SensitiveFeatures(np.empty((0, len(groups)), np.int64), names, groups),
+    )
 
 
 def _parts(net: Any) -> dict[str, nn.Module]:
@@ -148,17 +187,6 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return content, tensors
 
 
-def _load_strictly(
-    module: nn.Module, state: dict[str, torch.Tensor], path: str | Path
-) -> None:
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{str(path)!r} does not fit its parameters: {error}"
-        ) from error
-
-
 def _pack(value: Any, where: str) -> Any:
     """Return a value as JSON knows it, arrays and tuples by their names."""
     if isinstance(value, np.generic):
@@ -177,9 +205,10 @@ def _pack(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         pairs = [[_pack(k, where), _pack(v, where)] for k, v in value.items()]
         return {"dict": pairs}
+    kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
     raise ValueError(
-        f"{where} holds a {type(value).__name__}, which a file without code cannot. "
-        "Set the parameter to something simpler before `save`, or use pickle."
+        f"{where} holds a {kind}, which a file without code cannot hold. Fit with "
+        "something simpler in its place (names, numbers, strings), or use pickle."
     )
 
 
@@ -194,7 +223,10 @@ def _unpack(value: Any) -> Any:
         return {_unpack(k): _unpack(v) for k, v in value["dict"]}
     if set(value) == {"array", "values"}:
         entries = [_unpack(entry) for entry in value["values"]]
-        array = np.empty(len(entries), dtype=np.dtype(value["array"]))
+        dtype = np.dtype(value["array"])
+        if dtype.kind not in "biufUO":
+            raise _Unreadable(f"has an array of type {dtype}.")
+        array = np.empty(len(entries), dtype=dtype)
         array[:] = entries
         return array
-    raise ValueError(f"The file has content that is unknown: {sorted(value)}.")
+    raise _Unreadable(f"has content that is unknown: {sorted(value)}.")

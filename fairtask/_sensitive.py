@@ -35,14 +35,6 @@ class SensitiveFeatures:
     names: list[str]
     groups: list[np.ndarray]
 
-    def select(self, indices: Sequence[int]) -> "SensitiveFeatures":
-        """Return the attributes at these positions."""
-        return SensitiveFeatures(
-            self.codes[:, indices],
-            [self.names[i] for i in indices],
-            [self.groups[i] for i in indices],
-        )
-
     def take(self, rows: np.ndarray) -> "SensitiveFeatures":
         """Return the samples at these positions."""
         return SensitiveFeatures(self.codes[rows], self.names, self.groups)
@@ -100,7 +92,11 @@ def encode_sensitive_features(
         or attributes or groups are not those expected.
     """
     if sensitive_features is None:
-        names, expected = ([], []) if known is None else (known.names, known.groups)
+        if known is not None:
+            names, expected = known.names, known.groups
+        else:
+            names = _names_of(groups)
+            expected = _expected_groups(groups, names) or []
         codes = np.full((n_samples, len(names)), UNKNOWN, dtype=np.int64)
         return SensitiveFeatures(codes, names, expected)
     table = _as_table(sensitive_features, argument)
@@ -121,11 +117,26 @@ def encode_sensitive_features(
     if intersectional and len(columns) > 1:
         names = [" & ".join(names)]
         columns = [_intersect(table)]
+    if known is not None and not known.names:
+        raise ValueError(
+            f"`{argument}` must be None, as in the first call: the network that is "
+            "trained further was made without sensitive attributes."
+        )
     if known is not None and names != known.names:
         raise ValueError(
             f"`{argument}` must have the columns {known.names}, as before; got {names}."
         )
-    expected_groups = known.groups if known else _expected_groups(groups, names)
+    expected_groups = _expected_groups(groups, names)
+    if known is not None:
+        if expected_groups is not None and not all(
+            np.array_equal(new, old)
+            for new, old in zip(expected_groups, known.groups, strict=True)
+        ):
+            raise ValueError(
+                f"`groups` must be those of the first call, "
+                f"{[old.tolist() for old in known.groups]}; got {groups!r}."
+            )
+        expected_groups = known.groups
     encoded = []
     for i, (name, column) in enumerate(zip(names, columns, strict=True)):
         where = f"`{argument}` column {name!r}"
@@ -175,16 +186,40 @@ def _intersect(table: pd.DataFrame) -> pd.Series:
     return pd.Series(values)
 
 
+def _names_of(groups: Any) -> list[str]:
+    """Names of the attributes whose groups are announced."""
+    if groups is None:
+        return []
+    if isinstance(groups, Mapping):
+        return [str(name) for name in groups]
+    if _are_of_one_attribute(groups):
+        return [DEFAULT_NAME]
+    return [f"{DEFAULT_NAME}_{i}" for i in range(len(groups))]
+
+
+def _are_of_one_attribute(groups: Any) -> bool:
+    """Whether these are groups, and not lists of groups."""
+    if not isinstance(groups, Sequence | np.ndarray | pd.Series | pd.Index):
+        raise ValueError(
+            "`groups` must be a dict of names to groups, or a list of groups per "
+            f"attribute; got {groups!r}."
+        )
+    return not any(
+        isinstance(g, list | np.ndarray | pd.Series | pd.Index) for g in groups
+    )
+
+
 def _expected_groups(groups: Any, names: list[str]) -> list[np.ndarray] | None:
     if groups is None:
         return None
     if isinstance(groups, Mapping):
-        if set(groups) != set(names):
+        if {str(name) for name in groups} != set(names):
             raise ValueError(
                 f"`groups` must name the attributes {names}; got {list(groups)}."
             )
-        groups = [groups[name] for name in names]
-    elif len(names) == 1 and all(np.ndim(group) == 0 for group in groups):
+        by_name = {str(name): entry for name, entry in groups.items()}
+        groups = [by_name[name] for name in names]
+    elif _are_of_one_attribute(groups):
         groups = [groups]
     if len(groups) != len(names):
         raise ValueError(

@@ -1,5 +1,6 @@
 """Tables: data frames of any library, and the encoding of categorical columns."""
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ def as_pandas(data: Any) -> Any:
 
     Everything else is returned as it is.
     """
+    if type(data).__name__ == "LazyFrame":
+        raise ValueError("A LazyFrame holds no rows yet; pass `frame.collect()`.")
     is_foreign_table = (
         not isinstance(data, pd.DataFrame)
         and hasattr(data, "columns")
@@ -23,6 +26,9 @@ def as_pandas(data: Any) -> Any:
     if not is_foreign_table:
         return data
     return pd.DataFrame({name: np.asarray(data[name]) for name in data.columns})
+
+
+_NO_CATEGORIES = (datetime.date, datetime.time, datetime.timedelta, pd.Period)
 
 
 class TableEncoder:
@@ -56,14 +62,16 @@ class TableEncoder:
         categories: dict[Any, list] = {}
         for name, column in table.items():
             column = column.infer_objects()
-            if is_numeric_dtype(column.dtype):
+            if is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
                 continue
-            if column.dtype.kind in "mM" or isinstance(column.dtype, pd.PeriodDtype):
-                raise ValueError(
-                    f"`X` column {name!r} holds dates or times ({column.dtype}); turn "
-                    "them into numbers or categories first."
-                )
             values = _objects(column)
+            if column.dtype.kind in "cmM" or any(
+                isinstance(value, _NO_CATEGORIES) for value in values
+            ):
+                raise ValueError(
+                    f"`X` column {name!r} holds dates, times or complex numbers "
+                    f"({column.dtype}); turn them into numbers or categories first."
+                )
             try:
                 known = sorted({value for value in values if value is not None})
             except TypeError as error:
@@ -98,6 +106,11 @@ class TableEncoder:
         ValueError
             If a column of numbers holds something else.
         """
+        missing = [name for name in self.categories if name not in table.columns]
+        if missing:
+            raise ValueError(
+                f"`X` must have the columns of `fit`; {missing} are missing."
+            )
         numbers = table.drop(columns=list(self.categories))
         strangers = [
             name

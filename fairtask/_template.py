@@ -2,27 +2,29 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.helper import predefined_split
 from skorch.history import History
-from torch import Tensor, nn
+from torch import nn
 
 from fairtask._aggregation import AggregatedBackward, check_aggregator
 from fairtask._data import InMemoryDataset
 from fairtask._diagnosis import (
     check_finite,
     warn_if_collapsed,
+    warn_if_never_scored,
     warn_if_nothing_learnt,
     warn_user,
 )
-from fairtask._labels import Labels, class_weights, encode_labels, positive_codes
+from fairtask._groups import UNKNOWN
+from fairtask._labels import Labels, encode_labels, positive_codes, task_weights
 from fairtask._net import FairnessNet
 from fairtask._random import seeded
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
@@ -31,7 +33,6 @@ from fairtask._training import (
     Samples,
     check_epoch_scoring,
     make_callbacks,
-    normalized,
     resolve_batch_size,
     score_probabilities,
 )
@@ -49,11 +50,24 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
 
     A kind of samples says how they are read (`_validate_samples`, `_make_trunk`). A
     method that differs in what is penalised replaces `_make_fairness_head`,
-    `_make_fairness_losses`, `_make_objective` or `_task_logits`. Parameters are those
+    `_make_fairness_losses`, `_make_objective` or `_network_class`. Parameters are those
     of the estimator that this is a part of.
     """
 
     # What a subclass defines or replaces.
+
+    _network_class = MultiTaskNetwork
+    _fixed_parameters: tuple[str, ...] = (
+        "fairness_head",
+        "fairness_loss",
+        "parity",
+        "group_loss",
+        "positive_classes",
+        "intersectional",
+    )
+    """Parameters that made the network and its objective what they are."""
+    _trunk_pays = True
+    """Whether the trunk alone pays for the differences between groups."""
 
     @abstractmethod
     def _validate_samples(self, X: Any, *, reset: bool) -> Any:
@@ -79,6 +93,10 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     def _uses_sensitive_features(self) -> bool:
         """Whether differences between groups matter in training."""
         return self.lam < 1
+
+    def _weighs_groups(self) -> bool:
+        """Whether sample weights count in what depends on the groups."""
+        return self.weighted_losses == "all"
 
     def _make_fairness_head(
         self, in_features: int, n_classes: Sequence[int], n_groups: int
@@ -109,23 +127,13 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     def _make_objective(self, fairness_losses: Sequence[Sequence[Any]]) -> Any:
         """Return what is minimised."""
         # Without a fairness loss there is nothing to weigh the task against.
-        return Objective(
-            self.lam if fairness_losses else 1.0,
-            fairness_losses,
-            weigh_groups=self.weighted_losses == "all",
-        )
+        return Objective(self.lam if fairness_losses else 1.0, fairness_losses)
 
     def _make_backward(self) -> AggregatedBackward | None:
         """Return what takes the place of the backward pass, if anything."""
         if self.aggregator is None:
             return None
         return AggregatedBackward(check_aggregator(self.aggregator))
-
-    def _task_logits(
-        self, network: MultiTaskNetwork, X: Tensor, target: dict[str, Tensor]
-    ) -> list[Tensor]:
-        """Return what predictions are made from; `target` holds what was given."""
-        return network.task_logits(X)
 
     # Steps of `fit` and `predict`.
 
@@ -139,10 +147,11 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         known: Samples | None,
         classes: Any = None,
         groups: Any = None,
+        is_stream: bool = False,
     ) -> Samples:
         """Check what was passed for training and encode it."""
         X = self._validate_samples(X, reset=known is None)
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        n_samples = _num_samples(X)
         labels = encode_labels(
             y,
             n_samples=n_samples,
@@ -156,14 +165,13 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             groups=groups,
             known=None if known is None else known.sensitive,
         )
-        weight = class_weights(self.class_weight, labels)
-        sample_weight = check_sample_weight(sample_weight, X)
-        if sample_weight is not None:
-            by_class = 1.0 if weight is None else weight
-            weight = sample_weight[:, None] * by_class * np.ones(labels.codes.shape)
-        return Samples(
-            X, labels, sensitive, None if weight is None else normalized(weight)
+        sample_weight = check_sample_weight(sample_weight, n_samples)
+        # The classes of a part of a stream say nothing of the mean over all parts.
+        task_weight = task_weights(
+            self.class_weight, sample_weight, labels, normalize=not is_stream
         )
+        group_weight = sample_weight if self._weighs_groups() else None
+        return Samples(X, labels, sensitive, task_weight, group_weight)
 
     def _encode_validation(
         self, X: Any, y: Any, sensitive_features: Any, *, known: Samples
@@ -174,9 +182,14 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             raise ValueError(
                 f"`X_val` and `y_val` belong together; `{missing}` is None."
             )
-        X = self._validate_samples(X, reset=False)
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-        labels = encode_labels(y, n_samples=n_samples, known=known.labels)
+        try:
+            X = self._validate_samples(X, reset=False)
+        except ValueError as error:
+            raise ValueError(f"`X_val`: {error}") from error
+        n_samples = _num_samples(X)
+        labels = encode_labels(
+            y, n_samples=n_samples, known=known.labels, argument="y_val"
+        )
         sensitive = encode_sensitive_features(
             sensitive_features,
             n_samples=n_samples,
@@ -201,6 +214,7 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         device = check_device(self.device)
         if continues:
             attributes = self._attributes
+            self._check_continues(samples)
         else:
             attributes = self._select_attributes(samples, whatever_occurs=is_stream)
         network, objective, width = self._make_network(
@@ -208,8 +222,8 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         )
         if continues:
             # Into new modules: a training that fails leaves what was fitted.
-            _take_over(network, self.net_.module_)
-            _take_over(objective, self.net_.criterion_)
+            network.load_state_dict(self.net_.module_.state_dict())
+            objective.load_state_dict(self.net_.criterion_.state_dict())
         dataset = self._make_dataset(samples.X, samples.target(attributes), device)
         net = self._make_net(
             network,
@@ -221,22 +235,52 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             is_stream=is_stream,
             device=device,
         )
-        with seeded(seeds[2], device):
-            net.initialize()
+        # Not the same batches and dropout again in a training that goes on.
+        n_epochs = len(self.net_.history) if continues else 0
+        with seeded(seeds[2] + n_epochs, device):
+            try:
+                net.initialize()
+            except TypeError as error:
+                raise ValueError(
+                    f"`optimizer` cannot be made with these settings: {error}"
+                ) from error
             if continues:
                 net.history_.extend(self.net_.history)
                 if is_stream:
                     _continue_optimizer(net, self.net_)
             net.partial_fit(dataset)
+        net.train_split = None  # it holds the validation data
         if net.interrupted_:
             raise KeyboardInterrupt
         check_finite(net)
 
         self._set_fitted(net, samples, attributes, width)
         if not is_stream:  # the first parts of a stream have learnt little
+            warn_if_never_scored(net)
             warn_if_nothing_learnt(net, samples.labels)
             warn_if_collapsed(net, dataset, self._attribute_names())
         return self
+
+    def _check_continues(self, samples: Samples) -> None:
+        """Check that the network that is there can be trained further like this."""
+        for name in self._fixed_parameters:
+            before = self._fitted_parameters.get(name)
+            now = getattr(self, name, None)
+            if repr(now) != repr(before):
+                raise ValueError(
+                    f"`{name}` was {before!r} when the network was made and cannot "
+                    f"become {now!r} in a training that goes on; set warm_start=False, "
+                    "or fit a clone."
+                )
+        codes = samples.sensitive.codes[:, self._attributes]
+        if self._uses_sensitive_features() and (codes == UNKNOWN).all():
+            reason = "the samples have no known group"
+            if not self._attributes:
+                reason = "the network that is trained further has no fairness head"
+            warn_user(
+                NothingPenalizedWarning,
+                f"No difference between groups is penalised: {reason}.",
+            )
 
     def _select_attributes(
         self, samples: Samples, *, whatever_occurs: bool
@@ -298,13 +342,14 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             ]
             losses = [self._make_fairness_losses(labels, n) for n in n_groups]
             objective = self._make_objective(losses)
-        return MultiTaskNetwork(trunk, task_heads, heads), objective, width
+        return self._network_class(trunk, task_heads, heads), objective, width
 
     def _make_fairness_loss(
         self, n_groups: int, n_classes: int, positive_classes: list[int] | None
     ) -> FairnessLoss:
         """Return the loss of one attribute on one task."""
         if isinstance(self.fairness_loss, FairnessLoss):
+            self._refuse_unused_settings(())
             return self.fairness_loss.resized(n_groups, n_classes)
         make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
         settings: dict[str, Any] = {
@@ -314,21 +359,39 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         }
         if positive_classes is not None:
             settings["positive_classes"] = positive_classes
-        loss, problem = None, ""
+        loss, cause = None, None
         try:
-            accepted = inspect.signature(make_loss).parameters
+            accepted = _parameters_of(make_loss)
             if all(p.kind is not p.VAR_KEYWORD for p in accepted.values()):
                 settings = {k: v for k, v in settings.items() if k in accepted}
+                self._refuse_unused_settings(accepted)
             loss = make_loss(n_groups, n_classes, **settings)
-        except (TypeError, ValueError) as error:
-            problem = f" ({error})"
+        except TypeError as error:
+            cause = error
         if not isinstance(loss, FairnessLoss):
             raise ValueError(
                 f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a "
                 "FairnessLoss, a subclass of it or a callable that makes one; got "
-                f"{self.fairness_loss!r}{problem}."
-            )
+                f"{self.fairness_loss!r}{'' if cause is None else f' ({cause})'}."
+            ) from cause
         return loss
+
+    def _refuse_unused_settings(self, accepted: Container[str]) -> None:
+        """Raise a ValueError if a setting was changed that the loss does not take."""
+        defaults = {
+            "parity": "equalized_odds",
+            "group_loss": "cross_entropy",
+            "positive_classes": None,
+            "group_momentum": "auto",
+        }
+        for name, default in defaults.items():
+            value = getattr(self, name)
+            if name not in accepted and not (value is default or value == default):
+                raise ValueError(
+                    f"`fairness_loss={self.fairness_loss!r}` has no use for "
+                    f"`{name}={value!r}`; leave `{name}` at its default, {default!r}. "
+                    "An instance has its own."
+                )
 
     def _attribute_names(self) -> list[str]:
         """Names of the attributes that are penalised."""
@@ -419,6 +482,7 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             samples.sensitive.take(np.arange(0)),
         )
         self._attributes = attributes
+        self._fitted_parameters = self.get_params(deep=False)
         self._n_features_out = width
         self.net_ = net
         classes = samples.labels.classes
@@ -428,7 +492,12 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
 
     def _evaluate(self, net: FairnessNet, dataset: InMemoryDataset) -> list[np.ndarray]:
         """Probabilities of each task's classes."""
-        logits = net.evaluate(dataset, self._task_logits)
+        logits = net.evaluate(
+            dataset,
+            lambda network, X, target: network.task_logits(
+                X, target.get("given_groups")
+            ),
+        )
         return [task.double().softmax(dim=1).numpy() for task in logits]
 
     def _probabilities(
@@ -447,15 +516,11 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         return self._known.labels.decode(codes)
 
 
-def _take_over(module: nn.Module, before: nn.Module) -> None:
-    """Take over the state of a module that was made with the same parameters."""
+def _parameters_of(function: Any) -> Mapping[str, inspect.Parameter]:
     try:
-        module.load_state_dict(before.state_dict())
-    except RuntimeError as error:
-        raise ValueError(
-            "The parameters do not fit the network that is to be trained further; "
-            f"set warm_start=False to train a new one. {error}"
-        ) from error
+        return inspect.signature(function).parameters
+    except ValueError as error:  # some built-in types
+        raise TypeError(str(error)) from error
 
 
 def _continue_optimizer(net: FairnessNet, before: FairnessNet) -> None:

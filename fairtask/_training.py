@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ __all__ = [
     "Samples",
     "check_epoch_scoring",
     "make_callbacks",
-    "normalized",
     "resolve_batch_size",
     "score_probabilities",
 ]
@@ -47,14 +47,17 @@ class Samples:
     X : array of shape (n_samples, ...)
     labels : Labels
     sensitive : SensitiveFeatures
-    weight : ndarray of shape (n_samples, n_tasks), float32, or None
-        With a mean of 1 for each task.
+    task_weight : ndarray of shape (n_samples, n_tasks), float32, or None
+        Weights in the task losses.
+    group_weight : ndarray of shape (n_samples,), float32, or None
+        Weights in the fairness losses.
     """
 
     X: Any
     labels: Labels
     sensitive: SensitiveFeatures
-    weight: np.ndarray | None = None
+    task_weight: np.ndarray | None = None
+    group_weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels.codes)
@@ -65,16 +68,25 @@ class Samples:
             self.X[rows],
             replace(self.labels, codes=self.labels.codes[rows]),
             self.sensitive.take(rows),
-            None if self.weight is None else normalized(self.weight[rows]),
+            None if self.task_weight is None else self.task_weight[rows],
+            None if self.group_weight is None else self.group_weight[rows],
         )
 
     def hold_out(
         self, fraction: float, rng: np.random.RandomState
     ) -> tuple["Samples", "Samples"]:
-        """Split at random, classes and groups in about the same proportions."""
-        cells = np.hstack([self.labels.codes, self.sensitive.codes])
-        kept, held_out = holdout(cells, fraction, rng)
-        return self.take(kept), self.take(held_out)
+        """Split at random; the part held out has no weights.
+
+        Classes and groups are in both parts in about the same proportions.
+        """
+        kept, held_out = holdout(self.labels.codes, self.sensitive.codes, fraction, rng)
+        if not len(held_out):
+            raise ValueError(
+                "`early_stopping` has nothing to hold out: each of the "
+                f"n_samples={len(self)} is the only one of its class."
+            )
+        validation = replace(self.take(held_out), task_weight=None, group_weight=None)
+        return self.take(kept), validation
 
     def target(self, attributes: Sequence[int]) -> dict[str, np.ndarray]:
         """Return what the objective is computed from, with some of the attributes."""
@@ -82,15 +94,11 @@ class Samples:
             "y": self.labels.codes,
             "groups": self.sensitive.codes[:, attributes],
         }
-        if self.weight is not None:
-            target["weight"] = self.weight
+        if self.task_weight is not None:
+            target["task_weight"] = self.task_weight
+        if self.group_weight is not None:
+            target["group_weight"] = self.group_weight
         return target
-
-
-def normalized(weight: np.ndarray) -> np.ndarray:
-    """Scale weights to a mean of 1 in each column."""
-    mean = weight.mean(axis=0)
-    return (weight / np.where(mean > 0, mean, 1)).astype(np.float32)
 
 
 def _accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:
@@ -149,13 +157,14 @@ def score_probabilities(
         return float(
             np.mean([score(labels.codes[:, k], p) for k, p in enumerate(probabilities)])
         )
-    return float(
-        epoch_scoring(
-            labels.decode(labels.codes),
-            probabilities if labels.is_multioutput else probabilities[0],
-            validation.sensitive.decode(),
-        )
+    score = epoch_scoring(
+        labels.decode(labels.codes),
+        probabilities if labels.is_multioutput else probabilities[0],
+        validation.sensitive.decode(),
     )
+    if not isinstance(score, Real):
+        raise ValueError(f"`epoch_scoring` must return a number; got {score!r}.")
+    return float(score)
 
 
 def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
@@ -208,8 +217,8 @@ def make_callbacks(
     if estimator.progress_bar:
         callbacks.append(("progress_bar", ProgressBar()))
     if epoch_score is not None:
-        # The last, since it may end the training.
-        callbacks.append(
-            ("best_epoch", BestEpoch(epoch_score, estimator.n_iter_no_change))
+        # The first: a callback of the user may end the training after an epoch.
+        callbacks.insert(
+            0, ("best_epoch", BestEpoch(epoch_score, estimator.n_iter_no_change))
         )
     return callbacks

@@ -7,7 +7,12 @@ import torch
 from sklearn.utils.validation import _check_sample_weight
 from skorch.callbacks import Callback
 
-__all__ = ["check_callbacks", "check_device", "check_sample_weight"]
+__all__ = [
+    "check_callbacks",
+    "check_device",
+    "check_layer_sizes",
+    "check_sample_weight",
+]
 
 
 def check_callbacks(callbacks: list | None) -> list:
@@ -25,9 +30,12 @@ def check_callbacks(callbacks: list | None) -> list:
 def check_device(device: str | torch.device) -> torch.device:
     """Return the device, or raise a ValueError if it is not there."""
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device).device
+        if found.type == "meta":
+            raise RuntimeError("it holds no values")
+        return found
     except (AssertionError, RuntimeError) as error:
         raise ValueError(
             "`device` must be 'auto' or a device of torch that is there, such as 'cpu' "
@@ -35,8 +43,8 @@ def check_device(device: str | torch.device) -> torch.device:
         ) from error
 
 
-def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
-    """Return sample weights, or None if there are none.
+def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray | None:
+    """Return sample weights, scaled to a mean of 1, or None if there are none.
 
     Raises
     ------
@@ -46,8 +54,22 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        sample_weight,
+        np.empty((n_samples, 1)),
+        dtype=np.float64,
+        ensure_non_negative=True,
     )
     if not weights.any():
         raise ValueError("`sample_weight` must have a weight above 0; all are zero.")
-    return weights
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def check_layer_sizes(sizes: Any, name: str) -> list[int]:
+    """Return widths of layers, or raise a ValueError if they are none."""
+    sizes = list(sizes)
+    if not all(
+        isinstance(size, int | np.integer) and size >= 1 and size is not True
+        for size in sizes
+    ):
+        raise ValueError(f"`{name}` must hold integers of at least 1; got {sizes!r}.")
+    return [int(size) for size in sizes]

@@ -253,8 +253,23 @@ class MultiTaskNetwork(nn.Module):
             fitted=[fitted for _, fitted in evaluated],
         )
 
-    def task_logits(self, X: Tensor) -> list[Tensor]:
-        """Compute the output of the task heads alone, what predictions need."""
+    def task_logits(
+        self, X: Tensor, given_groups: Tensor | None = None
+    ) -> list[Tensor]:
+        """Compute what predictions are made from: here the task heads alone.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, ...)
+            Samples.
+        given_groups : Tensor of shape (n_samples, S), int64, optional
+            Group codes, for a network whose predictions may use them. This one's do
+            not.
+
+        Returns
+        -------
+        list of K Tensor of shape (n_samples, n_classes)
+        """
         h = self.trunk(X)
         return [head(h) for head in self.task_heads]
 

@@ -61,20 +61,15 @@ class Objective(nn.Module):
     fairness_losses : sequence of S sequences of FairnessLoss
         The losses of each attribute, one for each output of its head. Empty for
         single-task learning.
-    weigh_groups : bool, default=True
-        Whether sample weights count in the fairness losses too.
     """
 
     def __init__(
         self,
         lam: float,
         fairness_losses: Sequence[Sequence[FairnessLoss]] = (),
-        *,
-        weigh_groups: bool = True,
     ) -> None:
         super().__init__()
         self.lam = lam
-        self.weigh_groups = weigh_groups
         self.fairness_losses = nn.ModuleList(
             nn.ModuleList(losses) for losses in fairness_losses
         )
@@ -84,7 +79,8 @@ class Objective(nn.Module):
         outputs: HeadOutputs,
         y: Tensor,
         groups: Tensor,
-        weight: Tensor | None = None,
+        task_weight: Tensor | None = None,
+        group_weight: Tensor | None = None,
     ) -> Terms:
         """Compute the terms of a batch.
 
@@ -96,19 +92,20 @@ class Objective(nn.Module):
             Class codes.
         groups : Tensor of shape (n_samples, S), int64
             Group codes, -1 where unknown.
-        weight : Tensor of shape (n_samples, K), optional
-            Weight of each sample for each task, with a mean of 1 over the whole
-            training set.
+        task_weight : Tensor of shape (n_samples, K), optional
+            Weight of each sample in each task loss, with a mean of about 1 over the
+            whole training set.
+        group_weight : Tensor of shape (n_samples,), optional
+            Weight of each sample in the fairness losses.
 
         Returns
         -------
         Terms
         """
-        task_losses = cross_entropies(outputs.task, y, weight)
+        task_losses = cross_entropies(outputs.task, y, task_weight)
         values = [loss.detach() for loss in task_losses]
         weighted = [self.lam * torch.stack(task_losses).sum()]
         fit = torch.zeros_like(weighted[0])
-        group_weight = weight if self.weigh_groups else None
         for s, losses in enumerate(self.fairness_losses):
             fairness_loss = self._fairness_loss(
                 cast(nn.ModuleList, losses),
@@ -120,7 +117,7 @@ class Objective(nn.Module):
             values.append(fairness_loss.detach())
             weighted.append(self._weigh_fairness(s, fairness_loss))
             if outputs.fitted[s]:
-                fit = fit + sum(cross_entropies(outputs.fitted[s], y, weight))
+                fit = fit + sum(cross_entropies(outputs.fitted[s], y, task_weight))
         return Terms(values, weighted, fit)
 
     @staticmethod
@@ -133,8 +130,7 @@ class Objective(nn.Module):
     ) -> Tensor:
         """Sum over the tasks of the fairness loss of one attribute."""
         per_task = [
-            loss(logits[k], y[:, k], groups, None if weight is None else weight[:, k])
-            for k, loss in enumerate(losses)
+            loss(logits[k], y[:, k], groups, weight) for k, loss in enumerate(losses)
         ]
         return torch.stack(per_task).sum()
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from fairtask._base import BaseAuxiliaryFairnessClassifier
 from fairtask._tables import TableEncoder, as_pandas
+from fairtask._validation import check_layer_sizes
 from fairtask.losses import FairnessLoss
 from fairtask.modules import ACTIVATIONS, MLP
 
@@ -198,6 +199,12 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
     (3,)
     """
 
+    _fixed_parameters = (
+        *BaseAuxiliaryFairnessClassifier._fixed_parameters,
+        "hidden_layer_sizes",
+        "activation",
+    )
+
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **BaseAuxiliaryFairnessClassifier._parameter_constraints,
         "hidden_layer_sizes": ["array-like"],
@@ -312,13 +319,8 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
             ) from error
 
     def _make_trunk(self) -> tuple[nn.Module, int]:
-        sizes = list(self.hidden_layer_sizes)
-        if not all(isinstance(size, int | np.integer) and size >= 1 for size in sizes):
-            raise ValueError(
-                "`hidden_layer_sizes` must hold integers of at least 1; got "
-                f"{self.hidden_layer_sizes!r}."
-            )
-        if not sizes and self._uses_sensitive_features():
+        sizes = check_layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+        if not sizes and self._trunk_pays and self._uses_sensitive_features():
             raise ValueError(
                 "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
                 "fairness losses act on the trunk, which would have no weights."

@@ -230,6 +230,18 @@ class TestGroupSpecific:
             size[penalty] = history["train_fairness_loss_sensitive_feature"].iloc[-1]
         assert size[10.0] < 0.2 * size[0.0]
 
+    def test_score_takes_groups(self, classifier):
+        classifier, table = classifier
+        y_pred = classifier.predict(X, sensitive_features=table)
+        score = classifier.score(X, y, sensitive_features=table)
+        assert score == (y_pred == y).mean()
+
+    def test_net_predicts_as_the_estimator(self, classifier):
+        classifier, _ = classifier
+        np.testing.assert_allclose(
+            classifier.net_.predict_proba(X), classifier.predict_proba(X), atol=1e-6
+        )
+
     def test_unseen_group_at_predict(self, classifier):
         classifier, table = classifier
         with pytest.raises(ValueError, match=r"must hold the groups \[0, 1\]"):
@@ -250,7 +262,7 @@ class TestEveryBaseline:
         )
 
     def test_refuses_parameters_that_do_not_apply(self, estimator_class):
-        with pytest.raises(TypeError, match="fairness_head"):
+        with pytest.raises(TypeError, match=f"{estimator_class.__name__}.*fairness_h"):
             estimator_class(fairness_head="probe")
 
     def test_several_tasks_attributes_and_unknown_groups(self, estimator_class):
@@ -280,6 +292,54 @@ class TestEveryBaseline:
         classifier = estimator_class(max_epochs=5, random_state=0)
         classifier.fit(X, y, sensitive_features=z)
         assert classifier.score(X, y) > max(y.mean(), 1 - y.mean()) + 0.05
+
+
+class TestLinear:
+    def test_fair_logistic_regression(self):
+        for estimator_class in (RegularizedClassifier, GroupSpecificClassifier):
+            classifier = estimator_class(hidden_layer_sizes=(), **SETTINGS)
+            classifier.fit(X, y, sensitive_features=z)
+            assert not list(classifier.net_.module_.trunk.parameters())
+            assert classifier.transform(X).shape == X.shape
+
+    def test_an_adversary_needs_a_trunk_to_act_on(self):
+        with pytest.raises(ValueError, match="`hidden_layer_sizes` must hold a layer"):
+            AdversarialClassifier(hidden_layer_sizes=()).fit(X, y, sensitive_features=z)
+
+
+class TestWeights:
+    @pytest.mark.parametrize("estimator_class", BASELINES)
+    def test_a_sample_without_weight_does_not_count(self, estimator_class):
+        settings = {
+            **SETTINGS,
+            "batch_size": 1000,
+            "dropout": 0.0,
+            "optimizer": "sgd",
+            "lr": 0.05,
+            "lr_schedule": "constant",
+        }
+        counted = np.arange(300) % 3 > 0
+        weighted = estimator_class(**settings).fit(
+            X, y, sensitive_features=z, sample_weight=counted.astype(float)
+        )
+        alone = estimator_class(**settings)
+        alone.fit(X[counted], y[counted], sensitive_features=z[counted])
+        np.testing.assert_allclose(
+            weighted.predict_proba(X), alone.predict_proba(X), atol=1e-3
+        )
+
+    def test_weights_of_classes_leave_the_adversary(self):
+        labels = np.column_stack([y, 1 - y])
+        losses = []
+        for class_weight in (None, [{0: 1, 1: 5}, None], [None, {0: 1, 1: 5}]):
+            classifier = AdversarialClassifier(
+                class_weight=class_weight,
+                **{**SETTINGS, "lr": 1e-30, "max_epochs": 1, "dropout": 0.0},
+            )
+            history = classifier.fit(X, labels, sensitive_features=z).history_
+            losses.append(history["train_fairness_loss_sensitive_feature"].iloc[0])
+        assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+        assert losses[0] == pytest.approx(losses[2], rel=1e-6)
 
 
 class TestEveryBatchComposition:

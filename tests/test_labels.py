@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fairtask._labels import class_weights, encode_labels, positive_codes
+from fairtask._labels import encode_labels, positive_codes, task_weights
 
 
 def encode(y, **kwargs):
@@ -73,7 +73,8 @@ def test_classes_that_are_yet_to_occur():
         ([[0, 1], [0, 0]], {}, "`y` column '0' must have at least two classes"),
         ([0, 1], {"classes": [1, 2]}, r"must hold the classes \[1, 2\]; found \[0\]"),
         ([[0, 1], [1, 0]], {"classes": [[0, 1]]}, "`classes` must be a list with"),
-        ([0, None], {}, "y contains NaN"),
+        ([0, None], {}, "`y` must not have missing values"),
+        (pd.Series(["a", None]), {}, "`y` must not have missing values"),
         ([0, "a"], {}, r"class labels of one type; found \['int', 'str'\]"),
     ],
 )
@@ -87,23 +88,41 @@ def test_later_labels_must_fit_the_first():
     assert encode([2, 2], known=first).codes.tolist() == [[2], [2]]
     with pytest.raises(ValueError, match=r"must hold the classes \[0, 1, 2\]"):
         encode([3, 0], known=first)
+    assert encode([0, 1, 2], known=first, classes=[2, 1, 0]).codes.shape == (3, 1)
+    with pytest.raises(ValueError, match=r"`classes` must be those of the first call"):
+        encode([0, 1, 2], known=first, classes=[0, 1])
     with pytest.raises(ValueError, match=r"must have 1 column\(s\), as before; got 2"):
         encode([[0, 1], [1, 0]], known=first)
 
 
-class TestClassWeights:
+class TestTaskWeights:
     labels = encode([0, 0, 0, 1])
 
+    def weights(self, class_weight, sample_weight=None, labels=labels, **kwargs):
+        kwargs = {"normalize": False, **kwargs}
+        return task_weights(class_weight, sample_weight, labels, **kwargs)
+
+    def test_none(self):
+        assert self.weights(None) is None
+
     def test_balanced_gives_each_class_the_same_total(self):
-        weights = class_weights("balanced", self.labels)[:, 0]
+        weights = self.weights("balanced")[:, 0]
         assert weights.tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2])
 
     def test_by_class(self):
-        assert class_weights({1: 5}, self.labels)[:, 0].tolist() == [1, 1, 1, 5]
+        assert self.weights({1: 5})[:, 0].tolist() == [1, 1, 1, 5]
+
+    def test_with_sample_weights(self):
+        weights = self.weights({1: 5}, np.array([1, 2, 0, 1]))
+        assert weights[:, 0].tolist() == [1, 2, 0, 5]
+
+    def test_normalized_to_a_mean_of_one(self):
+        weights = self.weights({1: 5}, normalize=True)[:, 0]
+        assert weights.tolist() == [0.5, 0.5, 0.5, 2.5]
 
     def test_several_tasks(self):
         labels = encode(np.array([[0, 1], [1, 0]]))
-        weights = class_weights([{1: 3}, None], labels)
+        weights = self.weights([{1: 3}, None], labels=labels)
         assert weights.tolist() == [[1, 1], [3, 1]]
 
     @pytest.mark.parametrize(
@@ -111,11 +130,16 @@ class TestClassWeights:
         [
             ({2: 1}, r"names \[2\], which are no classes of `y`: \[0, 1\]"),
             ([{}, {}], "an entry for each of the 1 tasks"),
+            ({0: -1}, "`class_weight` must hold numbers of at least 0"),
+            ({0: float("nan")}, "`class_weight` must hold numbers of at least 0"),
+            ({0: "a"}, "`class_weight` must hold numbers of at least 0"),
+            ({0: 0, 1: 0}, "`class_weight` must have a weight above 0"),
+            (["foo"], "`class_weight` must hold dicts, 'balanced' or None"),
         ],
     )
     def test_bad_weights(self, class_weight, message):
         with pytest.raises(ValueError, match=message):
-            class_weights(class_weight, self.labels)
+            self.weights(class_weight)
 
 
 class TestPositiveClasses:
@@ -128,7 +152,7 @@ class TestPositiveClasses:
         labels = encode(np.array([[0, 1], [1, 0]]))
         assert positive_codes([[0], None], labels) == [[0], None]
 
-    @pytest.mark.parametrize("positive", [["x"], []])
+    @pytest.mark.parametrize("positive", [["x"], [], 1])
     def test_no_class(self, positive):
         with pytest.raises(ValueError, match=r"classes of `y`, which are \['a', 'b'\]"):
             positive_codes(positive, encode(["a", "b"]))

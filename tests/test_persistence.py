@@ -132,7 +132,16 @@ class TestUnknownContent:
             (lambda c: c.pop("groups"), r"missing or unknown content: \['groups'\]"),
             (lambda c: c.update(format=99), "format 1 is expected"),
             (lambda c: c.update({"class": "Other"}), "holds a Other; load it with"),
-            (lambda c: c["parameters"].update(new=1), r"are unknown: \['new'\]"),
+            (lambda c: c["parameters"].update(new=1), r"or unknown: \['new'\]"),
+            (lambda c: c["parameters"].pop("lam"), r"or unknown: \['lam'\]"),
+            (lambda c: c.update(penalized=[-1]), "has no attributes"),
+            (lambda c: c.update(penalized=[1]), "has no attributes"),
+            (lambda c: c.update(penalized=None), "content that is unknown"),
+            (lambda c: c.update(task_names=["a", "b"]), "do not belong together"),
+            (lambda c: c.update(groups=[]), "do not belong together"),
+            (lambda c: c["classes"][0].update(values=[1, 1]), "do not belong together"),
+            (lambda c: c["classes"][0].update(array="M8[s]"), "array of type datetime"),
+            (lambda c: c.update(history=[1]), "content that is unknown"),
             (lambda c: c["parameters"].update(lam=2), "'lam' parameter"),
             (lambda c: c["parameters"].update(lam={"call": 1}), "content .* unknown"),
             (lambda c: c.update(classes=[{"array": "O", "code": 1}]), "content .* unk"),
@@ -164,9 +173,27 @@ class TestUnknownContent:
             AuxiliaryFairnessClassifier.load(tmp_path / "file")
 
 
+def test_parameters_are_those_of_the_fit(tmp_path):
+    classifier = fit()
+    classifier.set_params(activation="tanh", hidden_layer_sizes=(3,))
+    loaded = save_and_load(classifier, tmp_path / "model")
+    assert loaded.activation == "relu"
+    assert_same_predictions(loaded, classifier)
+
+
+def test_multipliers_are_saved(tmp_path):
+    classifier = RegularizedClassifier(multiplier_lr=0.1, max_epochs=1)
+    classifier.fit(X, y, sensitive_features=z)
+    loaded = save_and_load(classifier, tmp_path / "model")
+    saved = loaded.net_.criterion_.multipliers
+    assert_close(saved, classifier.net_.criterion_.multipliers)
+    assert saved != 10
+
+
 def test_device_of_another_machine(tmp_path):
     classifier = fit()
-    classifier.device = "cuda:7"  # as if it had been fitted there
+    # As if it had been fitted there.
+    classifier._fitted_parameters["device"] = "cuda:7"
     classifier.save(tmp_path / "model")
     with pytest.raises(ValueError, match=r"`device` .* 'cuda:7'"):
         AuxiliaryFairnessClassifier.load(tmp_path / "model")

@@ -141,6 +141,35 @@ def test_rows_that_do_not_fit_the_first(values, kwargs, message):
         )
 
 
+def test_announced_groups_without_rows():
+    encoded = encode_sensitive_features(None, n_samples=2, groups={"sex": ["f", "m"]})
+    assert encoded.names == ["sex"]
+    assert encoded.groups[0].tolist() == ["f", "m"]
+    assert encoded.codes.tolist() == [[-1], [-1]]
+
+
+def test_groups_announced_again_must_be_the_same():
+    first = encode(["a", "b"])
+    encode_sensitive_features(["a"], n_samples=1, known=first, groups=["b", "a"])
+    with pytest.raises(ValueError, match="`groups` must be those of the first call"):
+        encode_sensitive_features(["a"], n_samples=1, known=first, groups=["a"])
+
+
+def test_attributes_that_come_too_late():
+    first = encode(None, n_samples=1)
+    with pytest.raises(ValueError, match="must be None, as in the first call"):
+        encode_sensitive_features(["a"], n_samples=1, known=first)
+
+
+def test_groups_of_an_intersection_may_be_tuples():
+    table = pd.DataFrame({"sex": ["f"], "race": [1]})
+    groups = [("f", 1), ("m", 1)]
+    encoded = encode_sensitive_features(
+        table, n_samples=1, intersectional=True, groups=groups
+    )
+    assert encoded.groups[0].tolist() == groups
+
+
 def test_unseen_groups_may_count_as_unknown():
     encoded = encode_sensitive_features(
         ["x", "b"], n_samples=2, known=encode(["a", "b"]), unseen="unknown"
@@ -153,6 +182,7 @@ def test_unseen_groups_may_count_as_unknown():
     [
         ({"race": [1, 2]}, r"`groups` must name the attributes \['sex'\]"),
         ([["f", "m"], [1, 2]], "`groups` must have an entry for each"),
+        (3, "`groups` must be a dict of names to groups, or a list"),
     ],
 )
 def test_bad_groups(groups, message):

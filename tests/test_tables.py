@@ -1,3 +1,5 @@
+import datetime
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -56,7 +58,9 @@ def test_numeric_categories():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (column(["2020-01-01"], "datetime64[ns]"), "'a' holds dates or times"),
+        (column(["2020-01-01"], "datetime64[ns]"), "'a' holds dates, times"),
+        (column([datetime.date(2020, 1, 1)]), "'a' holds dates, times"),
+        (column([1j]), "'a' holds dates, times or complex numbers"),
         (column(["x", 1], object), "'a' must hold numbers, or categories of one type"),
     ],
 )
@@ -69,6 +73,17 @@ def test_numbers_that_become_strings():
     encoder = TableEncoder.fit(pd.DataFrame({"n": [1, 2], "c": ["x", "y"]}))
     with pytest.raises(ValueError, match="column 'n' must hold numbers, as in `fit`"):
         encoder.transform(pd.DataFrame({"n": ["1", "2"], "c": ["x", "y"]}))
+
+
+def test_missing_column():
+    encoder = TableEncoder.fit(pd.DataFrame({1: [1, 2], 2: ["x", "y"]}))
+    with pytest.raises(ValueError, match=r"columns of `fit`; \[2\] are missing"):
+        encoder.transform(pd.DataFrame({"a": [1], "b": ["x"]}))
+
+
+def test_lazy_frame():
+    with pytest.raises(ValueError, match=r"pass `frame.collect\(\)`"):
+        as_pandas(pl.LazyFrame({"a": [1]}))
 
 
 def test_polars():

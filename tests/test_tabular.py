@@ -24,6 +24,8 @@ from fairtask.losses import (
     PARITIES,
     BoundedGroupLoss,
     GroupLoss,
+    GroupLossDivergence,
+    RateLoss,
 )
 from fairtask.metrics import equalized_odds_difference
 from fairtask.modules import FAIRNESS_HEADS
@@ -50,6 +52,8 @@ class TestFit:
     @pytest.mark.parametrize("fairness_head", FAIRNESS_HEADS)
     @pytest.mark.parametrize("parity", PARITIES)
     def test_every_combination_trains(self, fairness_loss, fairness_head, parity):
+        if issubclass(FAIRNESS_LOSSES[fairness_loss], RateLoss):
+            parity = "equalized_odds"  # the default: rates are a parity of their own
         X, y, z = make_samples(120)
         classifier = make_classifier(
             fairness_loss=fairness_loss,
@@ -111,6 +115,9 @@ class TestFit:
         classifier = make_classifier().fit(X, y, sensitive_features=z)
         with pytest.raises(ValueError, match="diverged"):
             classifier.set_params(lr=1e30).fit(X, y.astype(str), sensitive_features=z)
+        assert classifier.predict(X).dtype == y.dtype
+        with pytest.raises(ValueError, match="at least two classes"):
+            classifier.set_params(lr=0.01).fit(X[:, :2], np.zeros(200))
         assert classifier.predict(X).dtype == y.dtype
 
     def test_short_training_keeps_the_learning_rate(self):
@@ -447,11 +454,28 @@ class TestBadInput:
             ({"parity": "odds"}, "'parity' .*'equalized_odds'.* 'odds'"),
             ({"fairness_head": "own"}, "'fairness_head' .*'probe'.* 'own'"),
             ({"group_momentum": 1.0}, r"'group_momentum' .*\[0.0, 1.0\)"),
-            ({"hidden_layer_sizes": (8, 0)}, r"`hidden_layer_sizes` .* got \(8, 0\)"),
+            ({"hidden_layer_sizes": (8, 0)}, r"`hidden_layer_sizes` .* got \[8, 0\]"),
             ({"hidden_layer_sizes": ()}, "`hidden_layer_sizes` must hold a layer when"),
             (
                 {"callbacks": ["stop"]},
                 "`callbacks` must hold skorch callbacks.* 'stop'",
+            ),
+            (
+                {"fairness_loss": "dpl", "parity": "overall"},
+                "`fairness_loss='dpl'` has no use for `parity='overall'`",
+            ),
+            (
+                {"fairness_loss": GroupLossDivergence(), "group_momentum": 0.5},
+                "has no use for `group_momentum=0.5`.* An instance has its own",
+            ),
+            ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
+            (
+                {"parity": "equal_opportunity", "positive_classes": 1},
+                "positive_classes",
+            ),
+            (
+                {"optimizer": torch.optim.Rprop, "weight_decay": 0.1},
+                "`optimizer` cannot be made with these settings",
             ),
             ({"fairness_loss": dict}, "`fairness_loss` must be one of .*'dict'"),
             (

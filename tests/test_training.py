@@ -1,13 +1,16 @@
 """What a user can ask of a training: weights, validation data, more than one `fit`."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from skorch.callbacks import Callback
 from torch.testing import assert_close
 
-from fairtask.exceptions import NothingPenalizedWarning
+from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
 from fairtask.losses import BoundedGroupLoss, GroupLossFairness
 from fairtask.metrics import equalized_odds_difference
 from tests._inputs import make_classifier, make_samples, weights
@@ -155,7 +158,6 @@ class TestEarlyStopping:
         assert set(sensitive_features["sex"]) == {"f", "m"}
 
     def test_held_out_samples_are_not_trained_on(self):
-        # A column that gives the label away for the held-out rows alone would be seen.
         classifier = fit(make_classifier(early_stopping=True, validation_fraction=0.5))
         assert len(classifier.net_.history[-1, "batches"]) >= 3
         n = sum(
@@ -181,6 +183,55 @@ class TestEarlyStopping:
         fit(classifier, X_val=X_val, y_val=y_val, sensitive_features_val=[7] * 100)
         column = classifier.history_["valid_fairness_loss_sensitive_feature"]
         assert (column == 0).all()
+
+    def test_validation_data_are_not_kept(self):
+        sizes = []
+        for n in (100, 10_000):
+            X_val, y_val, z_val = make_samples(n, seed=1)
+            classifier = make_classifier(early_stopping=True)
+            fit(classifier, X_val=X_val, y_val=y_val, sensitive_features_val=z_val)
+            sizes.append(len(pickle.dumps(classifier)))
+        assert sizes[1] < sizes[0] + 1000
+
+    def test_score_that_is_never_a_number(self):
+        classifier = make_classifier(
+            early_stopping=True, epoch_scoring=lambda *_: float("nan")
+        )
+        with pytest.warns(UserWarning, match="`epoch_scoring` gave no number"):
+            fit(classifier)
+
+    def test_score_that_is_no_number(self):
+        classifier = make_classifier(
+            early_stopping=True, epoch_scoring=lambda *_: "good"
+        )
+        with pytest.raises(ValueError, match="`epoch_scoring` must return a number"):
+            fit(classifier)
+
+    def test_user_interrupts_the_scoring(self):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        classifier = make_classifier(early_stopping=True, epoch_scoring=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(classifier)
+
+    def test_callbacks_of_the_user_see_the_last_epoch(self):
+        seen = []
+
+        class Count(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                seen.append(net.history[-1, "valid_score"])
+
+        classifier = fit(
+            make_classifier(
+                early_stopping=True,
+                n_iter_no_change=2,
+                max_epochs=50,
+                lr=0.05,
+                callbacks=[Count()],
+            )
+        )
+        assert len(seen) == len(classifier.history_) < 50
 
     @pytest.mark.parametrize(
         ("kwargs", "message"),
@@ -297,8 +348,31 @@ class TestWarmStart:
     )
     def test_parameters_that_do_not_fit_the_network(self, changed):
         classifier = fit(make_classifier(warm_start=True))
-        with pytest.raises(ValueError, match="do not fit the network that is to be"):
+        (name,) = changed
+        with pytest.raises(ValueError, match=f"`{name}` was .* when the network was"):
             fit(classifier.set_params(**changed))
+
+    def test_goes_on_with_other_batches(self):
+        classifier = make_classifier(
+            warm_start=True, lr=1e-30, weight_decay=0, dropout=0.5, max_epochs=1
+        )
+        losses = [fit(classifier).history_.iloc[-1, 0] for _ in range(3)]
+        assert len(set(losses)) == 3
+
+    def test_fairness_cannot_be_added(self):
+        classifier = fit(make_classifier(warm_start=True, lam=1))
+        with pytest.warns(NothingPenalizedWarning, match="has no fairness head"):
+            fit(classifier.set_params(lam=0.2))
+
+    def test_without_the_groups_that_were_there(self):
+        classifier = fit(make_classifier(warm_start=True))
+        with pytest.warns(NothingPenalizedWarning, match="no known group"):
+            classifier.fit(X, y)
+
+    def test_activation_is_fixed(self):
+        classifier = fit(make_classifier(warm_start=True))
+        with pytest.raises(ValueError, match="`activation` was 'relu'"):
+            fit(classifier.set_params(activation="tanh"))
 
     def test_failed_training_leaves_what_was_fitted(self):
         classifier = fit(make_classifier(warm_start=True))
@@ -340,10 +414,13 @@ class TestSeveralTasks:
         assert of_income.stratum_classes.tolist() == [1]
         assert of_band.stratum_classes.tolist() == [0, 2]
 
-    def test_collapse_of_one_head_is_told(self):
-        # Nothing in X tells the second task: its task head is flat as well.
-        labels = np.column_stack([y, np.random.default_rng(0).permutation(y)])
-        make_classifier(max_epochs=30).fit(X, labels, sensitive_features=z)
+    def test_collapsed_heads_are_told(self):
+        classifier = make_classifier(
+            fairness_head="literal", fairness_loss="glf", max_epochs=100
+        )
+        with pytest.warns(CollapsedHeadWarning) as record:
+            classifier.fit(X, self.labels(), sensitive_features=z)
+        assert len(record) >= 1
 
     def test_early_stopping_averages_the_tasks(self):
         labels = self.labels()

@@ -1,7 +1,7 @@
 """An adversary that predicts the groups from the representation."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -9,8 +9,8 @@ from torch.func import functional_call
 from fairtask._labels import Labels
 from fairtask._parameters import constructor_like
 from fairtask._template import NetworkTemplate
-from fairtask._training import Samples
-from fairtask.baselines._groups_as_labels import group_cross_entropy, n_known_groups
+from fairtask._validation import check_layer_sizes
+from fairtask.baselines._groups_as_labels import group_cross_entropy
 from fairtask.modules import MLP, FairnessHead
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
@@ -52,24 +52,31 @@ class AdversaryLoss(nn.Module):
         """Compute the loss of a batch; see `FairnessLoss.forward`."""
         return -group_cross_entropy(logits, groups, weight)
 
+    def can_compare(self, y: Tensor, groups: Tensor) -> bool:
+        """Whether there are two groups to tell apart."""
+        return len(groups[groups >= 0].unique()) > 1
+
 
 class _Adversarial(NetworkTemplate):
     """Hooks: the fairness head predicts the groups, against the trunk."""
 
+    _fixed_parameters = (
+        *AuxiliaryFairnessClassifier._fixed_parameters,
+        "adversary_hidden_layer_sizes",
+    )
+
     def _make_fairness_head(
         self, in_features: int, n_classes: Sequence[int], n_groups: int
     ) -> FairnessHead:
-        hidden = MLP(in_features, list(self.adversary_hidden_layer_sizes))
+        sizes = check_layer_sizes(
+            self.adversary_hidden_layer_sizes, "adversary_hidden_layer_sizes"
+        )
+        hidden = MLP(in_features, sizes)
         last = nn.Linear(hidden.out_features, n_groups)
         return AdversaryHead([nn.Sequential(hidden, last)])
 
     def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
         return [AdversaryLoss()]
-
-    def _can_compare(
-        self, losses: Sequence[Any], samples: Samples, attribute: int
-    ) -> bool:
-        return n_known_groups(samples, attribute) > 1
 
 
 @constructor_like(
@@ -121,6 +128,10 @@ class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
+
+    if TYPE_CHECKING:  # the decorator writes it
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **AuxiliaryFairnessClassifier._parameter_constraints,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from fairtask._labels import Labels
 from fairtask._parameters import constructor_like
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._template import NetworkTemplate
-from fairtask._training import Samples
-from fairtask.baselines._groups_as_labels import group_cross_entropy, n_known_groups
+from fairtask.baselines._adversarial import AdversaryLoss
+from fairtask.baselines._groups_as_labels import group_cross_entropy
 from fairtask.modules import FairnessHead, HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Terms, cross_entropies
 from fairtask.tabular import AuxiliaryFairnessClassifier
@@ -51,6 +51,40 @@ class GroupSpecificHead(FairnessHead):
         return offsets, [self.membership(h.detach())]
 
 
+class GroupSpecificNetwork(MultiTaskNetwork):
+    """Network whose fairness heads are `GroupSpecificHead`."""
+
+    def task_logits(
+        self, X: Tensor, given_groups: Tensor | None = None
+    ) -> list[Tensor]:
+        """Add up the shared and the group-specific logits.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, ...)
+            Samples.
+        given_groups : Tensor of shape (n_samples, S), int64, optional
+            Group codes, -1 where unknown. None: the heads of each attribute are mixed
+            by the predicted probabilities of its groups.
+
+        Returns
+        -------
+        list of K Tensor of shape (n_samples, n_classes)
+        """
+        outputs = self(X)
+        logits = list(outputs.task)
+        for s, offsets in enumerate(outputs.fairness):
+            if given_groups is None:
+                membership = outputs.fitted[s][0].softmax(dim=1)
+            else:
+                membership = _membership(given_groups[:, s], offsets[0].shape[1])
+            logits = [
+                shared + _mixed(of_task, membership)
+                for shared, of_task in zip(logits, offsets, strict=True)
+            ]
+        return logits
+
+
 class GroupSpecificObjective(nn.Module):
     r"""Task losses of heads that are the sum of a shared and of group-specific ones.
 
@@ -78,7 +112,8 @@ class GroupSpecificObjective(nn.Module):
         outputs: HeadOutputs,
         y: Tensor,
         groups: Tensor,
-        weight: Tensor | None = None,
+        task_weight: Tensor | None = None,
+        group_weight: Tensor | None = None,
     ) -> Terms:
         """Compute the terms of a batch; see `Objective.forward`."""
         logits, penalties = list(outputs.task), []
@@ -87,9 +122,14 @@ class GroupSpecificObjective(nn.Module):
             membership = _membership(groups[:, s], offsets[0].shape[1])
             own = [_mixed(of_task, membership) for of_task in offsets]
             logits = [a + b for a, b in zip(logits, own, strict=True)]
-            penalties.append(torch.stack([o.square().mean() for o in own]).sum())
-            fit = fit + group_cross_entropy(outputs.fitted[s][0], groups[:, s])
-        task_losses = cross_entropies(logits, y, weight)
+            squares = torch.stack([o.square().mean(1) for o in own]).sum(0)
+            if group_weight is not None:
+                squares = squares * group_weight
+            penalties.append(squares.mean())
+            fit = fit + group_cross_entropy(
+                outputs.fitted[s][0], groups[:, s], group_weight
+            )
+        task_losses = cross_entropies(logits, y, task_weight)
         return Terms(
             [loss.detach() for loss in [*task_losses, *penalties]],
             [
@@ -117,8 +157,15 @@ class _GroupSpecific(NetworkTemplate):
     # What `fit` needs is what predictions may be given.
     __metadata_request__predict = {"sensitive_features": True}  # noqa: RUF012
     __metadata_request__predict_proba = {"sensitive_features": True}  # noqa: RUF012
+    __metadata_request__score = {"sensitive_features": True}  # noqa: RUF012
+
+    _network_class = GroupSpecificNetwork
+    _trunk_pays = False
 
     def _uses_sensitive_features(self) -> bool:
+        return True
+
+    def _weighs_groups(self) -> bool:
         return True
 
     def _make_fairness_head(
@@ -131,35 +178,14 @@ class _GroupSpecific(NetworkTemplate):
         )
 
     def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
-        return []
-
-    def _can_compare(
-        self, losses: Sequence[Any], samples: Samples, attribute: int
-    ) -> bool:
-        return n_known_groups(samples, attribute) > 1
+        # Not part of the objective: it says whether there are two groups.
+        return [AdversaryLoss()]
 
     def _make_objective(self, fairness_losses: Sequence[Sequence[Any]]) -> Any:
         return GroupSpecificObjective(self.offset_penalty)
 
     def _make_backward(self) -> None:
         return None
-
-    def _task_logits(
-        self, network: MultiTaskNetwork, X: Tensor, target: dict[str, Tensor]
-    ) -> list[Tensor]:
-        outputs = network(X)
-        logits = list(outputs.task)
-        for s, offsets in enumerate(outputs.fairness):
-            n_groups = offsets[0].shape[1]
-            if "given_groups" in target:
-                membership = _membership(target["given_groups"][:, s], n_groups)
-            else:
-                membership = outputs.fitted[s][0].softmax(dim=1)
-            logits = [
-                shared + _mixed(of_task, membership)
-                for shared, of_task in zip(logits, offsets, strict=True)
-            ]
-        return logits
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
         """Predict the class of each sample.
@@ -200,6 +226,36 @@ class _GroupSpecific(NetworkTemplate):
         """
         probabilities = self._mixed_probabilities(X, sensitive_features)
         return probabilities if self._known.labels.is_multioutput else probabilities[0]
+
+    def score(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        sensitive_features: Any = None,
+    ) -> float:
+        """Return the accuracy; of several tasks, the share with all of them right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        sensitive_features : array-like of shape (n_samples,) or \
+                (n_samples, n_attributes), default=None
+            See `predict`.
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+        """
+        y_pred = self.predict(X, sensitive_features=sensitive_features)
+        return self._accuracy(y_pred, y, sample_weight)
 
     def _mixed_probabilities(self, X: Any, sensitive_features: Any) -> list[np.ndarray]:
         check_is_fitted(self)
@@ -268,6 +324,10 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
     >>> clf.predict(X[:3], sensitive_features=z[:3]).shape
     (3,)
     """
+
+    if TYPE_CHECKING:  # the decorator writes it
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **AuxiliaryFairnessClassifier._parameter_constraints,

@@ -1,14 +1,10 @@
 """What methods share that predict the groups themselves."""
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fairtask._groups import UNKNOWN
-from fairtask._training import Samples
-
-__all__ = ["group_cross_entropy", "n_known_groups"]
+__all__ = ["group_cross_entropy"]
 
 
 def group_cross_entropy(
@@ -21,9 +17,3 @@ def group_cross_entropy(
     losses = cross_entropy(logits, groups.clamp_min(0), reduction="none")
     total = known.sum()
     return (known * losses).sum() / torch.where(total > 0, total, 1)
-
-
-def n_known_groups(samples: Samples, attribute: int) -> int:
-    """Return the number of groups of an attribute that occur."""
-    codes = samples.sensitive.codes[:, attribute]
-    return len(np.unique(codes[codes != UNKNOWN]))

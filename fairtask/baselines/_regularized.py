@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sklearn.utils._param_validation import Interval
@@ -42,7 +42,7 @@ class LagrangianObjective(Objective):
 
     Parameters
     ----------
-    fairness_losses, weigh_groups
+    fairness_losses
         See `Objective`.
     multiplier_init : float
         Multipliers at the start.
@@ -56,11 +56,10 @@ class LagrangianObjective(Objective):
         self,
         fairness_losses: Sequence[Sequence[FairnessLoss]],
         *,
-        weigh_groups: bool = True,
         multiplier_init: float,
         multiplier_lr: float,
     ) -> None:
-        super().__init__(1.0, fairness_losses, weigh_groups=weigh_groups)
+        super().__init__(1.0, fairness_losses)
         self.multiplier_lr = multiplier_lr
         initial = torch.full((len(fairness_losses),), float(multiplier_init))
         self.register_buffer("multipliers", initial)
@@ -76,6 +75,8 @@ class LagrangianObjective(Objective):
 class _Regularized(NetworkTemplate):
     """Hooks: the fairness loss acts on the task heads' own output."""
 
+    _trunk_pays = False
+
     def _uses_sensitive_features(self) -> bool:
         return self.multiplier_lr is not None or self.lam < 1
 
@@ -89,7 +90,6 @@ class _Regularized(NetworkTemplate):
             return super()._make_objective(fairness_losses)
         return LagrangianObjective(
             fairness_losses,
-            weigh_groups=self.weighted_losses == "all",
             multiplier_init=self.multiplier_init,
             multiplier_lr=self.multiplier_lr,
         )
@@ -136,6 +136,10 @@ class RegularizedClassifier(_Regularized, AuxiliaryFairnessClassifier):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
+
+    if TYPE_CHECKING:  # the decorator writes it
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **AuxiliaryFairnessClassifier._parameter_constraints,

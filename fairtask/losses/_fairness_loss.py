@@ -113,10 +113,10 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
             Mean over the strata. A stratum in which fewer than two groups are known
             contributes 0.
         """
-        means, totals = self.cell_means(logits, y, groups, weight)
-        present = totals > 0
+        means, sizes = self.cell_means(logits, y, groups, weight)
+        present = sizes > 0
         if self.training and self.group_momentum != 0:
-            means, present = self._track(means, totals)
+            means, present = self._track(means, sizes)
         comparable = present.sum(-1) >= 2
         penalties = self.penalty(means, present)
         return torch.where(comparable, penalties, torch.zeros_like(penalties)).mean()
@@ -124,7 +124,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
     def cell_means(
         self, logits: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mean statistic of each cell, and the weight of its samples.
+        r"""Mean statistic of each cell, and the number of its samples.
 
         Parameters
         ----------
@@ -134,19 +134,23 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         Returns
         -------
         means : Tensor of shape (n_strata, n_groups)
-        totals : Tensor of shape (n_strata, n_groups)
-            Number of samples, or sum of their weights.
+        sizes : Tensor of shape (n_strata, n_groups)
+            Number of samples; of weighted ones the effective number
+            :math:`(\sum w)^2 / \sum w^2`.
         """
         values, included = self.statistics(logits, y)
-        weights = included.to(values.dtype)
-        if weight is not None:
-            weights = weights * weight.unsqueeze(-1)
-        return group_means(values, weights, groups, self.n_groups)
+        weights = included.to(torch.promote_types(values.dtype, torch.float32))
+        if weight is None:
+            return group_means(values, weights, groups, self.n_groups)
+        weights = weights * weight.unsqueeze(-1)
+        means, totals = group_means(values, weights, groups, self.n_groups)
+        _, squares = group_means(values, weights.square(), groups, self.n_groups)
+        return means, totals.square() / torch.where(squares > 0, squares, 1)
 
     def can_compare(self, y: Tensor, groups: Tensor) -> bool:
         """Whether there are two groups to compare among these labels and groups."""
-        _, totals = self.cell_means(torch.zeros(len(y), self.n_classes), y, groups)
-        return bool(((totals > 0).sum(-1) >= 2).any())
+        _, sizes = self.cell_means(torch.zeros(len(y), self.n_classes), y, groups)
+        return bool(((sizes > 0).sum(-1) >= 2).any())
 
     @abstractmethod
     def compared_classes(self) -> Sequence[int]:
@@ -206,25 +210,25 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         self.register_buffer("running_means", torch.zeros(shape))
         self.register_buffer("seen", torch.zeros(shape, dtype=torch.bool))
 
-    def _track(self, means: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
+    def _track(self, means: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Update the running means; return them with the gradient of the batch."""
         with torch.no_grad():
-            m = self._momentum(totals)
+            m = self._momentum(sizes)
             # A cell's first batch starts its mean, so that there is no pull to zero.
             moved = torch.where(
                 self.seen, m * self.running_means + (1 - m) * means, means
             )
-            present = totals > 0
+            present = sizes > 0
             self.running_means.copy_(torch.where(present, moved, self.running_means))
             self.seen.logical_or_(present)
         # Value of the running means, gradient of the batch. The graph keeps `seen`,
         # and a later batch changes the buffer in place: hence the clone.
         return self.running_means + (means - means.detach()), self.seen.clone()
 
-    def _momentum(self, totals: Tensor) -> float | Tensor:
+    def _momentum(self, sizes: Tensor) -> float | Tensor:
         """Momentum of each cell, given the number of its samples in the batch."""
         if self.group_momentum == "auto":
-            return (1 - totals / AUTO_WINDOW).clamp(0, AUTO_MAX_MOMENTUM)
+            return (1 - sizes / AUTO_WINDOW).clamp(0, AUTO_MAX_MOMENTUM)
         return self.group_momentum
 
     def extra_repr(self) -> str:
