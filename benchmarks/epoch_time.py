@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 import torch
-from quality import make_model
+from quality import make_encoder
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
@@ -25,8 +25,8 @@ from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult
 
 DEFAULTS = AuxiliaryFairnessClassifier().get_params()
-BATCH_SIZE, DROPOUT, LR = (DEFAULTS[name] for name in ("batch_size", "dropout", "lr"))
-LAM, MOMENTUM = DEFAULTS["lam"], DEFAULTS["group_momentum"]
+DROPOUT, LR, LAM = (DEFAULTS[name] for name in ("dropout", "lr", "lam"))
+BATCH_SIZE = 512  # what `batch_size="auto"` stands for on Adult
 WEIGHT_DECAY = 1.0  # what `weight_decay=None` stands for with AdamW
 
 
@@ -73,9 +73,8 @@ def fit_by_hand(X, y, z, n_epochs):
             counts = members.sum(0)
             means = losses @ members / counts.clamp_min(1)
             with torch.no_grad():
-                moved = torch.where(
-                    seen, MOMENTUM * running + (1 - MOMENTUM) * means, means
-                )
+                m = (1 - counts / 200).clamp(0, 0.99)  # group_momentum="auto"
+                moved = torch.where(seen, m * running + (1 - m) * means, means)
                 running = torch.where(counts > 0, moved, running)
                 seen = seen | (counts > 0)
             tracked = (running + means - means.detach()).view(2, 2)
@@ -114,7 +113,7 @@ def main():
     torch.set_num_threads(1)
 
     data = fetch_adult()
-    X = make_model()[0].fit_transform(data.data).astype(np.float32)
+    X = make_encoder().fit_transform(data.data).astype(np.float32)
     y = data.target.to_numpy()
     z = data.sensitive_features["sex"].cat.codes.to_numpy().astype(np.int64)
     methods = {"ours": fit_ours, "by hand": fit_by_hand, "skorch": fit_skorch}

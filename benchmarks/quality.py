@@ -91,6 +91,16 @@ METHODS = {
 }
 
 
+def make_encoder():
+    return make_column_transformer(
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            make_column_selector(dtype_include=["category"]),
+        ),
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+    )
+
+
 def load(case, seed):
     """Training, validation and test part: samples, labels and groups of each."""
     fetch, options, attributes = CASES[case]
@@ -102,14 +112,7 @@ def load(case, seed):
     train, validation = train_test_split(
         rest, test_size=0.25, stratify=y.iloc[rest], random_state=seed
     )
-    encode = make_column_transformer(
-        (
-            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-            make_column_selector(dtype_include=["category"]),
-        ),
-        (StandardScaler(), make_column_selector(dtype_include="number")),
-    )
-    encode.fit(X.iloc[train])
+    encode = make_encoder().fit(X.iloc[train])
     return [
         (
             encode.transform(X.iloc[part]).astype(np.float32),

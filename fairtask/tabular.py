@@ -62,14 +62,14 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         `~fairtask.losses.FalsePositiveRateLoss`; "tprl",
         `~fairtask.losses.TruePositiveRateLoss`. Their values differ in size: a ``lam``
         that suits one does not suit another. An instance is copied, for the groups and
-        classes there are, with its own settings in place of ``parity``,
-        ``group_loss``, ``positive_classes`` and ``group_momentum``. A callable, such as
-        a class, is called with the numbers of groups and classes and with those of
-        these settings that it takes.
+        classes there are, and has its own settings: ``parity``, ``group_loss``,
+        ``positive_classes`` and ``group_momentum`` stay at their defaults then. A
+        callable, such as a class, is called with the numbers of groups and classes and
+        with those of these settings that it takes.
     parity : {"equalized_odds", "equal_opportunity", "overall"}
         What a penalty on group losses compares: the groups inside each class; inside
         the positive class; over all samples. Equal losses overall do not imply equal
-        error rates. Penalties on rates are a parity of their own.
+        error rates. Penalties on rates are a parity of their own and take the default.
     group_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
         What group losses are means of: the cross-entropy, or the bounded
         :math:`1 - p(y)`.
@@ -98,10 +98,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         How the trunk's gradients of the weighted task loss and of each weighted
         fairness loss are combined. None: they are summed. Needs the extra ``moo``.
     class_weight : dict, "balanced", list of these (several tasks) or None
-        Weights of classes, multiplied with those of the samples. "balanced" gives each
-        class the same total.
+        Weights of classes in the task losses, multiplied with those of the samples.
+        "balanced" gives each class the same total.
     weighted_losses : {"all", "task"}, default="all"
-        Where weights count: in all losses, or in the task losses alone.
+        Where the weights of samples count: in all losses, or in the task losses alone.
     optimizer : {"adamw", "sgd"} or callable, default="adamw"
         "sgd" has a momentum of 0.9. With it ``lam`` also scales the step of the task;
         AdamW does not depend on the scale of the loss. A callable is a
@@ -147,7 +147,8 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
     callbacks : list of skorch.callbacks.Callback, default=None
         Callbacks for the training loop; each `fit` works on copies. What they can
         monitor is in ``history_``; ``"valid_loss"`` exists with validation data.
-        Scoring callbacks need ``use_caching=False``. A schedule of the learning rate
+        `skorch.callbacks.EpochScoring` takes a callable of the net, a dataset and None,
+        and ``use_caching=False``; see the user guide. A schedule of the learning rate
         needs ``lr_schedule="constant"``.
     device : str or torch.device, default="auto"
         Where to train and predict. "auto": CUDA if there is, else the CPU.
