@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from fairtask import _persistence
 from fairtask._labels import label_columns
-from fairtask._template import NetworkTemplate
+from fairtask._steps import TrainingSteps
 from fairtask._training import EPOCH_SCORES, OPTIMIZERS
 from fairtask.losses import FAIRNESS_LOSSES, GROUP_LOSSES, PARITIES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS
@@ -49,7 +49,7 @@ def _unchanged_on_error(fit: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class BaseAuxiliaryFairnessClassifier(
-    NetworkTemplate,
+    TrainingSteps,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClassifierMixin,

@@ -1,4 +1,4 @@
-"""One training: what it is given, how an epoch is scored, and the net that runs it."""
+"""One training: its samples, how an epoch is scored, and its callbacks."""
 
 import copy
 from collections.abc import Callable, Sequence
