@@ -213,6 +213,8 @@ def write_tables(figures, folder):
     """Write a table of each case, as the documentation shows it."""
     columns = ["AUC", "accuracy", "EOD", "EOD mean", "EOpD", "GAUCD"]
     table = summary(figures, "{:.3f}")[columns]
+    # Shorter, and never broken: ".913 ± .002".
+    table = table.replace({r"\b0\.": ".", " ": "\N{NO-BREAK SPACE}"}, regex=True)
     collapsed = figures.groupby(["case", "method"], sort=False)["collapsed"].sum()
     table["collapsed"] = collapsed.astype(int)
     for case, rows in table.groupby(level="case", sort=False):

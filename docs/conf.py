@@ -35,4 +35,5 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "fairtask"
 html_show_sourcelink = False
+html_sidebars: dict = {"**": []}  # tables want the width
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
