@@ -145,7 +145,7 @@ def test_11_a_first_part_without_a_group():
     assert classifier.history_["train_fairness_loss_sensitive_feature"].iloc[1] > 0
 
 
-def test_12_an_epoch_is_no_slower_than_twice_a_plain_loop():
+def test_12_an_epoch_does_not_take_ten_times_a_plain_loop():
     # The ratio itself is measured in benchmarks/epoch_time.py; this bound is wide
     # enough for a busy machine, and the best of several epochs is compared.
     X, y, z = make_samples(20_000)
