@@ -388,7 +388,10 @@ class BaseAuxiliaryFairnessClassifier(
 
     @property
     def history_(self) -> pd.DataFrame:
-        """Mean of each term of the objective: a row per epoch, a column per term."""
+        """Mean of each term of the objective: a row per epoch, a column per term.
+
+        A fairness loss is 0 where no two groups could be compared.
+        """
         check_is_fitted(self)
         return self.net_.history_table()
 
