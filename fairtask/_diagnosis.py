@@ -49,7 +49,9 @@ def warn_if_nothing_learnt(net: FairnessNet, labels: Labels) -> None:
     """Compare the task losses of the epoch that was kept with those of a guess."""
     kept = -1 if net.kept_epoch_ is None else net.kept_epoch_ - 1
     for n_classes, term in zip(labels.n_classes, net.term_names, strict=False):
-        loss, guessing = net.history[kept, f"train_{term}"], np.log(n_classes)
+        # An epoch that a callback ended at its beginning has no terms.
+        loss = net.history[kept].get(f"train_{term}", 0.0)
+        guessing = np.log(n_classes)
         if loss > 2 * guessing:
             warn_user(
                 ConvergenceWarning,

@@ -107,6 +107,13 @@ def encode_labels(
                 f"`{argument}` must have {len(expected)} column(s), as before; got "
                 f"{len(columns)}."
             )
+        if isinstance(as_pandas(y), pd.DataFrame) and names and names != known.names:
+            positions = [str(k) for k in range(len(names))]
+            if known.names != positions:
+                raise ValueError(
+                    f"`{argument}` must have the columns {known.names}, as before; got "
+                    f"{names}."
+                )
         names = known.names
         _check_same_classes(classes, expected)
     elif classes is not None:
@@ -156,9 +163,11 @@ def label_columns(y: Any, argument: str = "y") -> tuple[list[np.ndarray], list[s
         # Column by column: an array would turn mixed types into objects.
         columns = [_check_column(y.iloc[:, k], argument) for k in range(y.shape[1])]
         return columns, [str(name) for name in y.columns]
+    if isinstance(y, pd.Series):
+        return [_check_column(y, argument)], []
     if isinstance(y, list | tuple):
         y = np.asarray(y, dtype=object)  # numpy would turn [0, "a"] into strings
-    if getattr(y, "ndim", 1) != 1 or not isinstance(y, pd.Series | np.ndarray):
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, np.ndarray):
         y = check_array(y, ensure_2d=False, dtype=None, input_name=argument)
     if y.ndim == 2 and y.shape[1] > 1:
         n_tasks = y.shape[1]
@@ -172,6 +181,8 @@ def _check_column(column: Any, argument: str) -> np.ndarray:
         raise ValueError(
             f"`{argument}` must not have missing values: Input {argument} contains NaN."
         )
+    if getattr(column.dtype, "numpy_dtype", np.dtype(object)).kind in "biuf":
+        column = column.astype(column.dtype.numpy_dtype)  # nullable numbers
     if column.dtype == object:
         # A column cut from an array of mixed types has a type of its own.
         column = pd.Series(column).infer_objects()
@@ -244,17 +255,25 @@ def task_weights(
         return None
     weights = np.ones(labels.codes.shape)
     if class_weight is not None:
-        for k, by_class in enumerate(_weights_of_classes(class_weight, labels)):
+        by_task = _weights_of_classes(class_weight, sample_weight, labels)
+        for k, by_class in enumerate(by_task):
             weights[:, k] = by_class[labels.codes[:, k]]
     if sample_weight is not None:
         weights *= sample_weight[:, None]
+    if not weights.any(axis=0).all():
+        raise ValueError(
+            "`sample_weight` and `class_weight` together leave no sample with a weight "
+            "above 0."
+        )
     if normalize:
         mean = weights.mean(axis=0)
-        weights /= np.where(mean > 0, mean, 1)
+        weights /= mean
     return weights.astype(np.float32)
 
 
-def _weights_of_classes(class_weight: Any, labels: Labels) -> list[np.ndarray]:
+def _weights_of_classes(
+    class_weight: Any, sample_weight: np.ndarray | None, labels: Labels
+) -> list[np.ndarray]:
     """Weight of each class of each task."""
     n_tasks = len(labels.classes)
     per_task = class_weight if isinstance(class_weight, list) else [class_weight]
@@ -269,9 +288,10 @@ def _weights_of_classes(class_weight: Any, labels: Labels) -> list[np.ndarray]:
     for k, (classes, entry) in enumerate(zip(labels.classes, per_task, strict=True)):
         codes, known = labels.codes[:, k], classes.tolist()
         if entry == "balanced":
-            counts = np.bincount(codes, minlength=len(classes))
-            n_present = np.count_nonzero(counts)
-            weights.append(len(codes) / (n_present * np.maximum(counts, 1)))
+            totals = np.bincount(codes, sample_weight, minlength=len(classes))
+            present = totals > 0
+            shares = totals / totals.sum() * np.count_nonzero(present)
+            weights.append(np.where(present, 1 / np.where(present, shares, 1), 0))
             continue
         entry = {} if entry is None else entry
         if not isinstance(entry, Mapping):

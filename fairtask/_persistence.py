@@ -1,6 +1,7 @@
 """Files without code: safetensors for the weights, JSON for everything else."""
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from fairtask._validation import check_device
 __all__ = ["load", "save"]
 
 FORMAT = 1
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)
+"""What building an estimator from a file that was changed by hand may raise."""
+
 CONTENT = {
     "format",
     "class",
@@ -67,7 +71,10 @@ def save(estimator: Any, path: str | Path) -> None:
         for name, tensor in module.state_dict().items()
     }
     # A write that is cut off leaves what was there.
-    part = Path(f"{path}.part")
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r}.")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         save_file(tensors, part, metadata={"fairtask": json.dumps(content)})
         part.replace(path)
@@ -86,8 +93,7 @@ def load(cls: type, path: str | Path, *, device: Any) -> Any:
         return _build(cls, content, tensors, device)
     except _Unreadable as error:
         raise ValueError(f"{str(path)!r} {error}") from error
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
-        # A file that was changed by hand; what is wrong with it has many names.
+    except MALFORMED as error:
         raise ValueError(
             f"{str(path)!r} has content that is unknown: {error}"
         ) from error
@@ -117,10 +123,15 @@ def _build(
     if not all(p in range(len(known.sensitive.names)) for p in penalized):
         raise _Unreadable(f"has no attributes {penalized}.")
     estimator.n_features_in_ = int(content["n_features"])
-    if content["feature_names"] is not None:
-        estimator.feature_names_in_ = np.array(content["feature_names"], dtype=object)
+    feature_names = content["feature_names"]
+    if feature_names is not None:
+        if len(feature_names) != estimator.n_features_in_:
+            raise _Unreadable("has not as many names of features as features.")
+        estimator.feature_names_in_ = np.array(feature_names, dtype=object)
     categories = content["categories"]
     estimator._encoder = categories and TableEncoder(_unpack(categories))
+    if not content["history"]:
+        raise _Unreadable("has no history.")
     history = History()
     for record in content["history"]:
         history.new_epoch()
@@ -137,6 +148,8 @@ def _build(
             module.load_state_dict(state)
         except RuntimeError as error:
             raise _Unreadable(f"does not fit its parameters: {error}") from error
+    if not all(p.isfinite().all() for p in estimator.net_.module_.parameters()):
+        raise _Unreadable("has weights that are no numbers.")
     return estimator
 
 
@@ -168,7 +181,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(path, framework="pt", device="cpu") as file:
             content = json.loads((file.metadata() or {}).get("fairtask", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is not a file that `save` wrote: {error}"
         ) from error

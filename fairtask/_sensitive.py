@@ -91,11 +91,18 @@ def encode_sensitive_features(
         If the shape is another, the number of rows differs, a column looks continuous,
         or attributes or groups are not those expected.
     """
+    if known is not None:
+        _check_same_groups(groups, known)
     if sensitive_features is None:
         if known is not None:
             names, expected = known.names, known.groups
         else:
             names = _names_of(groups)
+            if intersectional and len(names) > 1:
+                raise ValueError(
+                    "`groups` of an intersection must be those of one attribute, such "
+                    f"as {{{' & '.join(names)!r}: [(...), ...]}}; got {groups!r}."
+                )
             expected = _expected_groups(groups, names) or []
         codes = np.full((n_samples, len(names)), UNKNOWN, dtype=np.int64)
         return SensitiveFeatures(codes, names, expected)
@@ -119,24 +126,17 @@ def encode_sensitive_features(
         columns = [_intersect(table)]
     if known is not None and not known.names:
         raise ValueError(
-            f"`{argument}` must be None, as in the first call: the network that is "
-            "trained further was made without sensitive attributes."
+            f"`{argument}` must be None, as in the first call of `fit` or "
+            "`partial_fit`, which made the network without sensitive attributes."
         )
     if known is not None and names != known.names:
         raise ValueError(
             f"`{argument}` must have the columns {known.names}, as before; got {names}."
         )
-    expected_groups = _expected_groups(groups, names)
     if known is not None:
-        if expected_groups is not None and not all(
-            np.array_equal(new, old)
-            for new, old in zip(expected_groups, known.groups, strict=True)
-        ):
-            raise ValueError(
-                f"`groups` must be those of the first call, "
-                f"{[old.tolist() for old in known.groups]}; got {groups!r}."
-            )
-        expected_groups = known.groups
+        expected_groups: list[np.ndarray] | None = known.groups
+    else:
+        expected_groups = _expected_groups(groups, names)
     encoded = []
     for i, (name, column) in enumerate(zip(names, columns, strict=True)):
         where = f"`{argument}` column {name!r}"
@@ -186,6 +186,18 @@ def _intersect(table: pd.DataFrame) -> pd.Series:
     return pd.Series(values)
 
 
+def _check_same_groups(groups: Any, known: SensitiveFeatures) -> None:
+    announced = _expected_groups(groups, known.names)
+    if announced is not None and not all(
+        np.array_equal(new, old)
+        for new, old in zip(announced, known.groups, strict=True)
+    ):
+        raise ValueError(
+            "`groups` must be those of the first call, "
+            f"{[old.tolist() for old in known.groups]}; got {groups!r}."
+        )
+
+
 def _names_of(groups: Any) -> list[str]:
     """Names of the attributes whose groups are announced."""
     if groups is None:
@@ -199,7 +211,9 @@ def _names_of(groups: Any) -> list[str]:
 
 def _are_of_one_attribute(groups: Any) -> bool:
     """Whether these are groups, and not lists of groups."""
-    if not isinstance(groups, Sequence | np.ndarray | pd.Series | pd.Index):
+    if isinstance(groups, str) or not isinstance(
+        groups, Sequence | np.ndarray | pd.Series | pd.Index
+    ):
         raise ValueError(
             "`groups` must be a dict of names to groups, or a list of groups per "
             f"attribute; got {groups!r}."

@@ -1,5 +1,6 @@
 """The steps of `fit` and `predict`, from what users pass to what they get."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -128,8 +129,14 @@ class TrainingSteps(NetworkTemplate):
         )
         if continues:
             # Into new modules: a training that fails leaves what was fitted.
-            network.load_state_dict(self.net_.module_.state_dict())
-            objective.load_state_dict(self.net_.criterion_.state_dict())
+            try:
+                network.load_state_dict(self.net_.module_.state_dict())
+                objective.load_state_dict(self.net_.criterion_.state_dict())
+            except RuntimeError as error:
+                raise ValueError(
+                    "The parameters do not fit the network that is trained further: "
+                    f"{error}"
+                ) from error
         dataset = self._make_dataset(samples.X, samples.target(attributes), device)
         net = self._make_net(
             network,
@@ -172,7 +179,7 @@ class TrainingSteps(NetworkTemplate):
         for name in self._fixed_parameters:
             before = self._fitted_parameters.get(name)
             now = getattr(self, name, None)
-            if repr(now) != repr(before):
+            if _comparable(now) != _comparable(before):
                 raise ValueError(
                     f"`{name}` was {before!r} when the network was made and cannot "
                     f"become {now!r} in a training that goes on; set warm_start=False, "
@@ -315,7 +322,10 @@ class TrainingSteps(NetworkTemplate):
             samples.sensitive.take(np.arange(0)),
         )
         self._attributes = attributes
-        self._fitted_parameters = self.get_params(deep=False)
+        self._fitted_parameters = {
+            name: copy.copy(value) if isinstance(value, list | dict) else value
+            for name, value in self.get_params(deep=False).items()
+        }
         self._n_features_out = width
         self.net_ = net
         classes = samples.labels.classes
@@ -349,8 +359,16 @@ class TrainingSteps(NetworkTemplate):
         return self._known.labels.decode(codes)
 
 
+def _comparable(value: Any) -> str:
+    """Return the same for parameters that mean the same, such as [8] and (8,)."""
+    return repr(list(value) if isinstance(value, tuple | np.ndarray) else value)
+
+
 def _continue_optimizer(net: FairnessNet, before: FairnessNet) -> None:
     """Take over the optimizer's moments, not its learning rate."""
+    if type(net.optimizer_) is not type(before.optimizer_):
+        return
     state = net.optimizer_.state_dict()
-    state["state"] = before.optimizer_.state_dict()["state"]
+    # A copy: steps are taken in place, and a training that fails must leave the old.
+    state["state"] = copy.deepcopy(before.optimizer_.state_dict()["state"])
     net.optimizer_.load_state_dict(state)

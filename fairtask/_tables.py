@@ -122,6 +122,18 @@ class TableEncoder:
                 f"`X` column {strangers[0]!r} must hold numbers, as in `fit`; its type "
                 f"is {table[strangers[0]].dtype}."
             )
+        for name, values in self.categories.items():
+            column = table[name].infer_objects()
+            are_numbers = any(isinstance(v, int | float) for v in values)
+            if (
+                is_numeric_dtype(column.dtype)
+                and not are_numbers
+                and not column.isna().all()
+            ):
+                raise ValueError(
+                    f"`X` column {name!r} must hold categories, as in `fit`; its type "
+                    f"is {table[name].dtype}."
+                )
         categorical = np.column_stack([_objects(table[c]) for c in self.categories])
         return np.hstack(
             [

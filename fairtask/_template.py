@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,10 +152,9 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             settings["positive_classes"] = positive_classes
         loss, cause = None, None
         try:
-            accepted = _parameters_of(make_loss)
-            if all(p.kind is not p.VAR_KEYWORD for p in accepted.values()):
-                settings = {k: v for k, v in settings.items() if k in accepted}
-                self._refuse_unused_settings(accepted)
+            accepted = _settings_taken(make_loss, settings)
+            self._refuse_unused_settings(accepted)
+            settings = {k: v for k, v in settings.items() if k in accepted}
             loss = make_loss(n_groups, n_classes, **settings)
         except TypeError as error:
             cause = error
@@ -177,7 +176,8 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         }
         for name, default in defaults.items():
             value = getattr(self, name)
-            if name not in accepted and not (value is default or value == default):
+            is_default = type(value) is type(default) and value == default
+            if name not in accepted and not is_default:
                 raise ValueError(
                     f"`fairness_loss={self.fairness_loss!r}` has no use for "
                     f"`{name}={value!r}`; leave `{name}` at its default, {default!r}. "
@@ -185,8 +185,16 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
                 )
 
 
-def _parameters_of(function: Any) -> Mapping[str, inspect.Parameter]:
+def _settings_taken(make_loss: Any, settings: Iterable[str]) -> set[str]:
+    """Return the settings that a callable takes and has not been given yet."""
     try:
-        return inspect.signature(function).parameters
+        parameters = inspect.signature(make_loss).parameters
     except ValueError as error:  # some built-in types
         raise TypeError(str(error)) from error
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    given = getattr(make_loss, "keywords", {})  # of a functools.partial
+    return {
+        name
+        for name in [*settings, "positive_classes"]
+        if name not in given and (takes_all or name in parameters)
+    }

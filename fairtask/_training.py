@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,19 @@ class Samples:
                 f"n_samples={len(self)} is the only one of its class."
             )
         validation = replace(self.take(held_out), task_weight=None, group_weight=None)
-        return self.take(kept), validation
+        return self.take(kept)._rescaled(), validation
+
+    def _rescaled(self) -> "Samples":
+        """Return the samples with weights whose mean is 1 again."""
+        rescaled = []
+        for weight in (self.task_weight, self.group_weight):
+            if weight is not None and not weight.any(axis=0).all():
+                raise ValueError(
+                    "`early_stopping` holds out all samples whose weight is above 0; "
+                    "pass `X_val` and `y_val`."
+                )
+            rescaled.append(None if weight is None else weight / weight.mean(axis=0))
+        return replace(self, task_weight=rescaled[0], group_weight=rescaled[1])
 
     def target(self, attributes: Sequence[int]) -> dict[str, np.ndarray]:
         """Return what the objective is computed from, with some of the attributes."""
@@ -135,7 +146,8 @@ def check_epoch_scoring(epoch_scoring: Any, labels: Labels) -> None:
         if len(missing):
             raise ValueError(
                 "`epoch_scoring='roc_auc'` needs every class in the validation data; "
-                f"missing: {classes[missing].tolist()}."
+                f"missing: {classes[missing].tolist()}. A larger "
+                "`validation_fraction`, or `X_val` and `y_val`, may have them."
             )
 
 
@@ -162,7 +174,7 @@ def score_probabilities(
         probabilities if labels.is_multioutput else probabilities[0],
         validation.sensitive.decode(),
     )
-    if not isinstance(score, Real):
+    if isinstance(score, str) or not hasattr(score, "__float__"):
         raise ValueError(f"`epoch_scoring` must return a number; got {score!r}.")
     return float(score)
 

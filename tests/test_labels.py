@@ -45,6 +45,11 @@ def test_tasks_of_mixed_types(y):
     assert decoded.tolist() == [[1, "x"], [0, "y"], [1, "z"]]
 
 
+@pytest.mark.parametrize(("dtype", "kind"), [("boolean", "b"), ("Int64", "i")])
+def test_nullable_labels_keep_their_type(dtype, kind):
+    assert encode(pd.Series([1, 0], dtype=dtype)).classes[0].dtype.kind == kind
+
+
 def test_tasks_have_the_names_of_their_columns():
     assert encode(pd.DataFrame({"a": [0, 1], "b": [1, 0]})).names == ["a", "b"]
     assert encode(np.array([[0, 1], [1, 0]])).names == ["0", "1"]
@@ -108,6 +113,11 @@ class TestTaskWeights:
     def test_balanced_gives_each_class_the_same_total(self):
         weights = self.weights("balanced")[:, 0]
         assert weights.tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2])
+
+    def test_balanced_counts_weights(self):
+        # As if the last sample occurred three times.
+        weights = self.weights("balanced", np.array([1, 1, 1, 3]))[:, 0]
+        assert weights.tolist() == [1, 1, 1, 3]
 
     def test_by_class(self):
         assert self.weights({1: 5})[:, 0].tolist() == [1, 1, 1, 5]

@@ -141,6 +141,9 @@ class TestUnknownContent:
             (lambda c: c.update(groups=[]), "do not belong together"),
             (lambda c: c["classes"][0].update(values=[1, 1]), "do not belong together"),
             (lambda c: c["classes"][0].update(array="M8[s]"), "array of type datetime"),
+            (lambda c: c.update(history=[]), "has no history"),
+            (lambda c: c.update(n_features=float("inf")), "content that is unknown"),
+            (lambda c: c.update(feature_names=["a"]), "as many names of features"),
             (lambda c: c.update(history=[1]), "content that is unknown"),
             (lambda c: c["parameters"].update(lam=2), "'lam' parameter"),
             (lambda c: c["parameters"].update(lam={"call": 1}), "content .* unknown"),
@@ -171,6 +174,16 @@ class TestUnknownContent:
         (tmp_path / "file").write_bytes(content)
         with pytest.raises(ValueError, match="is not a file that `save` wrote"):
             AuxiliaryFairnessClassifier.load(tmp_path / "file")
+
+
+def test_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        fit().save(tmp_path / "none" / "model")
+
+
+def test_leaves_no_other_file(tmp_path):
+    fit().save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_parameters_are_those_of_the_fit(tmp_path):

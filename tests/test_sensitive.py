@@ -155,6 +155,19 @@ def test_groups_announced_again_must_be_the_same():
         encode_sensitive_features(["a"], n_samples=1, known=first, groups=["a"])
 
 
+def test_groups_announced_again_without_rows():
+    first = encode(["a", "b"])
+    with pytest.raises(ValueError, match="`groups` must be those of the first call"):
+        encode_sensitive_features(None, n_samples=1, known=first, groups=["a", "c"])
+
+
+def test_groups_of_an_intersection_need_its_name():
+    with pytest.raises(ValueError, match="of an intersection must be those of one"):
+        encode_sensitive_features(
+            None, n_samples=1, intersectional=True, groups={"a": [0, 1], "b": [0, 1]}
+        )
+
+
 def test_attributes_that_come_too_late():
     first = encode(None, n_samples=1)
     with pytest.raises(ValueError, match="must be None, as in the first call"):

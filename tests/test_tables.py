@@ -81,6 +81,13 @@ def test_missing_column():
         encoder.transform(pd.DataFrame({"a": [1], "b": ["x"]}))
 
 
+def test_categories_that_become_numbers():
+    encoder = TableEncoder.fit(column(["x", "y"]))
+    with pytest.raises(ValueError, match="column 'a' must hold categories"):
+        encoder.transform(column([1, 2]))
+    assert_array_equal(encoder.transform(column([np.nan])), [[0, 0]])
+
+
 def test_lazy_frame():
     with pytest.raises(ValueError, match=r"pass `frame.collect\(\)`"):
         as_pandas(pl.LazyFrame({"a": [1]}))

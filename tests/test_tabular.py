@@ -110,6 +110,16 @@ class TestFit:
         column = classifier.history_["train_fairness_loss_sensitive_feature"]
         assert (column == 0).all()  # no group loses as much
 
+    def test_settings_of_a_partial_win(self):
+        X, y, z = make_samples(200)
+        classifier = make_classifier(
+            fairness_loss=partial(BoundedGroupLoss, parity="overall")
+        ).fit(X, y, sensitive_features=z)
+        assert classifier.net_.criterion_.fairness_losses[0][0].parity == "overall"
+        classifier.set_params(parity="equal_opportunity")
+        with pytest.raises(ValueError, match="has no use for `parity="):
+            classifier.fit(X, y, sensitive_features=z)
+
     def test_failed_fit_leaves_what_was_fitted(self):
         X, y, z = make_samples(200)
         classifier = make_classifier().fit(X, y, sensitive_features=z)

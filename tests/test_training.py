@@ -1,5 +1,6 @@
 """What a user can ask of a training: weights, validation data, more than one `fit`."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -86,6 +87,30 @@ class TestSampleWeight:
         by_class = fit(make_classifier(class_weight={0: 1, 1: 4}))
         by_sample = fit(make_classifier(), sample_weight=np.where(y == 1, 4, 1))
         assert_close(weights(by_class), weights(by_sample))
+
+    def test_weights_that_leave_nothing(self):
+        with pytest.raises(ValueError, match="together leave no sample"):
+            fit(
+                make_classifier(class_weight={0: 0}),
+                sample_weight=(y == 0).astype(float),
+            )
+
+    def test_all_weight_held_out(self):
+        weight = np.zeros(300)
+        weight[5] = 1
+        messages = []
+        for seed in range(30):
+            try:
+                fit(
+                    make_classifier(
+                        early_stopping=True, random_state=seed, max_epochs=1
+                    ),
+                    sample_weight=weight,
+                )
+            except ValueError as error:
+                messages.append(str(error))
+        assert messages
+        assert all("holds out all samples whose weight" in m for m in messages)
 
     def test_balanced_class_weight_finds_more_of_the_rare_class(self):
         rare = np.flatnonzero((y == 0) | (np.arange(300) % 6 == 0))
@@ -301,6 +326,30 @@ class TestPartialFit:
         classifier.partial_fit(X, y, sensitive_features=z)
         state = classifier.net_.optimizer_.state_dict()["state"]
         assert state[0]["step"].item() == 2 * 5  # batches of 64 out of 300
+
+    def test_a_part_that_fails_leaves_the_optimizer(self):
+        classifier = make_classifier().partial_fit(X, y, sensitive_features=z)
+        before = copy.deepcopy(classifier.net_.optimizer_.state_dict()["state"])
+        with pytest.raises(ValueError, match="diverged"):
+            classifier.set_params(lr=1e30).partial_fit(X, y, sensitive_features=z)
+        assert_close(classifier.net_.optimizer_.state_dict()["state"], before)
+        classifier.set_params(lr=0.01).partial_fit(X, y, sensitive_features=z)
+
+    @pytest.mark.parametrize("optimizers", [("sgd", "adamw"), ("adamw", "sgd")])
+    def test_another_optimizer_starts_anew(self, optimizers):
+        first, second = optimizers
+        classifier = make_classifier(optimizer=first)
+        classifier.partial_fit(X, y, sensitive_features=z)
+        classifier.set_params(optimizer=second)
+        classifier.partial_fit(X, y, sensitive_features=z)
+        assert len(classifier.history_) == 2
+
+    def test_tasks_in_another_order(self):
+        labels = pd.DataFrame({"a": y, "b": 1 - y})
+        classifier = make_classifier().partial_fit(X, labels, sensitive_features=z)
+        with pytest.raises(ValueError, match=r"`y` must have the columns \['a', 'b'\]"):
+            classifier.partial_fit(X, labels[["b", "a"]], sensitive_features=z)
+        classifier.partial_fit(X, labels.to_numpy(), sensitive_features=z)
 
     def test_goes_on_from_fit_with_the_learning_rate_of_partial_fit(self):
         classifier = fit(make_classifier())

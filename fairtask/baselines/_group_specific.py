@@ -264,7 +264,7 @@ class _GroupSpecific(NetworkTemplate):
         given = encode_sensitive_features(
             sensitive_features,
             n_samples=_num_samples(X),
-            intersectional=self.intersectional,
+            intersectional=self._fitted_parameters["intersectional"],
             known=self._known.sensitive,
         )
         return self._probabilities(
