@@ -6,7 +6,6 @@ from typing import Any
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm.auto import tqdm
 
 __all__ = ["BestEpoch", "OneCycle", "ProgressBar"]
 
@@ -113,6 +112,9 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Show the bar."""
+        # Where it is needed: in a notebook the import looks for widgets, and may warn.
+        from tqdm.auto import tqdm
+
         self.bar_: Any = tqdm(total=net.max_epochs, unit="epoch")
 
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:

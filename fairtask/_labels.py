@@ -107,13 +107,12 @@ def encode_labels(
                 f"`{argument}` must have {len(expected)} column(s), as before; got "
                 f"{len(columns)}."
             )
-        if isinstance(as_pandas(y), pd.DataFrame) and names and names != known.names:
-            positions = [str(k) for k in range(len(names))]
-            if known.names != positions:
-                raise ValueError(
-                    f"`{argument}` must have the columns {known.names}, as before; got "
-                    f"{names}."
-                )
+        unnamed = [str(k) for k in range(len(names))]  # those of an array
+        if names != known.names and unnamed not in (names, known.names):
+            raise ValueError(
+                f"`{argument}` must have the columns {known.names}, as before; got "
+                f"{names}."
+            )
         names = known.names
         _check_same_classes(classes, expected)
     elif classes is not None:
@@ -145,13 +144,9 @@ def _check_same_classes(classes: Any, expected: Sequence[np.ndarray]) -> None:
     )
     if not same:
         raise ValueError(
-            f"`classes` must be those of the first call, {_plain(expected)}; got "
-            f"{classes!r}."
+            "`classes` must be those of the first call, "
+            f"{[old.tolist() for old in expected]}; got {classes!r}."
         )
-
-
-def _plain(arrays: Sequence[np.ndarray]) -> list:
-    return [array.tolist() for array in arrays]
 
 
 def label_columns(y: Any, argument: str = "y") -> tuple[list[np.ndarray], list[str]]:

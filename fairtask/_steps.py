@@ -210,8 +210,8 @@ class TrainingSteps(NetworkTemplate):
                 NothingPenalizedWarning,
                 "`fit` got no `sensitive_features`, so that no difference between "
                 "groups is penalised. Pass them (through a pipeline or a search as "
-                "`<step>__sensitive_features`, or by metadata routing), or set lam=1 "
-                "for a model of the task alone.",
+                "`<step>__sensitive_features`, or by metadata routing), or take "
+                "AuxiliaryFairnessClassifier(lam=1) for a model of the task alone.",
             )
         attributes = []
         for s, name in enumerate(sensitive.names):

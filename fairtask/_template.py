@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from fairtask.modules import FAIRNESS_HEADS, FairnessHead, MultiTaskNetwork
 from fairtask.objective import Objective
 
 __all__ = ["NetworkTemplate"]
+
+LOSS_SETTINGS = ("parity", "group_loss", "positive_classes", "group_momentum")
+"""Parameters of an estimator that are those of its fairness losses."""
 
 
 class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
@@ -143,18 +146,13 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
             self._refuse_unused_settings(())
             return self.fairness_loss.resized(n_groups, n_classes)
         make_loss: Any = FAIRNESS_LOSSES.get(self.fairness_loss, self.fairness_loss)
-        settings: dict[str, Any] = {
-            "parity": self.parity,
-            "group_loss": self.group_loss,
-            "group_momentum": self.group_momentum,
-        }
-        if positive_classes is not None:
-            settings["positive_classes"] = positive_classes
         loss, cause = None, None
         try:
-            accepted = _settings_taken(make_loss, settings)
+            accepted = _settings_taken(make_loss)
             self._refuse_unused_settings(accepted)
-            settings = {k: v for k, v in settings.items() if k in accepted}
+            settings = {name: getattr(self, name) for name in accepted}
+            if settings.pop("positive_classes", None) is not None:
+                settings["positive_classes"] = positive_classes  # as codes
             loss = make_loss(n_groups, n_classes, **settings)
         except TypeError as error:
             cause = error
@@ -168,14 +166,9 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
 
     def _refuse_unused_settings(self, accepted: Container[str]) -> None:
         """Raise a ValueError if a setting was changed that the loss does not take."""
-        defaults = {
-            "parity": "equalized_odds",
-            "group_loss": "cross_entropy",
-            "positive_classes": None,
-            "group_momentum": "auto",
-        }
-        for name, default in defaults.items():
-            value = getattr(self, name)
+        parameters = inspect.signature(type(self).__init__).parameters
+        for name in LOSS_SETTINGS:
+            value, default = getattr(self, name), parameters[name].default
             is_default = type(value) is type(default) and value == default
             if name not in accepted and not is_default:
                 raise ValueError(
@@ -185,7 +178,7 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
                 )
 
 
-def _settings_taken(make_loss: Any, settings: Iterable[str]) -> set[str]:
+def _settings_taken(make_loss: Any) -> set[str]:
     """Return the settings that a callable takes and has not been given yet."""
     try:
         parameters = inspect.signature(make_loss).parameters
@@ -195,6 +188,6 @@ def _settings_taken(make_loss: Any, settings: Iterable[str]) -> set[str]:
     given = getattr(make_loss, "keywords", {})  # of a functools.partial
     return {
         name
-        for name in [*settings, "positive_classes"]
+        for name in LOSS_SETTINGS
         if name not in given and (takes_all or name in parameters)
     }

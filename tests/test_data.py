@@ -64,7 +64,7 @@ class TestStratifiedBatches:
             for size, count in zip(sizes, counts.tolist(), strict=True):
                 assert abs(count - share * size) < len(sizes) + 1
 
-    def test_a_small_group_is_in_every_batch(self):
+    def test_a_small_group_is_in_all_batches_but_one_at_most(self):
         groups = np.repeat([0, 1], [990, 10])
         dataset = InMemoryDataset(
             np.zeros((1000, 1)),

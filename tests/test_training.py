@@ -467,9 +467,8 @@ class TestSeveralTasks:
         classifier = make_classifier(
             fairness_head="literal", fairness_loss="glf", max_epochs=100
         )
-        with pytest.warns(CollapsedHeadWarning) as record:
+        with pytest.warns(CollapsedHeadWarning, match="'sensitive_feature' has coll"):
             classifier.fit(X, self.labels(), sensitive_features=z)
-        assert len(record) >= 1
 
     def test_early_stopping_averages_the_tasks(self):
         labels = self.labels()

@@ -1,5 +1,6 @@
 """Penalties on the rates at which groups get a class."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -73,6 +74,7 @@ class RateLoss(FairnessLoss):
         probabilities = logits.softmax(-1).index_select(-1, self.stratum_classes)
         return probabilities, self.counts_in(y.unsqueeze(-1) == self.stratum_classes)
 
+    @abstractmethod
     def counts_in(self, is_class: Tensor) -> Tensor:
         """Whether a sample counts in a rate, given whether it is of the class.
 
@@ -84,7 +86,6 @@ class RateLoss(FairnessLoss):
         -------
         included : Tensor of shape (n_samples, n_strata), bool
         """
-        raise NotImplementedError
 
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:
         """Range of the rates of each stratum, less the tolerance."""
