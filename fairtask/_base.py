@@ -395,6 +395,19 @@ class BaseAuxiliaryFairnessClassifier(
         check_is_fitted(self)
         return self.net_.history_table()
 
+    @property
+    def group_history_(self) -> pd.DataFrame:
+        """Mean task loss of each class and group: a row per epoch, a column per cell.
+
+        The columns have the levels ``part`` ("train" or, with validation data,
+        "valid"), ``attribute``, ``task`` (where there are several), ``class`` and
+        ``group``. All attributes are in it, whether or not they are penalised. The
+        loss is the cross-entropy of the task head, weighted like the fairness losses;
+        it is NaN where a cell has no samples. A sample of unknown group is in none.
+        """
+        check_is_fitted(self)
+        return self.net_.group_table(self._known.cells())
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
 

@@ -48,7 +48,8 @@ class InMemoryDataset(Dataset):
     X : ndarray or sparse CSR of shape (n_samples, ...)
         Samples.
     target : dict of str to ndarray of shape (n_samples, ...), optional
-        ``"y"``: class codes; ``"groups"``: group codes; ``"weight"``: sample weights.
+        ``"y"``: class codes; ``"groups"``: group codes; and what else goes along, such
+        as weights.
     device : torch.device, optional
         Where samples and targets are kept.
     """

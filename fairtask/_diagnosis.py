@@ -1,7 +1,5 @@
 """What a training may have come to: weights, losses and heads looked at after it."""
 
-import inspect
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +9,7 @@ from torch import Tensor
 from fairtask._data import InMemoryDataset
 from fairtask._labels import Labels
 from fairtask._net import PREDICT_BATCH_SIZE, FairnessNet
+from fairtask._warnings import warn_user
 from fairtask.exceptions import CollapsedHeadWarning
 from fairtask.modules import MultiTaskNetwork
 
@@ -19,7 +18,6 @@ __all__ = [
     "warn_if_collapsed",
     "warn_if_never_scored",
     "warn_if_nothing_learnt",
-    "warn_user",
 ]
 
 COLLAPSED_SPREAD = 0.1
@@ -93,14 +91,3 @@ def warn_if_collapsed(
                     "longer acts on the representation. The head of "
                     "fairness_head='probe' is fitted to the task.",
                 )
-
-
-def warn_user(category: type[Warning], message: str) -> None:
-    """Warn at the line outside of this package and scikit-learn that led here."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
-        "fairtask",
-        "sklearn",
-    ):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level + 1)

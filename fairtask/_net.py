@@ -10,8 +10,10 @@ from skorch import NeuralNet
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from fairtask._data import InMemoryBatches, InMemoryDataset
+from fairtask._groups import group_means
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective, Terms
 
@@ -26,7 +28,10 @@ class FairnessNet(NeuralNet):
 
     It is fitted on an `InMemoryDataset`. The terms of the objective are averaged over
     each epoch and recorded in the history as ``train_<term>`` and, with validation
-    data, ``valid_<term>``.
+    data, ``valid_<term>``. Where the target has ``recorded_groups``, the task losses of
+    each class and group are recorded in ``group_losses_``: a dict per epoch, with a
+    list of floats under ``"train"`` and, with validation data, ``"valid"``. That is not
+    in the history, whose entries loggers take for numbers.
 
     Parameters
     ----------
@@ -34,6 +39,8 @@ class FairnessNet(NeuralNet):
     criterion : Objective
     term_names : sequence of str
         Names of the objective's terms.
+    n_groups : sequence of int, default=()
+        Number of groups of each column of ``recorded_groups``.
     backward : callable, optional
         Takes the place of the backward pass: from the network, its outputs and the
         terms of the objective to the loss, with gradients set on the parameters.
@@ -47,6 +54,7 @@ class FairnessNet(NeuralNet):
         criterion: Objective,
         *,
         term_names: Sequence[str],
+        n_groups: Sequence[int] = (),
         backward: Callable[..., Tensor] | None = None,
         iterator_train: Any = InMemoryBatches,
         iterator_train__shuffle: bool = True,
@@ -66,12 +74,15 @@ class FairnessNet(NeuralNet):
             **kwargs,
         )
         self.term_names = term_names
+        self.n_groups = n_groups
         self.backward = backward
 
     def initialize(self) -> "FairnessNet":
         """Initialize the net."""
         super().initialize()
         self._epoch_terms: dict[bool, tuple[Any, int]] = {}
+        self._epoch_group_losses: dict[bool, _GroupLosses] = {}
+        self.group_losses_: list[dict[str, list[float]]] = []
         self.interrupted_ = False
         self.stop_ = False
         self.kept_epoch_: int | None = None  # the last, unless a callback says so
@@ -114,12 +125,17 @@ class FairnessNet(NeuralNet):
     ) -> Terms:
         """Compute the terms of the objective on one batch, and count them."""
         target = to_tensor(y_true, device=self.device)
+        recorded_groups = target.pop("recorded_groups", None)
         terms = self.criterion_(y_pred, **target)
         # Summed where they are: reading them here would stall a GPU at each step.
         n = len(target["y"])
         sums, n_samples = self._epoch_terms.get(training, (0, 0))
         weighted = torch.stack(terms.values) * n
         self._epoch_terms[training] = sums + weighted, n_samples + n
+        if recorded_groups is not None:
+            self._epoch_group_losses.setdefault(
+                training, _GroupLosses(self.n_groups)
+            ).add(y_pred.task, target["y"], recorded_groups, target.get("group_weight"))
         return terms
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
@@ -173,17 +189,21 @@ class FairnessNet(NeuralNet):
     def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
         """Start the sums of the terms."""
         super().on_epoch_begin(*args, **kwargs)
-        self._epoch_terms = {}
+        self._epoch_terms, self._epoch_group_losses = {}, {}
+        self.group_losses_.append({})
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Record the mean of each term."""
+        """Record the mean of each term, and the losses of each class and group."""
         super().on_epoch_end(*args, **kwargs)
         for training, (sums, n_samples) in self._epoch_terms.items():
             prefix = "train" if training else "valid"
             means = (sums / n_samples).tolist()
             for name, value in zip(self.term_names, means, strict=True):
                 self.history.record(f"{prefix}_{name}", value)
-        self._epoch_terms = {}
+        for training, losses in self._epoch_group_losses.items():
+            part = "train" if training else "valid"
+            self.group_losses_[-1][part] = losses.means()
+        self._epoch_terms, self._epoch_group_losses = {}, {}
 
     def history_table(self) -> pd.DataFrame:
         """History without batches and bookkeeping, a row per epoch."""
@@ -198,6 +218,35 @@ class FairnessNet(NeuralNet):
         ]
         return pd.DataFrame(epochs).set_index("epoch")
 
+    def group_table(self, cells: pd.MultiIndex) -> pd.DataFrame:
+        """Losses of each class and group, a row per epoch, a column per part and cell.
+
+        Parameters
+        ----------
+        cells : MultiIndex
+            Labels of what is recorded, in order.
+        """
+        epochs = self.group_losses_
+        parts = ["train"]
+        if any("valid" in epoch for epoch in epochs):
+            parts.append("valid")
+        # An epoch may lack a part: one without validation data in a training that goes
+        # on, or one that a callback ended at its beginning.
+        absent = [float("nan")] * len(cells)
+        return pd.concat(
+            {
+                part: pd.DataFrame(
+                    [epoch.get(part, absent) for epoch in epochs],
+                    index=self.history_table().index,
+                    columns=cells,
+                    dtype=float,
+                )
+                for part in parts
+            },
+            axis=1,
+            names=["part"],
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         # `module_` and `criterion_` are these very objects. skorch saves those so that
         # they can be loaded on another device; a second copy would be in its way.
@@ -206,3 +255,65 @@ class FairnessNet(NeuralNet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.module, self.criterion = self.module_, self.criterion_
+
+
+class _GroupLosses:
+    """Mean task loss of each class and group over the batches of an epoch.
+
+    Batches wait until they hold as many samples as are evaluated at once, so that a
+    step pays for little more than keeping its logits.
+
+    Parameters
+    ----------
+    n_groups : sequence of int
+        Number of groups of each attribute.
+    """
+
+    def __init__(self, n_groups: Sequence[int]) -> None:
+        self.n_groups = n_groups
+        self._waiting: list[tuple[list[Tensor], Tensor, Tensor, Tensor | None]] = []
+        self._n_waiting = 0
+        self._sums: Any = 0
+
+    def add(
+        self,
+        logits: Sequence[Tensor],
+        y: Tensor,
+        groups: Tensor,
+        weight: Tensor | None,
+    ) -> None:
+        """Add a batch; the arguments are those of `Objective.forward`."""
+        self._waiting.append(([task.detach() for task in logits], y, groups, weight))
+        self._n_waiting += len(y)
+        if self._n_waiting >= PREDICT_BATCH_SIZE:
+            self._reduce()
+
+    def means(self) -> list[float]:
+        """Means by attribute, task, class and group; NaN for a cell without samples."""
+        if self._waiting:
+            self._reduce()
+        losses, weights = self._sums
+        return (losses / weights).tolist()
+
+    @torch.no_grad()
+    def _reduce(self) -> None:
+        """Add up what is waiting."""
+        batches: Any = zip(*self._waiting, strict=True)
+        logits, y, groups, weight = batches
+        y, groups = torch.cat(y), torch.cat(groups)
+        tasks = []
+        for k, parts in enumerate(zip(*logits, strict=True)):
+            task, labels = torch.cat(parts), y[:, k]
+            losses = cross_entropy(task, labels, reduction="none")
+            classes = torch.arange(task.shape[1], device=y.device)
+            weights = (labels.unsqueeze(-1) == classes).to(losses.dtype)
+            if weight[0] is not None:
+                weights = weights * torch.cat(weight).unsqueeze(-1)
+            tasks.append((losses.unsqueeze(-1), weights))
+        sums = []
+        for s, n_groups in enumerate(self.n_groups):
+            for losses, weights in tasks:
+                means, totals = group_means(losses, weights, groups[:, s], n_groups)
+                sums.append(torch.stack([means * totals, totals]).flatten(1))
+        self._sums = self._sums + torch.cat(sums, dim=1)
+        self._waiting, self._n_waiting = [], 0

@@ -37,6 +37,7 @@ CONTENT = {
     "feature_names",
     "categories",
     "history",
+    "group_losses",
 }
 
 
@@ -61,6 +62,7 @@ def save(estimator: Any, path: str | Path) -> None:
         "feature_names": None if feature_names is None else feature_names.tolist(),
         "categories": encoder and _pack(encoder.categories, "a column of `X`"),
         "history": estimator.history_.reset_index().to_dict("records"),
+        "group_losses": estimator.net_.group_losses_,
     }
     # Clones: the format refuses tensors that share memory.
     tensors = {
@@ -137,7 +139,8 @@ def _build(
         history.new_epoch()
         for name, value in record.items():
             history.record(name, value)
-    estimator._restore(known, penalized, target_device, history)
+    group_losses = _group_losses(content, known)
+    estimator._restore(known, penalized, target_device, history, group_losses)
     for part, module in _parts(estimator.net_).items():
         state = {
             name.removeprefix(f"{part}."): tensor
@@ -170,6 +173,20 @@ def _known(content: dict[str, Any]) -> Samples:
         Labels(np.empty((0, len(classes)), np.int64), classes, task_names),
         SensitiveFeatures(np.empty((0, len(groups)), np.int64), names, groups),
     )
+
+
+def _group_losses(content: dict[str, Any], known: Samples) -> list[dict[str, Any]]:
+    """Losses of each class and group, a dict of lists of numbers per epoch."""
+    epochs, n_cells = content["group_losses"], len(known.cells())
+    if len(epochs) != len(content["history"]) or any(
+        part not in ("train", "valid")
+        or len(losses) != n_cells
+        or not all(isinstance(loss, float) for loss in losses)
+        for epoch in epochs
+        for part, losses in epoch.items()
+    ):
+        raise _Unreadable("has losses of groups that do not belong to its history.")
+    return epochs
 
 
 def _parts(net: Any) -> dict[str, nn.Module]:

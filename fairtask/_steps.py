@@ -17,7 +17,6 @@ from fairtask._diagnosis import (
     warn_if_collapsed,
     warn_if_never_scored,
     warn_if_nothing_learnt,
-    warn_user,
 )
 from fairtask._groups import UNKNOWN
 from fairtask._labels import encode_labels, task_weights
@@ -34,6 +33,7 @@ from fairtask._training import (
     score_probabilities,
 )
 from fairtask._validation import check_device, check_sample_weight
+from fairtask._warnings import warn_user
 from fairtask.exceptions import NothingPenalizedWarning
 from fairtask.modules import MultiTaskNetwork
 from fairtask.objective import Objective
@@ -159,6 +159,7 @@ class TrainingSteps(NetworkTemplate):
                 ) from error
             if continues:
                 net.history_.extend(self.net_.history)
+                net.group_losses_.extend(self.net_.group_losses_)
                 if is_stream:
                     _continue_optimizer(net, self.net_)
             net.partial_fit(dataset)
@@ -277,6 +278,7 @@ class TrainingSteps(NetworkTemplate):
                 *task_names,
                 *(f"fairness_loss_{names[s]}" for s in attributes),
             ],
+            n_groups=[len(groups) for groups in samples.sensitive.groups],
             backward=self._make_backward() if attributes else None,
             optimizer=optimizer,
             lr=self.lr,
@@ -302,6 +304,7 @@ class TrainingSteps(NetworkTemplate):
         attributes: list[int],
         device: torch.device,
         history: History,
+        group_losses: list[dict[str, list[float]]],
     ) -> None:
         """Take the state of a fitted estimator, with weights yet to be loaded."""
         network, objective, width = self._make_network(
@@ -309,7 +312,7 @@ class TrainingSteps(NetworkTemplate):
         )
         net = self._make_net(network, objective, known, attributes, device=device)
         net.initialize()
-        net.history_ = history
+        net.history_, net.group_losses_ = history, group_losses
         self._set_fitted(net, known, attributes, width)
 
     def _set_fitted(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 from skorch.callbacks import GradientNormClipping, LRScheduler
@@ -100,16 +101,45 @@ class Samples:
         return replace(self, task_weight=rescaled[0], group_weight=rescaled[1])
 
     def target(self, attributes: Sequence[int]) -> dict[str, np.ndarray]:
-        """Return what the objective is computed from, with some of the attributes."""
+        """Return what the objective is computed from, with some of the attributes.
+
+        The groups of all attributes go along, to be recorded.
+        """
         target = {
             "y": self.labels.codes,
             "groups": self.sensitive.codes[:, attributes],
         }
+        if self.sensitive.names:
+            target["recorded_groups"] = self.sensitive.codes
         if self.task_weight is not None:
             target["task_weight"] = self.task_weight
         if self.group_weight is not None:
             target["group_weight"] = self.group_weight
         return target
+
+    def cells(self) -> pd.MultiIndex:
+        """Return attribute, task, class and group of all that is recorded of groups.
+
+        A single task has no name, and no level.
+        """
+        labels, sensitive = self.labels, self.sensitive
+        tasks: list[tuple[str, ...]] = [(name,) for name in labels.names] or [()]
+        cells = [
+            (attribute, *task, label, group)
+            for attribute, groups in zip(sensitive.names, sensitive.groups, strict=True)
+            for task, classes in zip(tasks, labels.classes, strict=True)
+            for label in pd.Series(classes)
+            for group in pd.Series(groups)
+        ]
+        # In this order pandas must take the names for sorted: look-ups warn otherwise.
+        named = {"attribute": sensitive.names}
+        if labels.names:
+            named["task"] = labels.names
+        table = pd.DataFrame(cells, columns=[*named, "class", "group"], dtype=object)
+        for level, names in named.items():
+            table[level] = pd.Categorical(table[level], names)
+        index = pd.MultiIndex.from_frame(table)
+        return index.set_levels(list(named.values()), level=list(named))
 
 
 def _accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:

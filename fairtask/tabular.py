@@ -170,6 +170,8 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Groups of each sensitive attribute, sorted; tuples if ``intersectional``.
     history_ : DataFrame
         Mean of each term of the objective, a row per epoch.
+    group_history_ : DataFrame
+        Mean task loss of each class and group, a row per epoch.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the `~fairtask.modules.MultiTaskNetwork`.
     n_features_in_ : int

@@ -299,6 +299,8 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
     representation, which does not change it, gives :math:`P(z_s \mid h)`, by which the
     heads of each attribute are mixed.
 
+    The losses in ``group_history_`` are those of the head that all share.
+
     Parameters
     ----------
     hidden_layer_sizes, ..., progress_bar
