@@ -1,4 +1,5 @@
 import math
+import warnings
 from functools import partial
 
 import fairlearn.metrics as fairlearn
@@ -9,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.model_selection import StratifiedKFold
 
 from fairtask.metrics import (
     demographic_parity_difference,
     equal_opportunity_difference,
     equalized_odds_difference,
+    group_accuracy_difference,
     group_auc_difference,
     group_loss_difference,
 )
@@ -24,6 +27,7 @@ METRICS = {
     "opportunity": equal_opportunity_difference,
     "odds": equalized_odds_difference,
     "mean_odds": partial(equalized_odds_difference, agg="mean"),
+    "accuracy": group_accuracy_difference,
     "auc": group_auc_difference,
     "log_loss": group_loss_difference,
     "soft_zero_one": partial(group_loss_difference, loss="soft_zero_one"),
@@ -40,6 +44,7 @@ EXPECTED = {
     "opportunity": 3 / 4 - 1 / 2,
     "odds": 1 / 2 - 0,
     "mean_odds": (1 / 4 + 1 / 2) / 2,
+    "accuracy": 3 / 4 - 4 / 6,
     # Of 8 pairs in a only (0.4, 0.6) is the wrong way round; of 4 in b (0.3, 0.4).
     "auc": 7 / 8 - 3 / 4,
     "log_loss": -math.log(0.8 * 0.3 * 0.6 * 0.9) / 4
@@ -72,6 +77,7 @@ def test_sample_weight_by_hand(name):
         "opportunity": 3 / 5 - 1 / 2,
         "odds": 1 / 2 - 0,
         "mean_odds": (1 / 10 + 1 / 2) / 2,
+        "accuracy": 3 / 4 - 4 / 7,
         "auc": 8 / 10 - 3 / 4,
         "log_loss": -math.log(0.8 * 0.3 * 0.6 * 0.9) / 4 - log_loss_a,
         "soft_zero_one": 2.5 / 7 - 1.4 / 4,
@@ -178,7 +184,8 @@ def test_group_of_training_that_does_not_occur(name):
 @by_name
 def test_min_group_size_counts_what_the_metric_averages(name):
     # b has 4 samples, 2 positives and 2 negatives; weights do not count.
-    enough = {"parity": 4, "log_loss": 4, "soft_zero_one": 4}.get(name, 2)
+    over_all = ("parity", "accuracy", "log_loss", "soft_zero_one")
+    enough = 4 if name in over_all else 2
     weights = np.full(10, 9.0)
     value = compute(name, min_group_size=enough, sample_weight=weights)
     assert value == pytest.approx(EXPECTED[name])
@@ -258,6 +265,7 @@ FAIRLEARN = {
     "opportunity": fairlearn.equal_opportunity_difference,
     "odds": fairlearn.equalized_odds_difference,
     "mean_odds": partial(fairlearn.equalized_odds_difference, agg="mean"),
+    "accuracy": partial(by_frame, accuracy_score),
     "auc": partial(by_frame, roc_auc_score),
     "log_loss": partial(by_frame, partial(log_loss, labels=[0, 1])),
 }
@@ -328,28 +336,38 @@ def test_zero_for_copies_of_one_group(name, table):
     assert compute(name, y, score, z, sample_weight=weights) == 0
 
 
-HARD = ("parity", "opportunity", "odds")
+DIRECTED = ("parity", "opportunity", "odds")
+HARD = (*DIRECTED, "accuracy")
 EVERY = (*HARD, *ON_SCORES)
 
 
 @pytest.mark.parametrize(
     ("names", "arguments", "message"),
     [
-        (EVERY, {"y_true": [0, 1, 2, 0]}, "`y_true`.* two classes at most.* found 3"),
+        (ON_SCORES, {"y_true": [0, 1, 2, 0]}, r"a column for each of the 3 classes"),
+        (EVERY, {"y_true": [0, 1, 0.5, 0]}, "`y_true` must hold class labels.* 0.5"),
         (EVERY, {"y_true": [0, 1, np.nan, 0]}, "`y_true` must not have missing"),
         (EVERY, {"y_true": [0, 1, None, 0]}, "`y_true` must not have missing"),
         (EVERY, {"y_true": [[0, 1]] * 4}, r"`y_true` .*shape \(4, 2\)"),
-        (ON_SCORES, {"y_true": range(99)}, r"`y_true`.* 99: \[0, 1, 2, 3, 4, 5, ...\]"),
+        (
+            ON_SCORES,
+            {"y_true": range(99)},
+            r"`y_true`.* 99 .*: \[0, 1, 2, 3, 4, 5, ...\]",
+        ),
         (ON_SCORES, {"y_true": ["no"] * 4}, "`pos_label` is needed"),
         (ON_SCORES, {"y_true": [0] * 4, "pos_label": "no"}, "`pos_label` .* got 'no'"),
-        (EVERY, {"pos_label": 2}, r"`pos_label` must be one of \[0, 1\]; got 2"),
-        (EVERY, {"pos_label": "1"}, "`pos_label` must be one of .* got '1'"),
+        (DIRECTED, {"pos_label": 2}, r"`pos_label` must be one of \[0, 1\]; got 2"),
+        (DIRECTED, {"pos_label": "1"}, "`pos_label` must be one of .* got '1'"),
         (HARD, {"y_true": ["0", "1", "0", "1"]}, "`y_true` and `y_pred`.* of one type"),
         (HARD, {"y_true": ["0"] * 4, "y_pred": [1] * 4}, "`y_pred`.* of one type"),
         (HARD, {"y_pred": [0, 1, 1]}, "`y_pred`.* expected 4, found 3"),
         (HARD, {"y_pred": None}, "`y_pred` must have one value per sample"),
         (HARD, {"y_pred": [0, 1, pd.NA, 0]}, "`y_pred` must not have missing"),
-        (HARD, {"y_pred": [0.1, 0.2, 0.3, 0.4]}, "`y_pred` must have two classes"),
+        (
+            HARD,
+            {"y_pred": [0.1, 0.2, 0.3, 0.4]},
+            "`y_pred` must hold class labels.* 0.1",
+        ),
         (ON_SCORES, {"y_pred": [0, 1, 1]}, "`y_(score|prob)`.* expected 4, found 3"),
         (ON_SCORES, {"y_pred": [[0.5, 0.5]] * 4}, r"`y_(score|prob)` .*\(4, 2\)"),
         (ON_SCORES, {"y_pred": [0, 1, 1, np.nan]}, "`y_(score|prob)` must be finite"),
@@ -357,14 +375,17 @@ EVERY = (*HARD, *ON_SCORES)
         (ON_SCORES[1:], {"y_pred": [0, 1, 1, 1.5]}, "`y_prob`.* from 0 to 1.5"),
         (ON_SCORES[1:], {"y_pred": [0, 1, 1, -0.5]}, "`y_prob`.* from -0.5 to 1"),
         (EVERY, {"sensitive_features": ["a"] * 3}, "`sensitive_features`.* expected 4"),
-        (EVERY, {"sensitive_features": [["a", "b"]] * 4}, "`sensitive_f.* got 2"),
+        (EVERY, {"sensitive_features": [[["a"]]] * 4}, "`sensitive_f.* 3 dimensions"),
         (EVERY, {"sensitive_features": None}, "`sensitive_features`.* got 0"),
         (EVERY, {"sample_weight": [1, 1, 1]}, "`sample_weight`.* expected 4, found 3"),
         (EVERY, {"sample_weight": [1, 1, 1, -2]}, "`sample_weight`.* found -2"),
         (EVERY, {"sample_weight": [1, 1, 1, np.inf]}, "`sample_weight` must be finite"),
         (EVERY, {"min_group_size": 0}, "`min_group_size` must be .* got 0"),
         (EVERY, {"min_group_size": "a"}, "`min_group_size` must be .* got 'a'"),
-        (EVERY, {"groups": "ab"}, "`groups` must be a sequence of groups; got 'ab'"),
+        (EVERY, {"groups": "ab"}, "`groups` must be a dict .* or a list .* got 'ab'"),
+        (EVERY, {"groups": {"age": ["a"]}}, "`groups` must name the attributes"),
+        (EVERY, {"labels": [0, 2]}, r"`labels` must name every class.* \[1\] besides"),
+        (EVERY, {"attributes": "all"}, "`attributes` must be .* got 'all'"),
         (["odds"], {"agg": "max"}, "`agg` must be 'worst_case' or 'mean'; got 'max'"),
         (["log_loss"], {"loss": "hinge"}, "`loss` must be .*; got 'hinge'"),
     ],
@@ -376,3 +397,217 @@ def test_error_names_the_argument(names, arguments, message):
     for name in names:
         with pytest.raises(ValueError, match=message):
             METRICS[name](y_true, y_pred, **keywords)
+
+
+class TestSeveralAttributes:
+    # The groups of the tests above, and one that has no differences.
+    FRAME = pd.DataFrame({"bad": Z, "none": ["c", "d"] * 5})
+
+    def test_by_hand(self):
+        values = equal_opportunity_difference(
+            Y, SCORE > 0.5, sensitive_features=self.FRAME, attributes="each"
+        )
+        # c: samples 0, 2, 4, 6, 8, positives 0, 2, 6 all found; d: 1, 3, 7, found one
+        assert values == pytest.approx({"bad": 1 / 4, "none": 2 / 3})
+
+    @by_name
+    def test_worst_and_each(self, name):
+        values = compute(name, z=self.FRAME, attributes="each")
+        assert values["bad"] == pytest.approx(EXPECTED[name])
+        assert values["none"] == compute(name, z=self.FRAME["none"])
+        assert compute(name, z=self.FRAME) == max(values.values())
+
+    @by_name
+    def test_one_attribute_that_cannot_be_compared_is_told_by_name(self, name):
+        frame = pd.DataFrame({"bad": Z, "single": ["x"] * 10})
+        with pytest.warns(UndefinedMetricWarning, match="of 'single' is undefined"):
+            values = compute(name, z=frame, attributes="each")
+        assert math.isnan(values["single"])
+        with pytest.warns(UndefinedMetricWarning, match="of 'single' is undefined"):
+            assert compute(name, z=frame) == pytest.approx(EXPECTED[name])
+
+    @by_name
+    def test_intersection(self, name):
+        # Each combination with c or with d is the whole of its group.
+        frame = pd.DataFrame({"bad": np.tile(Z, 2), "copy": np.repeat(["c", "d"], 10)})
+        y, score = np.tile(Y, 2), np.tile(SCORE, 2)
+        value = compute(name, y, score, frame, attributes="intersection")
+        assert value == pytest.approx(EXPECTED[name])
+        combinations = [("a", "c"), ("b", "c")]
+        value = compute(
+            name, y, score, frame, attributes="intersection", groups=combinations
+        )
+        assert value == pytest.approx(EXPECTED[name])
+
+    @by_name
+    def test_groups_of_each(self, name):
+        y = np.append(Y, [0, 1])
+        score = np.append(SCORE, [1.0, 0.0])
+        frame = pd.concat(
+            [self.FRAME, pd.DataFrame({"bad": ["e", "e"], "none": ["f", None]})],
+            ignore_index=True,
+        )
+        expected = compute(name, z=self.FRAME, attributes="each")
+        for groups in (
+            {"none": ["d", "c"], "bad": ["a", "b"]},
+            [["a", "b"], ["c", "d"]],
+        ):
+            values = compute(name, y, score, frame, attributes="each", groups=groups)
+            assert values == pytest.approx(expected)
+
+
+class TestSeveralClasses:
+    Y_TRUE = np.array(list("xyzxyz"))
+    Y_PRED = np.array(list("xyzyyz"))
+    GROUP = np.array(list("aaabbb"))
+    # a: each of the three classes is right; b: x is taken for y.
+    PROBA = np.eye(3)[[0, 1, 2, 1, 1, 2]]
+
+    def compute(self, metric, output, **kwargs):
+        return metric(self.Y_TRUE, output, sensitive_features=self.GROUP, **kwargs)
+
+    def test_rates_by_hand(self):
+        # Selection rates of x, y, z: 1/3 each in a; 0, 2/3, 1/3 in b.
+        parity = self.compute(demographic_parity_difference, self.Y_PRED)
+        assert parity == pytest.approx(1 / 3)
+        # TPR: 1, 1, 1 in a; 0, 1, 1 in b. FPR: 0, 0, 0 in a; 0, 1/2, 0 in b.
+        assert self.compute(equal_opportunity_difference, self.Y_PRED) == 1
+        assert self.compute(equalized_odds_difference, self.Y_PRED) == 1
+        mean = self.compute(equalized_odds_difference, self.Y_PRED, agg="mean")
+        assert mean == pytest.approx((1 + 1 / 2) / 6)
+        accuracy = self.compute(group_accuracy_difference, self.Y_PRED)
+        assert accuracy == pytest.approx(1 / 3)
+
+    def test_scores_by_hand(self):
+        # Inside b: x has a score of 0 like the rest, y ties with x, z is perfect.
+        assert self.compute(group_auc_difference, self.PROBA) == pytest.approx(1 / 2)
+        soft = self.compute(group_loss_difference, self.PROBA, loss="soft_zero_one")
+        assert soft == pytest.approx(1 / 3)
+
+    @pytest.mark.parametrize(
+        "metric",
+        [demographic_parity_difference, equalized_odds_difference],
+    )
+    def test_pos_label_takes_one_against_the_rest(self, metric):
+        for label in "xyz":
+            value = self.compute(metric, self.Y_PRED, pos_label=label)
+            binary = metric(
+                label == self.Y_TRUE,
+                label == self.Y_PRED,
+                sensitive_features=self.GROUP,
+            )
+            assert value == binary
+
+    def test_pos_label_finds_its_column(self):
+        for k, label in enumerate("xyz"):
+            whole = self.compute(group_auc_difference, self.PROBA, pos_label=label)
+            column = self.compute(
+                group_auc_difference, self.PROBA[:, k], pos_label=label
+            )
+            assert whole == column
+
+    def test_a_class_that_only_one_group_has(self):
+        y_true = np.array(list("xyzxyy"))
+        with pytest.warns(UndefinedMetricWarning, match="for class 'z'") as caught:
+            value = equal_opportunity_difference(
+                y_true, self.Y_PRED, sensitive_features=self.GROUP
+            )
+        assert value == 1  # class x
+        assert len(caught) == 2  # b lacks z, so that z cannot be compared
+
+    def test_labels_name_classes_that_are_missing(self):
+        proba = np.column_stack([self.PROBA, np.zeros(6)])
+        with pytest.raises(ValueError, match="`labels` if `y_true` lacks some"):
+            self.compute(group_loss_difference, proba)
+        value = self.compute(
+            group_loss_difference, proba, labels=list("xyzw"), loss="soft_zero_one"
+        )
+        assert value == pytest.approx(1 / 3)
+
+    def test_probabilities_must_sum_to_one(self):
+        with pytest.raises(ValueError, match=r"sum to 1 in each row; found .* 0\.5"):
+            self.compute(group_loss_difference, self.PROBA / 2)
+
+
+def test_labels_tell_the_positive_class_of_a_fold():
+    arguments = {"sensitive_features": ["a", "b"], "labels": ["no", "yes"]}
+    value = demographic_parity_difference(["no", "no"], ["no", "no"], **arguments)
+    assert value == 0
+
+
+def test_accuracy_needs_no_positive_class():
+    value = group_accuracy_difference(
+        ["no", "no"], ["no", "no"], sensitive_features=["a", "b"]
+    )
+    assert value == 0
+
+
+@st.composite
+def multiclass_tables(draw):
+    """Draw y, predictions, probabilities and groups; each group has each class."""
+    n_classes, n_groups = draw(st.integers(3, 4)), draw(st.integers(2, 3))
+    rows = [(c, g) for c in range(n_classes) for g in range(n_groups)]
+    more = st.tuples(st.integers(0, n_classes - 1), st.integers(0, n_groups - 1))
+    rows += draw(st.lists(more, max_size=20))
+    y, z = np.array(rows).T
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    proba = rng.dirichlet(np.ones(n_classes), len(y))
+    return y, proba.argmax(1), proba, z
+
+
+@pytest.mark.parametrize("name", ["parity", "opportunity", "odds", "auc"])
+@settings(max_examples=40)
+@given(table=multiclass_tables())
+def test_several_classes_equal_fairlearn_one_by_one(name, table):
+    y, y_pred, proba, z = table
+    output = proba if name == "auc" else y_pred
+    theirs = [
+        FAIRLEARN[name](
+            (y == c).astype(int),
+            proba[:, c] if name == "auc" else (y_pred == c).astype(int),
+            sensitive_features=z,
+            sample_weight=np.ones(len(y)),
+        )
+        for c in range(proba.shape[1])
+    ]
+    labels = range(proba.shape[1])
+    ours = METRICS[name](y, output, sensitive_features=z, labels=labels)
+    assert_allclose(ours, max(theirs), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FAIRLEARN)
+@settings(max_examples=30)
+@given(table=tables(n_groups=st.just(4), complete=True), names=st.permutations("abcd"))
+def test_intersection_equals_fairlearn(name, table, names):
+    y, score, z, weights = table
+    codes = np.array([names.index(group) for group in z])
+    frame = pd.DataFrame({"first": codes // 2, "second": codes % 2})
+    theirs = FAIRLEARN[name](
+        y, predicted(name, score), sensitive_features=frame, sample_weight=weights
+    )
+    ours = compute(
+        name, y, score, frame, sample_weight=weights, attributes="intersection"
+    )
+    assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_group_that_is_missing_in_one_fold():
+    """With a 3 % group fairlearn calls a perfect classifier unfair in some folds."""
+    rng = np.random.default_rng(0)
+    y = rng.random(400) < 0.1
+    z = np.where(rng.random(400) < 0.03, "rare", "common")
+    theirs, ours = [], []
+    for _, test in StratifiedKFold(10, shuffle=True, random_state=0).split(z, y):
+        theirs.append(
+            fairlearn.equalized_odds_difference(
+                y[test], y[test], sensitive_features=z[test]
+            )
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            ours.append(
+                equalized_odds_difference(y[test], y[test], sensitive_features=z[test])
+            )
+    assert max(theirs) == 1.0
+    assert np.isnan(ours).any()
+    assert not np.nansum(ours)

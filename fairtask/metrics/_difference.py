@@ -1,0 +1,324 @@
+"""A difference between groups: which are compared, its value, its uncertainty."""
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fairtask._warnings import warn_user
+from fairtask.metrics._comparison import Comparison, check_one_of
+from fairtask.metrics._statistics import (
+    GroupAUCs,
+    GroupLosses,
+    GroupRates,
+    GroupStatistics,
+)
+
+__all__ = [
+    "DIFFERENCES",
+    "NEEDS",
+    "Difference",
+    "aggregate",
+    "check_metric",
+    "check_min_group_size",
+    "compare_groups",
+    "make_difference",
+    "n_needed",
+    "nan_reduce",
+    "sample_losses",
+]
+
+NEEDS = {
+    "selection_rate": "samples",
+    "true_positive_rate": "positives",
+    "false_positive_rate": "negatives",
+    "accuracy": "samples",
+    "roc_auc": "both",
+    "log_loss": "samples",
+    "soft_zero_one": "samples",
+}
+"""What a group must have for a statistic to be defined; both classes for an AUC."""
+
+
+class _Kind(NamedTuple):
+    """What a difference metric is made of.
+
+    Attributes
+    ----------
+    output : str
+        Name of its second argument.
+    statistics : tuple of str
+        Statistics whose differences between groups are aggregated.
+    needs : str
+        What a group must have to be compared, see `NEEDS`.
+    """
+
+    output: str
+    statistics: tuple[str, ...]
+    needs: str
+
+
+DIFFERENCES = {
+    "demographic_parity_difference": _Kind("y_pred", ("selection_rate",), "samples"),
+    "equal_opportunity_difference": _Kind(
+        "y_pred", ("true_positive_rate",), "positives"
+    ),
+    "equalized_odds_difference": _Kind(
+        "y_pred",
+        ("true_positive_rate", "false_positive_rate"),
+        "both",
+    ),
+    "group_accuracy_difference": _Kind("y_pred", ("accuracy",), "samples"),
+    "group_auc_difference": _Kind("y_score", ("roc_auc",), "both"),
+    "group_loss_difference": _Kind("y_prob", ("log_loss",), "samples"),
+}
+"""Kind of each difference metric."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference metric on some data.
+
+    Attributes
+    ----------
+    metric : str
+    data : Comparison
+    statistics : GroupStatistics
+    strata : list of int
+        The strata of the statistics that the metric is about.
+    compared : list of ndarray of shape (n_strata, n_groups), bool
+        The groups of each attribute that are compared.
+    agg : {"worst_case", "mean"}
+        How the differences of the strata become one.
+    each : bool
+        Whether there is a value for each attribute, instead of the worst.
+    """
+
+    metric: str
+    data: Comparison
+    statistics: GroupStatistics
+    strata: list[int]
+    compared: list[np.ndarray]
+    agg: str = "worst_case"
+    each: bool = False
+
+    def select(self, statistics: list[np.ndarray]) -> list[np.ndarray]:
+        """Return what the metric is about, NaN for groups that are not compared.
+
+        Parameters
+        ----------
+        statistics : list of ndarray of shape (..., n_strata, n_groups)
+            An array for each attribute.
+        """
+        return [
+            np.where(compared, of_attribute[..., self.strata, :], np.nan)
+            for compared, of_attribute in zip(self.compared, statistics, strict=True)
+        ]
+
+    def by_attribute(self) -> dict[str, float]:
+        """Return the value of each attribute."""
+        observed = self.select(self.statistics.observed())
+        values = [float(aggregate(of_attribute, self.agg)) for of_attribute in observed]
+        return dict(zip(self.data.sensitive.names, values, strict=True))
+
+    def value(self) -> float | dict[str, float]:
+        """Return the value of the metric."""
+        values = self.by_attribute()
+        if self.each:
+            return values
+        return float(nan_reduce(np.max, np.array(list(values.values()))))
+
+
+def aggregate(statistics: np.ndarray, agg: str) -> np.ndarray:
+    """Aggregate the differences between groups over the strata.
+
+    Parameters
+    ----------
+    statistics : ndarray of shape (..., n_strata, n_groups)
+        NaN where a group is not compared.
+    agg : {"worst_case", "mean"}
+
+    Returns
+    -------
+    differences : ndarray of shape (...)
+        Over the strata in which two groups are compared; NaN where there is none.
+    """
+    differences = nan_reduce(np.max, statistics) - nan_reduce(np.min, statistics)
+    alone = np.isfinite(statistics).sum(-1) < 2
+    differences = np.where(alone, np.nan, differences)
+    return nan_reduce(np.max if agg == "worst_case" else np.mean, differences)
+
+
+def nan_reduce(reduce: Any, values: np.ndarray) -> np.ndarray:
+    """Reduce the last axis over what is not NaN; NaN, without a word, if all is."""
+    known = ~np.isnan(values)
+    if reduce is np.mean:
+        with np.errstate(invalid="ignore"):
+            return np.where(known, values, 0).sum(-1) / known.sum(-1)
+    fill = -np.inf if reduce is np.max else np.inf
+    reduced = reduce(np.where(known, values, fill), axis=-1, initial=fill)
+    return np.where(known.any(-1), reduced, np.nan)
+
+
+def make_difference(
+    metric: str,
+    y_true: Any,
+    y_output: Any,
+    *,
+    agg: str = "worst_case",
+    loss: str = "log_loss",
+    attributes: str = "worst_case",
+    min_group_size: Any = 1,
+    **settings: Any,
+) -> Difference:
+    """Check what was passed to a metric, and warn of groups that cannot be compared.
+
+    Parameters
+    ----------
+    metric : str
+        Key of `DIFFERENCES`.
+    y_true, y_output, agg, loss, attributes, min_group_size, **settings
+        Arguments of the metric.
+    """
+    kind = DIFFERENCES[metric]
+    check_one_of("agg", agg, ("worst_case", "mean"))
+    check_one_of("loss", loss, ("log_loss", "soft_zero_one"))
+    data = Comparison.encode(
+        y_true,
+        y_output,
+        attributes=attributes,
+        has_predictions=kind.output == "y_pred",
+        has_positive=kind.statistics != ("accuracy",),
+        **settings,
+    )
+    statistics: GroupStatistics
+    if kind.output == "y_pred":
+        statistics = GroupRates(data, kind.statistics)
+    elif kind.output == "y_score":
+        statistics = GroupAUCs(data, data.scores(y_output, "y_score"))
+    else:
+        prob = data.probabilities_of_truth(y_output, "y_prob")
+        statistics = GroupLosses(data, loss, sample_losses(prob, loss))
+    check_min_group_size(min_group_size)
+    difference = compare_groups(
+        metric, data, statistics, min_group_size, agg=agg, each=attributes == "each"
+    )
+    _warn_of_undefined(difference)
+    return difference
+
+
+def check_metric(metric: Any) -> str:
+    """Return the name of a difference metric, or raise a ValueError if it is none."""
+    name = getattr(metric, "__name__", metric)
+    if not isinstance(name, str) or name not in DIFFERENCES:
+        raise ValueError(
+            f"`metric` must be one of {list(DIFFERENCES)}, or a function of that name; "
+            f"got {metric!r}."
+        )
+    return name
+
+
+def check_min_group_size(min_group_size: Any) -> None:
+    """Raise a ValueError if it is no number of samples."""
+    if not isinstance(min_group_size, Integral) or min_group_size < 1:
+        raise ValueError(
+            "`min_group_size` must be an integer of at least 1; got "
+            f"{min_group_size!r}."
+        )
+
+
+def compare_groups(
+    metric: str,
+    data: Comparison,
+    statistics: GroupStatistics,
+    min_group_size: int,
+    *,
+    agg: str = "worst_case",
+    each: bool = False,
+) -> Difference:
+    """Choose the statistics of a metric, and the groups that have enough samples."""
+    kind = DIFFERENCES[metric]
+    strata = [
+        i
+        for i, (name, _) in enumerate(statistics.strata)
+        if name in kind.statistics or isinstance(statistics, GroupLosses)
+    ]
+    classes = [statistics.strata[i][1] for i in strata]
+    compared = [
+        np.array([n_needed(sizes, c, kind.needs) >= min_group_size for c in classes])
+        for sizes in map(data.sizes, range(len(data.sensitive.names)))
+    ]
+    return Difference(metric, data, statistics, strata, compared, agg, each)
+
+
+def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
+    """Loss of samples whose true class has these probabilities."""
+    if loss == "soft_zero_one":
+        return 1 - prob
+    # Clipped as in sklearn.metrics.log_loss: a certain mistake costs 36, not infinity.
+    return -np.log(prob.clip(np.finfo(float).eps))
+
+
+def n_needed(sizes: np.ndarray, c: int, needs: str) -> np.ndarray:
+    """Number of samples of each group that a statistic of class c is computed from.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_groups, n_classes)
+    c : int
+    needs : {"samples", "positives", "negatives", "both"}
+
+    Returns
+    -------
+    n_samples : ndarray of shape (n_groups,)
+        Of two kinds of samples the fewer.
+    """
+    samples, positives = sizes.sum(axis=1), sizes[:, c]
+    return {
+        "samples": samples,
+        "positives": positives,
+        "negatives": samples - positives,
+        "both": np.minimum(positives, samples - positives),
+    }[needs]
+
+
+def _warn_of_undefined(difference: Difference) -> None:
+    """Name the groups that have no samples, and what cannot be compared."""
+    data, metric = difference.data, difference.metric
+    needs = DIFFERENCES[metric].needs
+    lacking = "positives or without negatives" if needs == "both" else needs
+    # The rates of one class need the same.
+    strata = {
+        difference.statistics.strata[i][1]: k for k, i in enumerate(difference.strata)
+    }
+    for attribute, groups in enumerate(data.sensitive.groups):
+        sizes = data.sizes(attribute)
+        for c, stratum in strata.items():
+            where = _describe(data, attribute, None if needs == "samples" else c)
+            counts = n_needed(sizes, c, needs)
+            empty = [str(g) for g, n in zip(groups, counts, strict=True) if n == 0]
+            if empty:
+                warn_user(
+                    UndefinedMetricWarning,
+                    f"`{metric}`{where} leaves out groups without {lacking}: "
+                    f"{', '.join(empty)}.",
+                )
+            n_compared = difference.compared[attribute][stratum].sum()
+            if n_compared < 2:
+                warn_user(
+                    UndefinedMetricWarning,
+                    f"`{metric}`{where} is undefined and set to NaN: {n_compared} of "
+                    f"{len(groups)} groups can be compared, and it takes two.",
+                )
+
+
+def _describe(data: Comparison, attribute: int, c: int | None) -> str:
+    """Name the attribute and the class where there are several."""
+    parts = []
+    if len(data.sensitive.names) > 1:
+        parts.append(f" of {data.sensitive.names[attribute]!r}")
+    if data.is_multiclass and c is not None:
+        parts.append(f" for class {data.classes[c]!r}")
+    return "".join(parts)

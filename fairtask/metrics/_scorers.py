@@ -1,0 +1,300 @@
+"""Scorers for cross-validation and searches."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics._scorer import _cached_call, _Scorer
+
+from fairtask.metrics import _rate_differences, _score_differences
+from fairtask.metrics._difference import DIFFERENCES, check_metric, make_difference
+
+__all__ = ["make_fairness_scorer", "make_fairness_scoring"]
+
+RESPONSES = {
+    "y_pred": "predict",
+    "y_score": ("decision_function", "predict_proba"),
+    "y_prob": "predict_proba",
+}
+
+
+class _Metric:
+    """A difference metric with the arguments that are data.
+
+    scikit-learn takes every argument of a metric for metadata that may be routed, and
+    ``groups`` would be those of a `~sklearn.model_selection.GroupKFold`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(
+        self,
+        y_true: Any,
+        y_output: Any,
+        *,
+        sensitive_features: Any,
+        sample_weight: Any = None,
+        **settings: Any,
+    ) -> float:
+        difference = make_difference(
+            self.__name__,
+            y_true,
+            y_output,
+            sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
+            **settings,
+        )
+        return cast(float, difference.value())
+
+
+class _FairnessScorer(_Scorer):
+    """A scorer of scikit-learn that finds the sensitive features of its samples.
+
+    They are passed (by metadata routing), or found by the index of the samples.
+    """
+
+    # Routed without a call of `set_score_request`, as to the `fit` of the estimators.
+    __metadata_request__score = {"sensitive_features": True}  # noqa: RUF012
+
+    def __init__(
+        self, name: str, settings: dict[str, Any], bound: pd.DataFrame | None
+    ) -> None:
+        response = RESPONSES[DIFFERENCES[name].output]
+        super().__init__(_Metric(name), -1, settings, response)
+        self._bound = bound
+
+    def __call__(
+        self,
+        estimator: Any,
+        X: Any,
+        y_true: Any,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
+        # scikit-learn's own takes them with metadata routing only.
+        data = {
+            "sensitive_features": sensitive_features,
+            "sample_weight": sample_weight,
+        }
+        data = {name: values for name, values in data.items() if values is not None}
+        return self._score(partial(_cached_call, None), estimator, X, y_true, **data)
+
+    def __repr__(self) -> str:
+        settings = "".join(f", {name}={v!r}" for name, v in self._kwargs.items())
+        return f"make_fairness_scorer({self._score_func.__name__!r}{settings})"
+
+    def _score(
+        self,
+        method_caller: Callable,
+        estimator: Any,
+        X: Any,
+        y_true: Any,
+        **kwargs: Any,
+    ) -> float:
+        if kwargs.get("sensitive_features") is None:
+            kwargs["sensitive_features"] = self._find(X, y_true)
+        classes = getattr(estimator, "classes_", None)
+        if isinstance(classes, np.ndarray) and "labels" not in self._kwargs:
+            kwargs["labels"] = classes  # a fold may lack some
+        return super()._score(method_caller, estimator, X, y_true, **kwargs)
+
+    def _find(self, X: Any, y_true: Any) -> pd.DataFrame:
+        """Look up the sensitive features of the samples that are scored."""
+        name = self._score_func.__name__
+        if self._bound is None:
+            raise ValueError(
+                f"The scorer of `{name}` needs `sensitive_features`: enable metadata "
+                "routing and pass them to the search or cross-validation, or make the "
+                "scorer with `sensitive_features=`, a pandas object with the index of "
+                "the samples."
+            )
+        indexes = [
+            values.index
+            for values in (X, y_true)
+            if isinstance(values, pd.DataFrame | pd.Series)
+        ]
+        if not indexes:
+            raise ValueError(
+                f"The scorer of `{name}` finds `sensitive_features` by index, so that "
+                "`X` or `y` must be a pandas object; got "
+                f"{type(X).__name__} and {type(y_true).__name__}."
+            )
+        if not indexes[0].equals(indexes[-1]):
+            raise ValueError(
+                f"The scorer of `{name}` finds `sensitive_features` by index, and "
+                "those of `X` and `y` differ."
+            )
+        positions = self._bound.index.get_indexer(indexes[0])
+        missing = indexes[0][positions < 0].tolist()
+        if missing:
+            raise ValueError(
+                f"The scorer of `{name}` has no `sensitive_features` for "
+                f"{len(missing)} of {len(positions)} samples; their index is not among "
+                f"those it was made with: {missing[:5]}."
+            )
+        return self._bound.iloc[positions]
+
+
+def make_fairness_scorer(
+    metric: str | Callable,
+    *,
+    sensitive_features: pd.Series | pd.DataFrame | None = None,
+    **metric_params: Any,
+) -> Callable:
+    """Make a scorer of a difference between groups.
+
+    Like every scorer it is the greater the better: minus the difference. It is used
+    wherever scikit-learn takes ``scoring``.
+
+    Parameters
+    ----------
+    metric : str or callable
+        A difference metric of this module, or its name.
+    sensitive_features : Series or DataFrame, default=None
+        Groups of all samples that may be scored, with the index that they have in `X`
+        or `y`: those of a fold are found by that index. Not needed with metadata
+        routing, where they are passed beside `X` and `y`; what is passed takes the
+        place of these. An index that numbers rows is that of the samples only as long
+        as nobody numbers them anew.
+    **metric_params
+        Further arguments of the metric, such as ``agg``, ``attributes``, ``groups`` or
+        ``min_group_size``.
+
+    Returns
+    -------
+    scorer : callable
+        With the signature ``scorer(estimator, X, y, *, sensitive_features=None)``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described; when it is called, if it is not told the
+        sensitive features.
+
+    See Also
+    --------
+    make_fairness_scoring : Several scorers by name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from fairtask.datasets import make_biased_classification
+    >>> from fairtask.metrics import make_fairness_scorer
+    >>> X, y, z = make_biased_classification(n_samples=2_000, random_state=0)
+    >>> X, z = pd.DataFrame(X), pd.Series(z, name="group")
+    >>> scorer = make_fairness_scorer(
+    ...     "equalized_odds_difference", sensitive_features=z
+    ... )
+    >>> scores = cross_val_score(LogisticRegression(), X, y, scoring=scorer, cv=3)
+    >>> (scores < 0).all()
+    np.True_
+    """
+    name = check_metric(metric)
+    taken = _settings_taken(name)
+    unknown = [setting for setting in metric_params if setting not in taken]
+    if unknown:
+        raise ValueError(
+            f"`{unknown[0]}` is no argument that `{name}` takes from a scorer; they "
+            f"are {sorted(taken)}."
+        )
+    if metric_params.get("attributes") == "each":
+        raise ValueError(
+            "`attributes` of a scorer must be 'worst_case' or 'intersection', which "
+            "give one number; got 'each'. Make a scorer for each attribute."
+        )
+    return _FairnessScorer(name, metric_params, _check_bound(sensitive_features))
+
+
+def make_fairness_scoring(
+    names: Sequence[str],
+    *,
+    sensitive_features: pd.Series | pd.DataFrame | None = None,
+    **metric_params: Any,
+) -> dict[str, Callable]:
+    """Make what scikit-learn takes as ``scoring`` from names of metrics.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Difference metrics of this module and scores of scikit-learn, such as
+        "roc_auc", in any order.
+    sensitive_features, **metric_params
+        For the differences, see `make_fairness_scorer`. An argument goes to those that
+        take it, and at least one must.
+
+    Returns
+    -------
+    scoring : dict of str to callable
+        A scorer for each name.
+
+    Raises
+    ------
+    ValueError
+        If a name is not known, or an argument is not as described.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import make_fairness_scoring
+    >>> list(make_fairness_scoring(["roc_auc", "equalized_odds_difference"]))
+    ['roc_auc', 'equalized_odds_difference']
+    """
+    if isinstance(names, str):
+        raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
+    known = set(get_scorer_names())
+    unknown = [n for n in names if n not in DIFFERENCES and n not in known]
+    if unknown:
+        raise ValueError(
+            f"`names` must hold difference metrics, {list(DIFFERENCES)}, or scores of "
+            f"scikit-learn; got {unknown}."
+        )
+    taken = {name: _settings_taken(name) for name in names if name in DIFFERENCES}
+    for setting in metric_params:
+        if not any(setting in of_metric for of_metric in taken.values()):
+            raise ValueError(
+                f"`{setting}` is no argument of any of the metrics {list(names)}."
+            )
+    return {
+        name: make_fairness_scorer(
+            name,
+            sensitive_features=sensitive_features,
+            **{k: v for k, v in metric_params.items() if k in taken[name]},
+        )
+        if name in taken
+        else get_scorer(name)
+        for name in names
+    }
+
+
+def _settings_taken(name: str) -> set[str]:
+    """Names of the arguments of a metric that are not data."""
+    module = _rate_differences if "y_pred" in DIFFERENCES[name] else _score_differences
+    parameters = inspect.signature(getattr(module, name)).parameters.values()
+    data = {"sensitive_features", "sample_weight"}
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - data
+
+
+def _check_bound(sensitive_features: Any) -> pd.DataFrame | None:
+    if sensitive_features is None:
+        return None
+    if not isinstance(sensitive_features, pd.Series | pd.DataFrame):
+        raise ValueError(
+            "`sensitive_features` of a scorer must be a pandas Series or DataFrame, "
+            "whose index tells which samples are which; got "
+            f"{type(sensitive_features).__name__}."
+        )
+    if sensitive_features.index.has_duplicates:
+        raise ValueError(
+            "`sensitive_features` of a scorer must have a distinct index for each "
+            "sample; it has duplicates."
+        )
+    if isinstance(sensitive_features, pd.Series):
+        return sensitive_features.to_frame()
+    return sensitive_features

@@ -1,0 +1,315 @@
+"""Bootstrap intervals: their distribution and their limits."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import roc_auc_score
+
+from fairtask.metrics import (
+    bootstrap,
+    equalized_odds_difference,
+    group_auc_difference,
+    group_loss_difference,
+)
+from fairtask.metrics._comparison import Comparison
+from fairtask.metrics._statistics import RATES, GroupAUCs, GroupLosses, GroupRates
+
+RATES_OF = (
+    "demographic_parity_difference",
+    "equal_opportunity_difference",
+    "equalized_odds_difference",
+    "group_accuracy_difference",
+)
+EVERY = (*RATES_OF, "group_auc_difference", "group_loss_difference")
+by_metric = pytest.mark.parametrize("metric", EVERY)
+
+
+def make_data(n=600, n_groups=3, seed=0):
+    rng = np.random.default_rng(seed)
+    z = rng.integers(0, n_groups, n)
+    score = rng.random(n)
+    y = (rng.random(n) < 0.2 + 0.6 * score - 0.05 * z).astype(int)
+    return y, score, z
+
+
+def resample(metric, y, score, z, **kwargs):
+    output = (score > 0.5).astype(int) if metric in RATES_OF else score
+    return bootstrap(
+        metric, y, output, sensitive_features=z, **{"random_state": 0, **kwargs}
+    )
+
+
+class TestReplicates:
+    """Each replicate is the statistic of a sample drawn with replacement."""
+
+    @given(seed=st.integers(0, 99), weighted=st.booleans())
+    @settings(max_examples=20)
+    def test_equal_the_statistics_of_the_repeated_samples(self, seed, weighted):
+        y, score, z = make_data(60, seed=seed)
+        frame = pd.DataFrame({"z": z, "other": z % 2})
+        frame.loc[:4, "other"] = np.nan
+        rng = np.random.default_rng(seed)
+        weights = rng.integers(1, 4, 60) if weighted else np.ones(60)
+        occurs = rng.integers(0, 3, 60)
+        for make in (
+            lambda data, score: GroupRates(data, list(RATES)),
+            lambda data, score: GroupAUCs(data, score[:, None]),
+            lambda data, score: GroupLosses(data, "loss", score),
+        ):
+            values = [
+                make(
+                    Comparison.encode(
+                        y[rows],
+                        score[rows] > 0.5,
+                        sensitive_features=frame.iloc[rows],
+                        sample_weight=weights[rows],
+                        groups={"z": [0, 1, 2], "other": [0, 1]},
+                    ),
+                    score[rows],
+                )
+                for rows in (np.arange(60), np.repeat(np.arange(60), occurs))
+            ]
+            # Multiplicities of atoms: how often their samples are drawn.
+            atoms = self.atoms(values[0], y, score, frame, weights)
+            drawn = np.bincount(atoms, occurs, len(values[0].counts))
+            for ours, repeated in zip(
+                values[0].evaluate(drawn[None]), values[1].observed(), strict=True
+            ):
+                assert_allclose(ours[0], repeated)
+
+    @staticmethod
+    def atoms(statistics, y, score, frame, weights):
+        if not isinstance(statistics, GroupRates):
+            return np.arange(len(y))
+        kinds = frame.fillna(-1).assign(y=y, predicted=score > 0.5, w=weights)
+        order = ["z", "other", "y", "predicted", "w"]
+        return kinds.groupby(order, sort=True).ngroup().to_numpy()
+
+    @by_metric
+    def test_spread_is_that_of_repeated_experiments(self, metric):
+        # Groups that differ clearly: there the distribution is that of the estimate.
+        def experiment(seed):
+            rng = np.random.default_rng(seed)
+            z = rng.integers(0, 2, 800)
+            score = rng.random(800) ** np.where(z == 1, 0.6, 1)
+            y = (rng.random(800) < np.where(z == 1, score, 0.5)).astype(int)
+            return resample(metric, y, score, z, n_resamples=200)
+
+        results = [experiment(seed) for seed in range(200)]
+        spread = np.std([result.value for result in results])
+        told = np.mean([result.standard_error for result in results])
+        # The standard deviation of 200 values is known to about 5 %.
+        assert told == pytest.approx(spread, rel=0.2)
+
+
+class TestLimits:
+    @by_metric
+    def test_hold_the_value(self, metric):
+        result = resample(metric, *make_data())
+        assert 0 <= result.low <= result.value <= result.high
+        assert result.distribution.shape == (1000,)
+        assert result.confidence_level == 0.95
+
+    @by_metric
+    def test_are_wider_for_a_higher_level(self, metric):
+        low, high = (
+            resample(metric, *make_data(), confidence_level=level)
+            for level in (0.5, 0.99)
+        )
+        assert high.low <= low.low
+        assert low.high < high.high
+
+    @by_metric
+    def test_equal_groups_are_not_told_apart(self, metric):
+        y, score, _ = make_data()
+        z = np.repeat([0, 1], len(y))
+        result = resample(metric, np.tile(y, 2), np.tile(score, 2), z)
+        assert result.value == pytest.approx(0, abs=1e-12)
+        assert result.low == 0 < result.high
+        assert result.bias > 0  # no resample has a difference of 0
+
+    def test_two_groups_that_are_far_apart_by_the_normal_distribution(self):
+        # TPR .8 of 400 and .5 of 400: standard error sqrt(.16/400 + .25/400)
+        y, z = np.ones(800, dtype=int), np.repeat([0, 1], 400)
+        y_pred = np.r_[np.arange(400) % 10 < 8, np.arange(400) % 2 < 1].astype(int)
+        result = bootstrap(
+            "equal_opportunity_difference",
+            y,
+            y_pred,
+            sensitive_features=z,
+            n_resamples=20_000,
+            random_state=0,
+        )
+        error = np.sqrt(0.41 / 400)
+        assert result.standard_error == pytest.approx(error, rel=0.03)
+        assert result.low == pytest.approx(0.3 - 1.96 * error, abs=0.1 * error)
+        assert result.high == pytest.approx(0.3 + 1.96 * error, abs=0.1 * error)
+        assert result.bias == pytest.approx(0, abs=0.02 * error)
+
+    def test_rates_that_never_vary(self):
+        y, z = np.ones(40, dtype=int), np.repeat([0, 1], 20)
+        result = bootstrap(
+            "equal_opportunity_difference",
+            y,
+            1 - z,
+            sensitive_features=z,
+            random_state=0,
+        )
+        assert (result.low, result.value, result.high) == (1, 1, 1)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("gap", [0.0, 0.1])
+    def test_coverage(self, gap):
+        """With and without a difference; benchmarks/bootstrap.py has more designs."""
+        covered = []
+        for seed in range(300):
+            rng = np.random.default_rng(seed)
+            z = rng.integers(0, 3, 1500)
+            y_pred = (rng.random(1500) < 0.4 + gap * (z == 2)).astype(int)
+            result = bootstrap(
+                "demographic_parity_difference",
+                np.ones(1500, dtype=int),
+                y_pred,
+                sensitive_features=z,
+                n_resamples=300,
+                random_state=seed,
+            )
+            covered.append(result.low <= gap <= result.high)
+        # 95 % of 300 has a standard deviation of 1.3 %.
+        assert np.mean(covered) > 0.92
+
+
+@by_metric
+def test_seeded(metric):
+    data = make_data(200)
+    first, again, other = (
+        resample(metric, *data, random_state=seed, n_resamples=50)
+        for seed in (0, np.random.RandomState(0), 1)
+    )
+    assert np.array_equal(first.distribution, again.distribution)
+    assert (first.low, first.high) == (again.low, again.high)
+    assert not np.array_equal(first.distribution, other.distribution)
+
+
+@by_metric
+def test_attributes(metric):
+    y, score, z = make_data()
+    frame = pd.DataFrame({"z": z, "coin": np.arange(len(y)) % 2})
+    each = resample(metric, y, score, frame, attributes="each")
+    assert list(each) == ["z", "coin"]
+    worst = resample(metric, y, score, frame)
+    assert worst.value == max(result.value for result in each.values())
+    # All attributes come from the same draws.
+    largest = np.max([result.distribution for result in each.values()], axis=0)
+    assert np.array_equal(worst.distribution, largest)
+    assert worst.low <= max(result.low for result in each.values()) + 1e-9
+
+
+def test_settings_reach_the_metric():
+    y, score, z = make_data()
+    data = {"y_true": y, "y_output": score > 0.5, "sensitive_features": z}
+    for agg in ("worst_case", "mean"):
+        result = bootstrap(
+            equalized_odds_difference, **data, agg=agg, random_state=0, n_resamples=99
+        )
+        assert result.value == equalized_odds_difference(
+            y, score > 0.5, sensitive_features=z, agg=agg
+        )
+        assert result.low <= result.value <= result.high
+
+
+def test_several_classes():
+    rng = np.random.default_rng(0)
+    y, z = rng.integers(0, 3, (2, 600))
+    proba = rng.dirichlet(np.ones(3), 600)
+    for metric in (group_auc_difference, group_loss_difference):
+        result = bootstrap(
+            metric, y, proba, sensitive_features=z, n_resamples=50, random_state=0
+        )
+        assert result.value == metric(y, proba, sensitive_features=z)
+        assert result.low <= result.value <= result.high
+
+
+@given(seed=st.integers(0, 999), n_groups=st.integers(1, 4))
+@settings(max_examples=30)
+def test_areas_equal_those_of_scikit_learn(seed, n_groups):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 80))
+    y, score = rng.integers(0, 2, n), rng.integers(0, 5, n) / 4  # many ties
+    z, weights = rng.integers(0, n_groups, n), rng.integers(1, 4, n)
+    y[:2], z[:2] = [0, 1], 0
+    data = Comparison.encode(y, y, sensitive_features=z, sample_weight=weights)
+    (areas,) = GroupAUCs(data, score[:, None]).observed()
+    for i, group in enumerate(data.sensitive.groups[0]):
+        rows = z == group
+        if len(np.unique(y[rows])) == 2:
+            expected = roc_auc_score(y[rows], score[rows], sample_weight=weights[rows])
+            assert areas[0, i] == pytest.approx(expected)
+        else:
+            assert np.isnan(areas[0, i])
+
+
+def test_undefined():
+    with pytest.warns(UndefinedMetricWarning, match="1 of 1 groups"):
+        result = bootstrap(
+            "demographic_parity_difference",
+            [0, 1],
+            [0, 1],
+            sensitive_features=["a"] * 2,
+        )
+    assert np.isnan([result.value, result.low, result.high]).all()
+
+
+def test_group_that_resamples_lack():
+    y, z = np.ones(50, dtype=int), np.r_[np.zeros(49), 1]
+    with pytest.warns(UndefinedMetricWarning, match=r"undefined in 3\d\.\d% of the"):
+        result = bootstrap(
+            "equal_opportunity_difference",
+            y,
+            np.arange(50) % 2,
+            sensitive_features=z,
+            random_state=0,
+        )
+    assert np.isnan(result.distribution).mean() == pytest.approx(1 / np.e, abs=0.05)
+    assert result.low <= result.value <= result.high
+
+
+def test_result_is_text_and_pickles():
+    result = resample("group_auc_difference", *make_data(), n_resamples=20)
+    assert str(result) == f"{result.value:.3f} [{result.low:.3f}, {result.high:.3f}]"
+    assert "distribution" not in repr(result)
+    again = pickle.loads(pickle.dumps(result))
+    assert np.array_equal(again.distribution, result.distribution)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metric": "accuracy"}, "`metric` must be one of .* got 'accuracy'"),
+        (
+            {"metric": partial(equalized_odds_difference, agg="mean")},
+            "`metric` must be",
+        ),
+        ({"n_resamples": 1}, "`n_resamples` must be .* at least 2; got 1"),
+        ({"n_resamples": 10.0}, "`n_resamples` must be .* got 10.0"),
+        ({"confidence_level": 95}, "`confidence_level` must be .* got 95"),
+        ({"confidence_level": "high"}, "`confidence_level` must be .* got 'high'"),
+        ({"agg": "max"}, "`agg` must be"),
+        ({"min_group_size": 0}, "`min_group_size` must be"),
+    ],
+)
+def test_error_names_the_argument(arguments, message):
+    valid = {
+        "metric": "equalized_odds_difference",
+        "y_true": [0, 1],
+        "y_output": [0, 1],
+    }
+    with pytest.raises(ValueError, match=message):
+        bootstrap(**{**valid, "sensitive_features": ["a", "b"], **arguments})

@@ -1,0 +1,235 @@
+import pickle
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.stats import binomtest
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fairtask import metrics
+from fairtask.metrics import fairness_report
+
+# a: 4 positives of which 3 are found, 2 negatives of which 1 is; b: 2 and 1, 2 and 0.
+Y = np.array([1, 1, 1, 1, 0, 0, 1, 1, 0, 0])
+SCORE = np.array([0.9, 0.8, 0.7, 0.4, 0.6, 0.1, 0.8, 0.3, 0.4, 0.1])
+PRED = (SCORE > 0.5).astype(int)
+FRAME = pd.DataFrame({"group": ["a"] * 6 + ["b"] * 4, "coin": ["h", "t"] * 5})
+RATES = ["selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"]
+
+
+def report(**kwargs):
+    defaults = {"sensitive_features": FRAME["group"], "n_resamples": 0}
+    return fairness_report(Y, PRED, SCORE, **{"random_state": 0, **defaults, **kwargs})
+
+
+def resampled(**kwargs):
+    """Of twenty times the samples, which no resample lacks."""
+    y, y_pred, score = (np.tile(values, 20) for values in (Y, PRED, SCORE))
+    z = pd.concat([FRAME["group"]] * 20, ignore_index=True)
+    defaults = {"sensitive_features": z, "n_resamples": 100, "random_state": 0}
+    return fairness_report(y, y_pred, score, **{**defaults, **kwargs})
+
+
+class TestTable:
+    def test_by_hand(self):
+        table = report()
+        assert table.index.tolist() == [("group", "a"), ("group", "b")]
+        assert table.columns.tolist() == [
+            *("n", "positives"),
+            *RATES,
+            *("roc_auc", "log_loss"),
+        ]
+        assert table["n"].tolist() == [6, 4]
+        assert table["positives"].tolist() == [4, 2]
+        assert_allclose(table["selection_rate"], [4 / 6, 1 / 4])
+        assert_allclose(table["true_positive_rate"], [3 / 4, 1 / 2])
+        assert_allclose(table["false_positive_rate"], [1 / 2, 0])
+        assert_allclose(table["accuracy"], [4 / 6, 3 / 4])
+        assert_allclose(table["roc_auc"], [7 / 8, 3 / 4])
+        of_a = 0.9 * 0.8 * 0.7 * 0.4 * 0.4 * 0.9
+        of_b = 0.8 * 0.3 * 0.6 * 0.9
+        assert_allclose(table["log_loss"], [-np.log(of_a) / 6, -np.log(of_b) / 4])
+
+    def test_overall(self):
+        overall = report().overall
+        assert overall.index.tolist() == ["all"]
+        assert overall["n"].item() == 10
+        assert overall["true_positive_rate"].item() == pytest.approx(4 / 6)
+
+    def test_differences_are_the_metrics(self):
+        table = report(sensitive_features=FRAME, min_group_size=2).differences
+        assert table.index.names == ["attribute", "metric"]
+        for (attribute, name), value in table["value"].items():
+            output = {"group_auc_difference": SCORE, "group_loss_difference": SCORE}
+            expected = getattr(metrics, name)(
+                Y,
+                output.get(name, PRED),
+                sensitive_features=FRAME[attribute],
+                min_group_size=2,
+            )
+            assert value == pytest.approx(expected), name
+        assert len(table) == 2 * 6
+
+    def test_intervals_are_those_of_the_bootstrap(self):
+        table = resampled().differences.loc["group"]
+        assert (table["low"] <= table["value"]).all()
+        assert (table["value"] <= table["high"]).all()
+        again = metrics.bootstrap(
+            "equalized_odds_difference",
+            np.tile(Y, 20),
+            np.tile(PRED, 20),
+            sensitive_features=np.tile(FRAME["group"], 20),
+            n_resamples=100,
+            random_state=0,
+        )
+        row = table.loc["equalized_odds_difference"]
+        assert row.tolist() == pytest.approx([again.value, again.low, again.high])
+
+    def test_scores_that_are_no_probabilities_have_no_log_loss(self):
+        table = fairness_report(
+            Y, PRED, 10 * SCORE, sensitive_features=FRAME["group"], n_resamples=0
+        )
+        assert_allclose(table["roc_auc"], [7 / 8, 3 / 4])
+        assert "log_loss" not in table
+        assert "group_loss_difference" not in table.differences.index.unique("metric")
+
+    def test_intersection(self):
+        table = report(sensitive_features=FRAME, attributes="intersection")
+        groups = table.index.get_level_values("group")
+        assert groups.tolist() == [("a", "h"), ("a", "t"), ("b", "h"), ("b", "t")]
+        assert table["n"].tolist() == [3, 3, 2, 2]
+
+    def test_small_and_absent_groups_are_shown_and_not_compared(self):
+        with pytest.warns(UndefinedMetricWarning, match="NaN what takes two groups"):
+            table = report(groups=["a", "b", "c"], min_group_size=5, n_resamples=0)
+        assert table["n"].tolist() == [6, 4, 0]
+        assert table.loc[("group", "c"), RATES].isna().all()
+        assert table.differences["value"].isna().all()
+
+    def test_several_classes(self):
+        y_true, y_pred = np.array(list("xyzxyz")), np.array(list("xyzyyz"))
+        proba = np.eye(3)[[0, 1, 2, 1, 1, 2]]
+        table = fairness_report(
+            y_true, y_pred, proba, sensitive_features=list("aaabbb"), n_resamples=0
+        )
+        assert table.index.names == ["attribute", "group", "class"]
+        of_b = table.xs("b", level="group").droplevel("attribute")
+        assert of_b.index.tolist() == ["x", "y", "z"]
+        assert of_b["positives"].tolist() == [1, 1, 1]
+        assert of_b["true_positive_rate"].tolist() == [0, 1, 1]
+        assert of_b["false_positive_rate"].tolist() == [0, 0.5, 0]
+        assert of_b["roc_auc"].tolist() == [0.5, 0.75, 1]
+        assert of_b["accuracy"].tolist() == pytest.approx([2 / 3] * 3)
+        assert table.overall.index.tolist() == [("all", c) for c in "xyz"]
+
+    def test_weights(self):
+        weights = np.array([1, 1, 1, 2, 1, 1] + [1] * 4)
+        table = report(sample_weight=weights)
+        assert table["n"].tolist() == [6, 4]
+        assert_allclose(table["true_positive_rate"], [3 / 5, 1 / 2])
+
+
+class TestLimits:
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    @given(
+        n=st.integers(1, 40), share=st.floats(0, 1), level=st.sampled_from([0.5, 0.95])
+    )
+    @settings(max_examples=25)
+    def test_of_rates_are_those_of_wilson(self, n, share, level):
+        k = round(share * n)
+        y_pred = np.r_[np.ones(k, int), np.zeros(n - k, int), 0, 1]
+        table = fairness_report(
+            np.ones(n + 2, int),
+            y_pred,
+            sensitive_features=["a"] * n + ["b"] * 2,
+            n_resamples=0,
+            confidence_level=level,
+        )
+        exact = binomtest(k, n).proportion_ci(level, method="wilson")
+        for name in ("selection_rate", "true_positive_rate", "accuracy"):
+            row = ("sensitive_feature", "a")
+            assert table.low.loc[row, name] == pytest.approx(exact.low, abs=1e-9)
+            assert table.high.loc[row, name] == pytest.approx(exact.high, abs=1e-9)
+
+    def test_equal_weights_do_not_matter(self):
+        plain, weighted = report(), report(sample_weight=np.full(10, 3.0))
+        for side in ("low", "high"):
+            ours, theirs = getattr(plain, side)[RATES], getattr(weighted, side)[RATES]
+            assert_allclose(ours, theirs)
+
+    def test_of_scores_come_from_resamples(self):
+        table = resampled()
+        for name in ("roc_auc", "log_loss"):
+            assert (table.low[name] <= table[name]).all()
+            assert (table[name] <= table.high[name]).all()
+        assert report().low["roc_auc"].isna().all()
+
+
+class TestObject:
+    def test_repr_shows_intervals(self):
+        plain = repr(report())
+        assert "0.750 [0.301, 0.954]" in plain  # Wilson's of 3 out of 4
+        assert "with 95% intervals" not in plain
+        assert "nan" not in plain
+        text = repr(resampled())
+        assert "Differences between groups, with 95% intervals" in text
+        assert re.search(r"equalized_odds_difference +0\.500 \[0\.\d+, 0\.\d+\]", text)
+
+    def test_html_has_both_tables(self):
+        html = report()._repr_html_()
+        assert html.count("<table") == 2
+        assert "equalized_odds_difference" in html
+
+    def test_digits(self):
+        assert "0.8 [0.3, 1.0]" in report().to_text(digits=1)
+
+    def test_is_a_data_frame_and_so_are_its_parts(self):
+        table = report()
+        assert isinstance(table, pd.DataFrame)
+        assert type(table[["n"]]) is pd.DataFrame
+        assert type(table.loc["group"]) is pd.DataFrame
+        assert type(table.round(2)) is pd.DataFrame
+
+    def test_pickle(self):
+        table = resampled()
+        again = pickle.loads(pickle.dumps(table))
+        assert repr(again) == repr(table)
+        pd.testing.assert_frame_equal(again.differences, table.differences)
+
+    def test_metric_frame(self):
+        weights = np.arange(1, 11)
+        table = report(sample_weight=weights)
+        frame = table.metric_frame()
+        assert frame.by_group["count"].tolist() == table["n"].tolist()
+        for name in (*RATES, "roc_auc", "log_loss"):
+            assert_allclose(frame.by_group[name], table[name], err_msg=name)
+            assert_allclose(frame.overall[name], table.overall[name].item())
+
+    def test_metric_frame_takes_two_classes(self):
+        y = [0, 1, 2, 0, 1, 2]
+        arguments = {"sensitive_features": list("aaabbb"), "n_resamples": 0}
+        table = fairness_report(y, y, **arguments)
+        with pytest.raises(ValueError, match=r"one with `pos_label`.* \[0, 1, 2\]"):
+            table.metric_frame()
+        frame = fairness_report(y, y, **arguments, pos_label=2).metric_frame()
+        assert frame.by_group["true_positive_rate"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attributes": "worst_case"}, "`attributes` must be 'each' or 'intersection'"),
+        ({"n_resamples": 1}, "`n_resamples` must be .* at least 2, or 0; got 1"),
+        ({"n_resamples": -1}, "`n_resamples` must be .* got -1"),
+        ({"confidence_level": 1}, "`confidence_level` must be .* got 1"),
+        ({"min_group_size": 0}, "`min_group_size` must be"),
+        ({"sensitive_features": None}, "`sensitive_features` must have"),
+    ],
+)
+def test_error_names_the_argument(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        report(**arguments)

@@ -1,0 +1,398 @@
+"""Fairness scorers wherever scikit-learn scores, with metadata routing on and off."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fairtask import metrics
+from fairtask.metrics import (
+    equalized_odds_difference,
+    make_fairness_scorer,
+    make_fairness_scoring,
+)
+from fairtask.metrics._difference import DIFFERENCES
+from tests._inputs import make_classifier, make_samples
+
+X, y, z = make_samples(240)
+# An index that is not the position, in an order of its own.
+INDEX = pd.Index(np.random.default_rng(0).permutation(240) + 1000)
+FRAME = pd.DataFrame(X, columns=list("abcde"), index=INDEX)
+LABELS = pd.Series(y, index=INDEX)
+GROUPS = pd.Series(z, index=INDEX, name="sex")
+SHUFFLED = GROUPS.sample(frac=1, random_state=0)
+NAMES = list(DIFFERENCES)
+CV = KFold(3, shuffle=True, random_state=0)
+
+
+def by_hand(name, model=None, **kwargs):
+    """Scores of the folds, from the metric itself."""
+    scores = []
+    for train, test in CV.split(X):
+        fitted = (model or LogisticRegression()).fit(X[train], y[train])
+        output = {
+            "y_pred": lambda rows, fitted=fitted: fitted.predict(rows),
+            "y_score": lambda rows, fitted=fitted: fitted.decision_function(rows),
+            "y_prob": lambda rows, fitted=fitted: fitted.predict_proba(rows)[:, 1],
+        }[DIFFERENCES[name].output](X[test])
+        metric = getattr(metrics, name)
+        scores.append(-metric(y[test], output, sensitive_features=z[test], **kwargs))
+    return scores
+
+
+class TestByIndex:
+    """Without metadata routing the groups are found by the index of the samples."""
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_cross_val_score(self, name):
+        scorer = make_fairness_scorer(name, sensitive_features=SHUFFLED)
+        for samples, labels in ((FRAME, y), (X, LABELS), (FRAME, LABELS)):
+            scores = cross_val_score(
+                LogisticRegression(),
+                samples,
+                labels,
+                scoring=scorer,
+                cv=CV,
+                error_score="raise",
+            )
+            # Columns of a data frame are added up in another order.
+            assert scores == pytest.approx(by_hand(name), abs=1e-6)
+
+    def test_in_a_pipeline_that_drops_the_index(self):
+        model = make_pipeline(
+            make_column_transformer((StandardScaler(), list("abcde"))),
+            LogisticRegression(),
+        )
+        scores = cross_val_score(
+            model,
+            FRAME,
+            y,
+            scoring=make_fairness_scorer(
+                equalized_odds_difference, sensitive_features=SHUFFLED
+            ),
+            cv=CV,
+            error_score="raise",
+        )
+        assert len(set(scores)) == 3
+        assert (scores < 0).all()
+
+    def test_multi_metric_search(self):
+        scoring = make_fairness_scoring(
+            ["roc_auc", *NAMES], sensitive_features=SHUFFLED, min_group_size=2
+        )
+        search = GridSearchCV(
+            LogisticRegression(),
+            {"C": [0.01, 1.0]},
+            scoring=scoring,
+            refit="equalized_odds_difference",
+            cv=CV,
+            error_score="raise",
+        ).fit(FRAME, y)
+        for name in NAMES:
+            folds = [search.cv_results_[f"split{i}_test_{name}"][1] for i in range(3)]
+            assert folds == pytest.approx(by_hand(name, LogisticRegression(C=1.0)))
+        eod = search.cv_results_["mean_test_equalized_odds_difference"]
+        assert search.best_index_ == eod.argmax()  # the greater the better
+
+    def test_halving_search(self):
+        search = HalvingGridSearchCV(
+            LogisticRegression(),
+            {"C": [0.01, 0.1, 1.0]},
+            scoring=make_fairness_scorer(
+                "demographic_parity_difference", sensitive_features=SHUFFLED
+            ),
+            cv=CV,
+            min_resources=120,
+            factor=2,
+            random_state=0,
+            error_score="raise",
+        ).fit(FRAME, y)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+        assert search.n_iterations_ == 2
+
+    def test_in_several_processes(self):
+        scores = cross_val_score(
+            LogisticRegression(),
+            FRAME,
+            y,
+            scoring=make_fairness_scorer(
+                "equalized_odds_difference", sensitive_features=SHUFFLED
+            ),
+            cv=CV,
+            n_jobs=2,
+            error_score="raise",
+        )
+        expected = by_hand("equalized_odds_difference")
+        assert scores == pytest.approx(expected)
+
+    def test_of_one_of_our_own(self):
+        search = GridSearchCV(
+            make_classifier(max_epochs=2),
+            {"lam": [0.5, 1.0]},
+            scoring=make_fairness_scoring(
+                ["accuracy", "equalized_odds_difference"], sensitive_features=GROUPS
+            ),
+            refit="accuracy",
+            cv=2,
+            error_score="raise",
+        ).fit(FRAME, y, sensitive_features=GROUPS)
+        disparity = search.cv_results_["mean_test_equalized_odds_difference"]
+        assert (disparity <= 0).all()
+        assert np.isfinite(disparity).all()
+
+    def test_several_attributes(self):
+        both = pd.DataFrame({"sex": GROUPS, "coin": np.arange(240) % 2})
+        scorer = make_fairness_scorer(
+            "equalized_odds_difference",
+            sensitive_features=both,
+            attributes="intersection",
+        )
+        model = LogisticRegression().fit(X, y)
+        expected = equalized_odds_difference(
+            y,
+            model.predict(X),
+            sensitive_features=both,
+            attributes="intersection",
+        )
+        assert scorer(model, X, LABELS) == -expected
+
+    @pytest.mark.parametrize(
+        ("samples", "labels", "message"),
+        [
+            (X, y, "`X` or `y` must be a pandas object; got ndarray and ndarray"),
+            (FRAME, LABELS.sort_index(), "those of `X` and `y` differ"),
+            (
+                FRAME.reset_index(drop=True),
+                y,
+                r"no `sensitive_features` for 240 of 240 .*: \[0, 1, 2, 3, 4\]",
+            ),
+        ],
+    )
+    def test_error_tells_what_is_missing(self, samples, labels, message):
+        model = LogisticRegression().fit(X, y)
+        scorer = make_fairness_scorer(
+            "equalized_odds_difference", sensitive_features=GROUPS
+        )
+        with pytest.raises(ValueError, match=message):
+            scorer(model, samples, labels)
+
+
+class TestRouted:
+    """With metadata routing they are passed beside `X` and `y`."""
+
+    @pytest.fixture(autouse=True)
+    def _routing(self):
+        with sklearn.config_context(enable_metadata_routing=True):
+            yield
+
+    @pytest.mark.parametrize("bound", [None, 1 - GROUPS], ids=["unbound", "bound"])
+    def test_cross_validate(self, bound):
+        # What is passed takes the place of what is bound.
+        scoring = make_fairness_scoring(["roc_auc", *NAMES], sensitive_features=bound)
+        result = cross_validate(
+            LogisticRegression(),
+            X,
+            y,
+            scoring=scoring,
+            params={"sensitive_features": z},
+            cv=CV,
+            error_score="raise",
+        )
+        for name in NAMES:
+            assert result[f"test_{name}"].tolist() == pytest.approx(by_hand(name))
+
+    def test_bound_ones_are_found_when_none_are_passed(self):
+        scorer = make_fairness_scorer(
+            "equalized_odds_difference", sensitive_features=SHUFFLED
+        )
+        scores = cross_val_score(
+            LogisticRegression(), FRAME, y, scoring=scorer, cv=CV, error_score="raise"
+        )
+        assert scores == pytest.approx(by_hand("equalized_odds_difference"))
+
+    @pytest.mark.parametrize("search_class", [GridSearchCV, RandomizedSearchCV])
+    def test_search_passes_to_fit_and_score(self, search_class):
+        arguments = {} if search_class is GridSearchCV else {"n_iter": 2}
+        search = search_class(
+            make_classifier(max_epochs=2),
+            {"lam": [0.5, 1.0]},
+            scoring=make_fairness_scoring(["roc_auc", "equalized_odds_difference"]),
+            refit="roc_auc",
+            cv=2,
+            error_score="raise",
+            **arguments,
+        ).fit(X, y, sensitive_features=z)
+        disparity = search.cv_results_["mean_test_equalized_odds_difference"]
+        assert np.isfinite(disparity).all()
+        assert search.best_estimator_.groups_[0].tolist() == [0, 1]
+
+    def test_halving_search(self):
+        search = HalvingGridSearchCV(
+            make_classifier(max_epochs=1),
+            {"lam": [0.5, 1.0]},
+            scoring=make_fairness_scorer("equalized_odds_difference"),
+            cv=2,
+            min_resources=120,
+            factor=2,
+            random_state=0,
+            error_score="raise",
+        ).fit(X, y, sensitive_features=z)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+    def test_groups_of_the_splitter_are_not_those_of_the_metric(self):
+        scores = cross_val_score(
+            LogisticRegression(),
+            X,
+            y,
+            scoring=make_fairness_scorer("demographic_parity_difference"),
+            cv=GroupKFold(3),
+            params={"sensitive_features": z, "groups": np.arange(240) % 7},
+            error_score="raise",
+        )
+        assert np.isfinite(scores).all()
+
+    def test_requests_can_be_changed(self):
+        scorer = make_fairness_scorer("demographic_parity_difference")
+        scorer.set_score_request(sensitive_features="race")
+        scores = cross_val_score(
+            LogisticRegression(),
+            X,
+            y,
+            scoring=scorer,
+            cv=CV,
+            params={"race": z},
+            error_score="raise",
+        )
+        assert scores == pytest.approx(by_hand("demographic_parity_difference"))
+
+
+class TestLabels:
+    def test_fold_with_one_class_knows_the_other(self):
+        model = LogisticRegression().fit(FRAME, np.where(y, "yes", "no"))
+        rows = np.flatnonzero(y == 0)
+        for name in ("demographic_parity_difference", "group_loss_difference"):
+            scorer = make_fairness_scorer(name, sensitive_features=GROUPS)
+            score = scorer(model, FRAME.iloc[rows], np.full(len(rows), "no"))
+            assert np.isfinite(score)
+
+    def test_several_classes(self):
+        labels = y + 2 * (X[:, 2] > 1)
+        model = LogisticRegression().fit(FRAME, labels)
+        for name in NAMES:
+            output = {
+                "y_pred": model.predict,
+                "y_score": model.decision_function,
+                "y_prob": model.predict_proba,
+            }[DIFFERENCES[name].output](FRAME)
+            scorer = make_fairness_scorer(name, sensitive_features=GROUPS)
+            expected = getattr(metrics, name)(labels, output, sensitive_features=z)
+            assert scorer(model, FRAME, labels) == pytest.approx(-expected)
+
+    @pytest.mark.parametrize("name", [n for n in NAMES if n != NAMES[3]])
+    def test_positive_class(self, name):
+        model = LogisticRegression().fit(FRAME, y)
+        scorer = make_fairness_scorer(name, sensitive_features=GROUPS, pos_label=0)
+        output = {
+            "y_pred": model.predict(FRAME),
+            "y_score": -model.decision_function(FRAME),
+            "y_prob": model.predict_proba(FRAME)[:, 0],
+        }[DIFFERENCES[name].output]
+        expected = getattr(metrics, name)(y, output, sensitive_features=z, pos_label=0)
+        assert scorer(model, FRAME, y) == pytest.approx(-expected)
+
+    def test_probabilities_where_there_is_no_decision_function(self):
+        class Uncertain(ClassifierMixin, BaseEstimator):
+            def fit(self, X, y):
+                self.classes_ = np.unique(y)
+                return self
+
+            def predict_proba(self, X):
+                p = 1 / (1 + np.exp(-X[:, 0]))
+                return np.column_stack([1 - p, p])
+
+        scorer = make_fairness_scorer("group_auc_difference")
+        model = Uncertain().fit(X, y)
+        expected = metrics.group_auc_difference(y, X[:, 0], sensitive_features=z)
+        score = scorer(model, X, y, sensitive_features=z)
+        assert score == pytest.approx(-expected)
+
+
+def test_called_with_the_groups():
+    model = LogisticRegression().fit(X, y)
+    scorer = make_fairness_scorer("equalized_odds_difference")
+    weights = np.arange(240)
+    for arguments in ({}, {"sample_weight": weights}):
+        expected = equalized_odds_difference(
+            y, model.predict(X), sensitive_features=z, **arguments
+        )
+        assert scorer(model, X, y, sensitive_features=z, **arguments) == -expected
+
+
+def test_scorer_is_one_of_scikit_learn():
+    scorer = make_fairness_scorer("equalized_odds_difference", agg="mean")
+    assert check_scoring(LogisticRegression(), scorer) is scorer
+    text = "make_fairness_scorer('equalized_odds_difference', agg='mean')"
+    assert repr(scorer) == text
+    assert repr(pickle.loads(pickle.dumps(scorer))) == text
+
+
+def test_unbound_without_routing_tells_what_to_do():
+    model = LogisticRegression().fit(X, y)
+    scorer = make_fairness_scorer("equalized_odds_difference")
+    with pytest.raises(ValueError, match=r"enable metadata routing .* or make the"):
+        scorer(model, X, y)
+
+
+def test_scoring_gives_each_metric_what_it_takes():
+    scoring = make_fairness_scoring(
+        ["accuracy", "equalized_odds_difference", "demographic_parity_difference"],
+        agg="mean",
+        min_group_size=3,
+    )
+    assert "agg='mean', min_group_size=3" in repr(scoring["equalized_odds_difference"])
+    assert "agg" not in repr(scoring["demographic_parity_difference"])
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (make_fairness_scorer, {"metric": "eod"}, "`metric` must be one of .* 'eod'"),
+        (
+            make_fairness_scorer,
+            {"sensitive_features": z},
+            "pandas .* ndarray",
+        ),
+        (
+            make_fairness_scorer,
+            {"sensitive_features": pd.Series([0, 1], index=[1, 1])},
+            "distinct index .* it has duplicates",
+        ),
+        (make_fairness_scorer, {"attributes": "each"}, "`attributes` .* got 'each'"),
+        (make_fairness_scorer, {"agregate": 1}, "`agregate` is no argument"),
+        (make_fairness_scoring, {"names": "roc_auc"}, "`names` must be a sequence"),
+        (make_fairness_scoring, {"names": ["eod"]}, r"`names` .*; got \['eod'\]"),
+        (make_fairness_scoring, {"names": ["accuracy"], "agg": "mean"}, "`agg` is no"),
+    ],
+)
+def test_error_names_the_argument(function, arguments, message):
+    valid = {make_fairness_scorer: {"metric": "equalized_odds_difference"}}
+    with pytest.raises(ValueError, match=message):
+        function(**{**valid.get(function, {}), **arguments})
