@@ -1,6 +1,13 @@
 """Warnings that `fairtask` issues."""
 
-__all__ = ["CollapsedHeadWarning", "NothingPenalizedWarning"]
+__all__ = ["BudgetNotMetWarning", "CollapsedHeadWarning", "NothingPenalizedWarning"]
+
+
+class BudgetNotMetWarning(UserWarning):
+    """No candidate of a search has a disparity within the budget.
+
+    The least disparate one was chosen.
+    """
 
 
 class CollapsedHeadWarning(UserWarning):

@@ -1,0 +1,426 @@
+"""Figures: the numbers they hold, what is drawn of them, and many groups."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV
+
+from fairtask.metrics import (
+    bootstrap,
+    equalized_odds_difference,
+    fairness_report,
+    group_auc_difference,
+    make_fairness_scoring,
+)
+from fairtask.model_selection import (
+    GroupLossDisplay,
+    GroupRatesDisplay,
+    LatentDisplay,
+    ParetoFrontDisplay,
+)
+from tests._inputs import make_classifier, make_samples
+
+X, y, z = make_samples(300)
+MANY = pd.DataFrame(
+    {"sex": np.where(z, "m", "f"), "region": [f"r{i % 30}" for i in range(300)]}
+)
+PRED = {"good": (X[:, 0] + X[:, 1] > 0.5).astype(int), "all": np.ones(300, int)}
+SCORE = {"good": X[:, 0] + X[:, 1], "all": np.zeros(300)}
+NAMES = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
+
+
+@pytest.fixture(autouse=True)
+def _figures():
+    """Draw without a screen, and close what was drawn."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    yield
+    for number in plt.get_fignums():
+        # What cannot be laid out or encoded would show here.
+        plt.figure(number).canvas.draw()
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return make_classifier(max_epochs=3).fit(
+        X,
+        y,
+        sensitive_features=MANY,
+        X_val=X[:100],
+        y_val=y[:100],
+        sensitive_features_val=MANY[:100],
+    )
+
+
+def texts(legend):
+    return [text.get_text() for text in legend.get_texts()]
+
+
+class TestParetoFrontDisplay:
+    def test_points_are_the_metrics(self):
+        display = ParetoFrontDisplay.from_predictions(
+            y, PRED, sensitive_features=z, n_resamples=100, random_state=0
+        )
+        points = display.points.set_index("label")
+        result = bootstrap(
+            equalized_odds_difference,
+            y,
+            PRED["good"],
+            sensitive_features=z,
+            n_resamples=100,
+            random_state=0,
+        )
+        good = points.loc["good"]
+        assert good["disparity"] == result.value
+        assert good[["disparity_low", "disparity_high"]].tolist() == [
+            result.low,
+            result.high,
+        ]
+        assert good["performance"] == accuracy_score(y, PRED["good"])
+        assert good["performance_low"] < good["performance"] < good["performance_high"]
+        assert points.loc["all", "disparity"] == 0
+        assert display.on_front.all()
+
+    def test_scores(self):
+        display = ParetoFrontDisplay.from_predictions(
+            y,
+            PRED,
+            SCORE,
+            sensitive_features=z,
+            disparity="group_auc_difference",
+            n_resamples=50,
+            random_state=0,
+        )
+        good = display.points.iloc[0]
+        assert good["performance"] == pytest.approx(roc_auc_score(y, SCORE["good"]))
+        assert good["disparity"] == pytest.approx(
+            group_auc_difference(y, SCORE["good"], sensitive_features=z)
+        )
+        assert good["performance_low"] < good["performance"] < good["performance_high"]
+        assert display.ax_.get_ylabel() == "AUC (higher is better)"
+
+    def test_estimators_of_several_methods(self):
+        models = {
+            "logistic": {
+                f"C={c}": LogisticRegression(C=c).fit(X, y) for c in (0.001, 1.0)
+            },
+            "dummy": {"prior": DummyClassifier().fit(X, y)},
+        }
+        display = ParetoFrontDisplay.from_estimators(
+            models,
+            X,
+            y,
+            sensitive_features=z,
+            n_resamples=0,
+            plot_params={"budget": 0.05},
+        )
+        assert display.points["method"].tolist() == ["logistic", "logistic", "dummy"]
+        model = models["logistic"]["C=1.0"]
+        expected = roc_auc_score(y, model.predict_proba(X)[:, 1])
+        assert display.points["performance"][1] == pytest.approx(expected)
+        assert display.points["disparity_low"].isna().all()
+        legend = texts(display.ax_.get_legend())
+        assert legend == ["logistic", "dummy", "budget 0.05"]
+
+    def test_several_classes(self):
+        labels = y + 2 * (X[:, 2] > 1)
+        model = LogisticRegression().fit(X, labels)
+        display = ParetoFrontDisplay.from_estimators(
+            {"a": model}, X, labels, sensitive_features=z, n_resamples=20
+        )
+        point = display.points.iloc[0]
+        macro = roc_auc_score(
+            labels, model.predict_proba(X), multi_class="ovr", average="macro"
+        )
+        assert point["performance"] == pytest.approx(macro)
+        assert point["performance_low"] < macro < point["performance_high"]
+
+    def search(self, **kwargs):
+        return GridSearchCV(
+            LogisticRegression(),
+            {"C": [0.01, 1.0], "fit_intercept": [True, False]},
+            scoring=make_fairness_scoring(
+                ["roc_auc", "equalized_odds_difference"],
+                sensitive_features=pd.Series(z),
+            ),
+            refit="roc_auc",
+            **{"cv": 3, **kwargs},
+        ).fit(pd.DataFrame(X), y)
+
+    def test_cv_results(self):
+        results = self.search().cv_results_
+        display = ParetoFrontDisplay.from_cv_results(
+            results, method="fit_intercept", **NAMES
+        )
+        points = display.points
+        assert points["method"].tolist() == ["True", "False"] * 2
+        assert points["label"].tolist() == ["C=0.01", "C=0.01", "C=1", "C=1"]
+        eod = -results["mean_test_equalized_odds_difference"]
+        assert points["disparity"].tolist() == pytest.approx(eod.tolist())
+        # Of three folds: the population's standard deviation / sqrt(2).
+        error = results["std_test_roc_auc"] / np.sqrt(2)
+        width = points["performance_high"] - points["performance_low"]
+        assert width.tolist() == pytest.approx((2 * error).tolist())
+
+    def test_cv_results_of_several_searches(self):
+        searches = {"a": self.search().cv_results_, "b": self.search(cv=2).cv_results_}
+        display = ParetoFrontDisplay.from_cv_results(searches, **NAMES)
+        assert display.points["method"].tolist() == ["a"] * 4 + ["b"] * 4
+        assert display.points["label"][0] == "C=0.01, fit_intercept=True"
+
+    def test_fronts_are_drawn_in_order_and_beaten_points_hollow(self):
+        rows = [("m", 0.8, 0.1), ("m", 0.9, 0.3), ("m", 0.85, 0.2), ("m", 0.7, 0.2)]
+        points = pd.DataFrame(rows, columns=["method", "performance", "disparity"])
+        points["label"] = list("abcd")
+        for name in ("performance", "disparity"):
+            points[f"{name}_low"] = points[f"{name}_high"] = np.nan
+        display = ParetoFrontDisplay(
+            points, performance_name="accuracy", disparity_name="x_difference"
+        ).plot()
+        assert display.on_front.tolist() == [True, True, True, False]
+        front, beaten = display.ax_.get_lines()[-2:]
+        assert front.get_xdata().tolist() == [0.1, 0.2, 0.3]
+        assert beaten.get_xdata().tolist() == [0.2]
+        assert beaten.get_markerfacecolor() == "white"
+        assert [t.get_text() for t in display.ax_.texts] == ["a", "b", "c"]
+
+    def test_many_methods_are_told_apart_in_grey(self):
+        pred = {f"m{i}": {"x": np.arange(300) % (i + 2) == 0} for i in range(12)}
+        display = ParetoFrontDisplay.from_predictions(
+            y == 1, pred, sensitive_features=z, n_resamples=0
+        )
+        fronts = display.ax_.get_lines()[::2]
+        looks = {(line.get_marker(), str(line.get_linestyle())) for line in fronts}
+        assert len(looks) == 12
+        # Luminance rises from one to the next.
+        shades = [mpl.colors.to_rgb(line.get_color()) for line in fronts]
+        grey = np.array(shades) @ [0.299, 0.587, 0.114]
+        assert (np.diff(grey) > 0.01).all()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"y_pred": [0, 1]}, "`y_pred` must be a dict .* got list"),
+            ({"y_pred": {}}, "`y_pred` must be a dict"),
+            ({"y_pred": {"a": y, "b": {"c": y}}}, "dicts for all methods or for none"),
+            ({"y_score": {"b": y}}, "`y_score` must have the labels .* 'a'"),
+            ({"performance": "f1"}, "`performance` must be"),
+            ({"performance": "roc_auc"}, "`y_score` must be given for 'roc_auc'"),
+            ({"disparity": "group_auc_difference"}, "`y_score` must be given for 'gr"),
+            ({"disparity": "eod"}, "`metric` must be one of"),
+            ({"attributes": "each"}, "`attributes` must give one number"),
+            ({"n_resamples": 1}, "`n_resamples` must be"),
+        ],
+    )
+    def test_error_names_the_argument(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            ParetoFrontDisplay.from_predictions(
+                y, **{"y_pred": {"a": y}, "sensitive_features": z, **arguments}
+            )
+
+    def test_error_of_cv_results(self):
+        with pytest.raises(ValueError, match="`cv_results` must be"):
+            ParetoFrontDisplay.from_cv_results({"a": {"b": 1}}, **NAMES)
+        with pytest.raises(ValueError, match=r"`method` .* \['C', 'fit_intercept'\]"):
+            ParetoFrontDisplay.from_cv_results(
+                self.search().cv_results_, method="lam", **NAMES
+            )
+
+
+class TestGroupRatesDisplay:
+    def test_draws_the_report(self, classifier):
+        display = GroupRatesDisplay.from_estimator(
+            classifier, X, y, sensitive_features=MANY["sex"]
+        )
+        report = fairness_report(
+            y, classifier.predict(X), sensitive_features=MANY["sex"], n_resamples=0
+        )
+        for ax, rate in zip(
+            display.axes_[0],
+            ["selection_rate", "true_positive_rate", "false_positive_rate"],
+            strict=True,
+        ):
+            dots, line = ax.get_lines()
+            assert dots.get_xdata().tolist() == report[rate].tolist()
+            assert line.get_xdata()[0] == report.overall[rate].item()
+            ends = ax.collections[0].get_segments()
+            assert [s[0][0] for s in ends] == pytest.approx(report.low[rate].tolist())
+            assert [s[1][0] for s in ends] == pytest.approx(report.high[rate].tolist())
+        labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
+        n = [int((MANY["sex"] == group).sum()) for group in "fm"]
+        assert labels == [f"f  (n={n[0]})", f"m  (n={n[1]})"]
+
+    def test_many_groups_and_several_attributes(self, classifier):
+        display = GroupRatesDisplay.from_estimator(
+            classifier, X, y, sensitive_features=MANY, rates=["accuracy", "roc_auc"]
+        )
+        ticks = display.axes_[0, 0].get_yticks()
+        assert len(set(ticks)) == 32
+        labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
+        assert labels[0].startswith("sex: f")
+        assert labels[2].startswith("region: r0")
+
+    def test_a_row_of_panels_per_class(self):
+        labels = y + 2 * (X[:, 2] > 1)
+        display = GroupRatesDisplay.from_predictions(
+            labels, labels, sensitive_features=z, rates=["true_positive_rate"]
+        )
+        assert display.axes_.shape == (4, 1)
+        assert display.axes_[2, 0].get_title() == "true positive rate, class 2"
+
+    def test_combinations_have_readable_names(self):
+        both = pd.DataFrame({"sex": MANY["sex"], "coin": np.arange(300) % 2})
+        display = GroupRatesDisplay.from_predictions(
+            y, y, sensitive_features=both, attributes="intersection"
+        )
+        labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
+        assert labels[0].startswith("f & 0")
+
+    @pytest.mark.parametrize("rates", [["tpr"], "accuracy", [], ["roc_auc"]])
+    def test_error_names_the_rates(self, rates):
+        with pytest.raises(ValueError, match="`rates` must name some of"):
+            GroupRatesDisplay.from_predictions(y, y, sensitive_features=z, rates=rates)
+
+
+class TestGroupLossDisplay:
+    @pytest.mark.parametrize("part", ["train", "valid"])
+    def test_draws_the_history(self, classifier, part):
+        display = GroupLossDisplay.from_estimator(classifier, part=part)
+        history = classifier.group_history_[part]
+        assert display.axes_.shape == (2, 2)
+        lines = display.axes_[0, 1].get_lines()
+        for line, group in zip(lines, "fm", strict=True):
+            assert line.get_label() == group
+            expected = history["sex", 1, group].to_numpy()
+            assert np.array_equal(line.get_ydata(), expected)
+            assert line.get_xdata().tolist() == [1, 2, 3]
+
+    def test_of_many_groups_the_most_different_are_named(self, classifier):
+        display = GroupLossDisplay.from_estimator(classifier)
+        for ax in display.axes_[1]:
+            assert len(ax.get_lines()) == 30
+        legend = display.axes_[1, 1].get_legend()
+        assert legend.get_title().get_text() == "region"
+        named = texts(legend)
+        assert len(named) == 8
+        last = classifier.group_history_["train"]["region"].iloc[-1].unstack(0)
+        distance = (last - last.median()).abs().max(axis=1)
+        assert set(named) == set(distance.nlargest(8).index)
+        # A group looks the same in both panels.
+        looks = [
+            {
+                line.get_label(): (line.get_color(), line.get_marker())
+                for line in ax.get_lines()
+                if line.get_label() in named
+            }
+            for ax in display.axes_[1]
+        ]
+        assert looks[0] == looks[1]
+
+    def test_single_task_learning_has_group_losses_too(self):
+        single = make_classifier(lam=1, max_epochs=2)
+        single.fit(X, y, sensitive_features=MANY["sex"])
+        assert GroupLossDisplay.from_estimator(single).axes_.shape == (1, 2)
+
+    def test_several_tasks(self):
+        tasks = pd.DataFrame({"income": y, "third": np.arange(300) % 3})
+        model = make_classifier(max_epochs=1)
+        model.fit(X, tasks, sensitive_features=MANY["sex"])
+        display = GroupLossDisplay.from_estimator(model, task="third")
+        assert display.axes_.shape == (1, 3)
+        with pytest.raises(ValueError, match=r"`task` .* \['income', 'third'\]; got"):
+            GroupLossDisplay.from_estimator(model)
+
+    def test_error_tells_what_was_not_recorded(self, classifier):
+        model = make_classifier(lam=1, max_epochs=1).fit(X, y)
+        with pytest.raises(ValueError, match="`part='train'` was not recorded"):
+            GroupLossDisplay.from_estimator(model)
+        model.fit(X, y, sensitive_features=z)
+        with pytest.raises(ValueError, match="and validation data"):
+            GroupLossDisplay.from_estimator(model, part="valid")
+        with pytest.raises(ValueError, match="`part` must be"):
+            GroupLossDisplay.from_estimator(model, part="test")
+        with pytest.raises(ValueError, match="`task` must be None"):
+            GroupLossDisplay.from_estimator(model, task="income")
+        with pytest.raises(ValueError, match=r"`estimator` must be .* LogisticRegress"):
+            GroupLossDisplay.from_estimator(LogisticRegression().fit(X, y))
+
+
+class TestLatentDisplay:
+    @pytest.mark.parametrize("method", ["pca", "tsne"])
+    def test_every_sample_is_drawn_once_per_attribute(self, classifier, method):
+        display = LatentDisplay.from_estimator(
+            classifier, X, y, sensitive_features=MANY, method=method
+        )
+        assert display.coordinates.shape == (300, 2)
+        for row in display.axes_:
+            drawn = [ax.collections for ax in row]
+            count = sum(len(c.get_offsets()) for part in drawn for c in part)
+            assert count == 300
+            in_class_1 = np.concatenate([c.get_offsets() for c in drawn[1]])
+            expected = display.coordinates[display.classes == 1]
+            assert np.array_equal(
+                np.sort(in_class_1, axis=0), np.sort(expected, axis=0)
+            )
+        assert set(texts(display.axes_[0, 1].get_legend())) == {"f", "m"}
+        regions = texts(display.axes_[1, 1].get_legend())
+        assert len(regions) == 8
+        assert regions[0] == "others and unknown"
+
+    def test_unknown_groups_are_drawn_in_grey(self, classifier):
+        groups = MANY["sex"].where(np.arange(300) > 50)
+        display = LatentDisplay.from_estimator(
+            classifier, X, y, sensitive_features=groups
+        )
+        assert "others and unknown" in texts(display.axes_[0, 1].get_legend())
+
+    def test_draws_some_of_many_samples(self, classifier):
+        arguments = {"sensitive_features": z, "max_samples": 40}
+        first, again, other = (
+            LatentDisplay.from_estimator(
+                classifier, X, y, **arguments, random_state=seed
+            )
+            for seed in (0, 0, 1)
+        )
+        assert first.coordinates.shape == (40, 2)
+        assert np.array_equal(first.coordinates, again.coordinates)
+        assert not np.array_equal(first.coordinates, other.coordinates)
+
+    def test_error_names_the_argument(self, classifier):
+        def draw(estimator=classifier, labels=y, groups=z, **kwargs):
+            LatentDisplay.from_estimator(
+                estimator, X, labels, sensitive_features=groups, **kwargs
+            )
+
+        with pytest.raises(ValueError, match="`method` must be 'pca' or 'tsne'"):
+            draw(method="umap")
+        with pytest.raises(ValueError, match=r"`max_samples` must be .* got 1"):
+            draw(max_samples=1)
+        with pytest.raises(ValueError, match="`y` must be the labels of one task"):
+            draw(labels=np.column_stack([y, y]))
+        with pytest.raises(ValueError, match=r"`sensitive_features`.* expected 300"):
+            draw(groups=z[:-1])
+        with pytest.raises(NotFittedError):
+            draw(make_classifier())
+
+
+def test_axes_of_the_user(classifier):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3)
+    display = GroupRatesDisplay.from_predictions(y, y, sensitive_features=z, ax=axes)
+    assert display.figure_ is figure
+    assert display.axes_[0].tolist() == axes.tolist()
+    pareto = ParetoFrontDisplay.from_predictions(
+        y, {"a": y}, sensitive_features=z, n_resamples=0, ax=axes[1]
+    )
+    assert pareto.ax_ is axes[1]
+    with pytest.raises(ValueError, match=r"`ax` must be None or 4 axes, .*; got 3"):
+        GroupLossDisplay.from_estimator(classifier, ax=axes)
