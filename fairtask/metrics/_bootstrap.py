@@ -102,8 +102,7 @@ def bootstrap(
         True labels.
     y_output : array-like of shape (n_samples,) or (n_samples, n_classes)
         What the metric takes second: predicted labels, scores or probabilities.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample.
     n_resamples : int, default=1000
         Number of resamples, at least 2.
@@ -117,9 +116,8 @@ def bootstrap(
 
     Returns
     -------
-    result : BootstrapResult, or dict of str to BootstrapResult if \
-            ``attributes="each"``
-        With NaN for limits where the metric is NaN.
+    result : BootstrapResult or dict of str to BootstrapResult
+        A dict if ``attributes="each"``. With NaN for limits where the metric is NaN.
 
     Raises
     ------

@@ -35,8 +35,7 @@ def demographic_parity_difference(
         True labels. Used to know the classes only.
     y_pred : array-like of shape (n_samples,)
         Predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -119,8 +118,7 @@ def equal_opportunity_difference(
         True labels.
     y_pred : array-like of shape (n_samples,)
         Predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -211,8 +209,7 @@ def equalized_odds_difference(
         True labels.
     y_pred : array-like of shape (n_samples,)
         Predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -316,8 +313,7 @@ def group_accuracy_difference(
         True labels.
     y_pred : array-like of shape (n_samples,)
         Predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
     sample_weight : array-like of shape (n_samples,), default=None

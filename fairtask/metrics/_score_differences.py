@@ -33,8 +33,7 @@ def group_auc_difference(
     y_score : array-like of shape (n_samples,) or (n_samples, n_classes)
         Scores of the positive class; of more than two classes, a column for each in
         sorted order, unless ``pos_label`` names one.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -123,8 +122,7 @@ def group_loss_difference(
     y_prob : array-like of shape (n_samples,) or (n_samples, n_classes)
         Probabilities of the positive class; of more than two classes, a column for each
         in sorted order, unless ``pos_label`` names one.
-    sensitive_features : array-like of shape (n_samples,) or \
-            (n_samples, n_attributes)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
     sample_weight : array-like of shape (n_samples,), default=None

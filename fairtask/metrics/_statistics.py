@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -189,23 +190,27 @@ class GroupLosses(GroupStatistics):
     def __init__(self, data: Comparison, name: str, losses: np.ndarray) -> None:
         self.counts = np.ones(len(losses), dtype=np.int64)
         self.strata = [(name, data.positives[0])]
-        self.sums, self.totals = (
-            [
-                _membership(codes, values, codes >= 0, len(groups))
-                for codes, groups in zip(
-                    data.sensitive.codes.T, data.sensitive.groups, strict=True
-                )
-            ]
-            for values in (data.weights * losses, data.weights)
-        )
+        # Sums of the weighted losses, below them sums of the weights.
+        self.members = [
+            sparse.vstack(
+                [
+                    _membership(codes, values, codes >= 0, len(groups))
+                    for values in (data.weights * losses, data.weights)
+                ],
+                format="csr",
+            )
+            for codes, groups in zip(
+                data.sensitive.codes.T, data.sensitive.groups, strict=True
+            )
+        ]
 
     def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
         """Compute the means; see the base class."""
         results = []
-        for sums, totals in zip(self.sums, self.totals, strict=True):
+        for members in self.members:
+            sums, totals = np.split((members @ multiplicities.T).T, 2, axis=1)
             with np.errstate(invalid="ignore"):
-                means = (sums @ multiplicities.T) / (totals @ multiplicities.T)
-            results.append(means.T[:, None])
+                results.append((sums / totals)[:, None])
         return results
 
 
@@ -222,56 +227,79 @@ class GroupAUCs(GroupStatistics):
     def __init__(self, data: Comparison, scores: np.ndarray) -> None:
         self.counts = np.ones(len(scores), dtype=np.int64)
         self.strata = [("roc_auc", c) for c in data.positives]
-        self.data = data
-        self.order = scores.argsort(axis=0, kind="stable")
-        self.sorted_scores = np.take_along_axis(scores, self.order, axis=0)
+        order = scores.argsort(axis=0, kind="stable")
+        self.areas = [
+            [
+                [
+                    _Area.of(rows[codes[rows] == group], scores[:, i], data, c)
+                    for group in range(len(groups))
+                ]
+                for i, (rows, c) in enumerate(zip(order.T, data.positives, strict=True))
+            ]
+            for codes, groups in zip(
+                data.sensitive.codes.T, data.sensitive.groups, strict=True
+            )
+        ]
 
     def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
         """Compute the areas; see the base class."""
-        data = self.data
-        results = [
-            np.empty((len(multiplicities), len(self.strata), len(groups)))
-            for groups in data.sensitive.groups
-        ]
-        for i, (_, c) in enumerate(self.strata):
-            order = self.order[:, i]
-            weights = multiplicities[:, order] * data.weights[order]
-            is_positive = data.y_true[order] == c
-            for attribute, aucs in enumerate(results):
-                codes = data.sensitive.codes[order, attribute]
-                for group in range(aucs.shape[2]):
-                    members = np.flatnonzero(codes == group)
-                    aucs[:, i, group] = _weighted_auc(
-                        weights[:, members],
-                        is_positive[members],
-                        self.sorted_scores[members, i],
-                    )
+        results = []
+        for strata in self.areas:
+            shape = len(multiplicities), len(strata), len(strata[0])
+            values = np.empty(shape)
+            for i, groups in enumerate(strata):
+                for group, area in enumerate(groups):
+                    values[:, i, group] = area.evaluate(multiplicities)
+            results.append(values)
         return results
 
 
-def _weighted_auc(
-    weights: np.ndarray, is_positive: np.ndarray, scores: np.ndarray
-) -> np.ndarray:
+@dataclass(frozen=True)
+class _Area:
     """Share of the pairs that ascending scores put in order, a tie counting half.
 
-    Parameters
+    Attributes
     ----------
-    weights : ndarray of shape (n_replicates, n_samples)
-    is_positive : ndarray of shape (n_samples,), bool
-    scores : ndarray of shape (n_samples,)
-
-    Returns
-    -------
-    aucs : ndarray of shape (n_replicates,)
+    rows : ndarray of shape (n_members,), int64
+        The samples of a group, by ascending score.
+    positive, negative : ndarray of shape (n_members,)
+        Their weights, 0 in the class that is not meant.
+    starts : ndarray of int64, or None
+        Positions where another score begins; None if there are no ties.
     """
-    if not len(scores):
-        return np.full(len(weights), np.nan)
-    starts = np.flatnonzero(np.diff(scores, prepend=-np.inf))  # of equal scores
-    positive = np.add.reduceat(weights * is_positive, starts, axis=1)
-    negative = np.add.reduceat(weights * ~is_positive, starts, axis=1)
-    below = negative.cumsum(axis=1) - negative / 2
-    with np.errstate(invalid="ignore"):
-        return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+
+    rows: np.ndarray
+    positive: np.ndarray
+    negative: np.ndarray
+    starts: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, rows: np.ndarray, scores: np.ndarray, data: Comparison, c: int
+    ) -> "_Area":
+        """Prepare the area of class c against the rest."""
+        is_positive = data.y_true[rows] == c
+        weights = data.weights[rows]
+        starts = np.flatnonzero(np.diff(scores[rows], prepend=-np.inf))
+        return cls(
+            rows,
+            weights * is_positive,
+            weights * ~is_positive,
+            None if len(starts) == len(rows) else starts,
+        )
+
+    def evaluate(self, multiplicities: np.ndarray) -> np.ndarray:
+        """Compute the area for each row of multiplicities."""
+        occurs = multiplicities.take(self.rows, axis=1)
+        positive, negative = occurs * self.positive, occurs * self.negative
+        if self.starts is not None:
+            positive = np.add.reduceat(positive, self.starts, axis=1)
+            negative = np.add.reduceat(negative, self.starts, axis=1)
+        below = negative.cumsum(axis=1) - negative / 2
+        with np.errstate(invalid="ignore"):  # 0/0 is NaN
+            return np.einsum("bi,bi->b", positive, below) / (
+                positive.sum(1) * negative.sum(1)
+            )
 
 
 def _atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

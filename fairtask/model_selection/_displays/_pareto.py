@@ -1,32 +1,22 @@
 """Performance against disparity."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Self, cast
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from fairtask.metrics import BootstrapResult, bootstrap
-from fairtask.metrics._bootstrap import check_resampling, make_generator
-from fairtask.metrics._comparison import Comparison, check_one_of
-from fairtask.metrics._difference import DIFFERENCES, check_metric, make_difference
-from fairtask.metrics._report import limits
-from fairtask.metrics._statistics import GroupAUCs, GroupRates
+from fairtask.metrics._difference import DIFFERENCES, check_metric
+from fairtask.model_selection._displays._pareto_points import (
+    by_method,
+    points_of_predictions,
+    points_of_searches,
+)
 from fairtask.model_selection._displays._style import make_axes, styles
 from fairtask.model_selection._pareto import pareto_front
-from fairtask.model_selection._selection import read_scores
 
 __all__ = ["ParetoFrontDisplay"]
-
-COLUMNS = [
-    "performance",
-    "performance_low",
-    "performance_high",
-    "disparity",
-    "disparity_low",
-    "disparity_high",
-]
 
 
 class ParetoFrontDisplay:
@@ -125,47 +115,11 @@ class ParetoFrontDisplay:
         -------
         display : ParetoFrontDisplay
         """
-        searches = {"": cv_results} if "params" in cv_results else dict(cv_results)
-        rows = []
-        for name, results in searches.items():
-            if "params" not in results:
-                raise ValueError(
-                    "`cv_results` must be `cv_results_` of a search, or a dict of "
-                    f"these; got {type(results).__name__} for {name!r}."
-                )
-            scores = {
-                "performance": read_scores(results, performance, is_disparity=False),
-                "disparity": read_scores(results, disparity, is_disparity=True),
-            }
-            params = results["params"]
-            varied = [p for p in params[0] if len({repr(c.get(p)) for c in params}) > 1]
-            if method is not None and method not in params[0]:
-                raise ValueError(
-                    f"`method` must be a parameter of the search, one of "
-                    f"{list(params[0])}; got {method!r}."
-                )
-            shown = [p for p in varied if p != method]
-            for i, candidate in enumerate(params):
-                parts = [name] if name else []
-                if method is not None:
-                    parts.append(str(candidate[method]))
-                row = {
-                    "method": ", ".join(parts) or "candidates",
-                    "label": _label(candidate, shown),
-                }
-                for kind, score in scores.items():
-                    error = np.nan
-                    if np.isfinite(score.folds).sum(axis=1).max() > 1:
-                        error = score.standard_errors(kind)[i]
-                    mean = score.means[i]
-                    row |= {
-                        kind: mean,
-                        f"{kind}_low": mean - error,
-                        f"{kind}_high": mean + error,
-                    }
-                rows.append(row)
+        points = points_of_searches(
+            cv_results, performance=performance, disparity=disparity, method=method
+        )
         display = cls(
-            pd.DataFrame(rows),
+            points,
             performance_name=performance,
             disparity_name=disparity,
             bars="one standard error over the folds",
@@ -216,7 +170,7 @@ class ParetoFrontDisplay:
             performance == "roc_auc"
             or DIFFERENCES[check_metric(disparity)].output != "y_pred"
         )
-        for method, models in _nested(estimators, "estimators").items():
+        for method, models in by_method(estimators, "estimators").items():
             y_pred[method], y_score[method] = {}, {}
             for label, model in models.items():
                 check_is_fitted(model)
@@ -294,43 +248,20 @@ class ParetoFrontDisplay:
         """
         if performance is None:
             performance = "accuracy" if y_score is None else "roc_auc"
-        check_one_of("performance", performance, ("accuracy", "roc_auc"))
-        output = DIFFERENCES[check_metric(disparity)].output
-        if y_score is None and (performance == "roc_auc" or output != "y_pred"):
-            needs = performance if performance == "roc_auc" else disparity
-            raise ValueError(f"`y_score` must be given for {needs!r}; got None.")
-        if metric_params.get("attributes") == "each":
-            raise ValueError(
-                "`attributes` must give one number per model, 'worst_case' or "
-                "'intersection'; got 'each'."
-            )
-        check_resampling(n_resamples, confidence_level, smallest=0)
-        resampling = {
-            "n_resamples": n_resamples,
-            "confidence_level": confidence_level,
-            "random_state": random_state,
-        }
-        labelling = {
-            name: value
-            for name, value in metric_params.items()
-            if name in ("sample_weight", "pos_label", "labels")
-        }
-        rows = []
-        for method, label, predicted, scores in _pairs(y_pred, y_score):
-            gain = _performance(
-                performance, y_true, predicted, scores, labelling, **resampling
-            )
-            cost = _disparity(
-                disparity,
-                y_true,
-                predicted if output == "y_pred" else scores,
-                {"sensitive_features": sensitive_features, **metric_params},
-                **resampling,
-            )
-            values = dict(zip(COLUMNS, [*gain, *cost], strict=True))
-            rows.append({"method": method or "models", "label": label, **values})
+        points = points_of_predictions(
+            y_true,
+            y_pred,
+            y_score,
+            performance=performance,
+            disparity=disparity,
+            n_resamples=n_resamples,
+            confidence_level=confidence_level,
+            random_state=random_state,
+            sensitive_features=sensitive_features,
+            **metric_params,
+        )
         display = cls(
-            pd.DataFrame(rows),
+            points,
             performance_name=performance,
             disparity_name=disparity,
             bars=f"{confidence_level:.0%} intervals" if n_resamples else "",
@@ -418,100 +349,6 @@ class ParetoFrontDisplay:
             markerfacecolor="white",
             zorder=1,
         )
-
-
-def _performance(
-    name: str,
-    y_true: Any,
-    y_pred: Any,
-    y_score: Any,
-    labelling: Mapping[str, Any],
-    *,
-    n_resamples: int,
-    confidence_level: float,
-    random_state: Any,
-) -> list[float]:
-    """Performance over all samples, and its interval."""
-    one_group = np.zeros(len(np.asarray(y_true)), dtype=np.int64)
-    data = Comparison.encode(y_true, y_pred, sensitive_features=one_group, **labelling)
-    if name == "accuracy":
-        rates = GroupRates(data, ["accuracy"])
-        value = float(rates.observed()[0][0, 0])
-        if not n_resamples:
-            return [value, np.nan, np.nan]
-        low, high = limits(data, [rates], None, confidence_level)
-        return [value, low["accuracy"].iloc[0], high["accuracy"].iloc[0]]
-    areas = GroupAUCs(data, data.scores(y_score, "y_score"))
-    value = float(areas.observed()[0].mean())
-    if not n_resamples:
-        return [value, np.nan, np.nan]
-    resampled = areas.resampled(n_resamples, make_generator(random_state))[0]
-    tail = (1 - confidence_level) / 2
-    means = resampled.mean(axis=(1, 2))
-    return [value, *np.nanquantile(means, [tail, 1 - tail]).tolist()]
-
-
-def _disparity(
-    metric: str,
-    y_true: Any,
-    y_output: Any,
-    arguments: Mapping[str, Any],
-    *,
-    n_resamples: int,
-    **resampling: Any,
-) -> list[float]:
-    """Difference between groups, and its interval."""
-    if not n_resamples:
-        value = make_difference(metric, y_true, y_output, **arguments).value()
-        return [cast(float, value), np.nan, np.nan]
-    result = bootstrap(
-        metric, y_true, y_output, n_resamples=n_resamples, **resampling, **arguments
-    )
-    assert isinstance(result, BootstrapResult)
-    return [result.value, result.low, result.high]
-
-
-def _pairs(y_pred: Any, y_score: Any) -> Iterator[tuple[str, str, Any, Any]]:
-    """Yield method, label, predicted labels and scores of each model."""
-    nested = _nested(y_pred, "y_pred")
-    nested_scores = None if y_score is None else _nested(y_score, "y_score")
-    for method, models in nested.items():
-        for label, predicted in models.items():
-            if nested_scores is None:
-                yield method, label, predicted, None
-                continue
-            if label not in nested_scores.get(method, {}):
-                raise ValueError(
-                    "`y_score` must have the labels of `y_pred`; it lacks "
-                    f"{label!r}{f' of {method!r}' if method else ''}."
-                )
-            yield method, label, predicted, nested_scores[method][label]
-
-
-def _nested(models: Any, name: str) -> dict[str, dict]:
-    """Return models by method and label; one method of no name if there are none."""
-    if not isinstance(models, Mapping) or not models:
-        raise ValueError(
-            f"`{name}` must be a dict of labels, or of methods to such dicts; got "
-            f"{type(models).__name__}."
-        )
-    are_methods = [isinstance(model, Mapping) for model in models.values()]
-    if all(are_methods):
-        return {method: dict(labels) for method, labels in models.items()}
-    if any(are_methods):
-        raise ValueError(
-            f"`{name}` must hold dicts for all methods or for none; got both."
-        )
-    return {"": dict(models)}
-
-
-def _label(candidate: Mapping[str, Any], shown: list[str]) -> str:
-    """Names and values of the parameters that vary."""
-    return ", ".join(
-        f"{name.rpartition('__')[2]}={f'{v:g}' if isinstance(v, float) else v}"
-        for name, v in candidate.items()
-        if name in shown
-    )
 
 
 def _words(name: str) -> str:
