@@ -1,5 +1,6 @@
 """Checks of what the user passes that is neither samples, labels nor groups."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ __all__ = [
     "check_callbacks",
     "check_device",
     "check_layer_sizes",
+    "check_one_of",
     "check_sample_weight",
 ]
 
@@ -73,3 +75,11 @@ def check_layer_sizes(sizes: Any, name: str) -> list[int]:
     ):
         raise ValueError(f"`{name}` must hold integers of at least 1; got {sizes!r}.")
     return [int(size) for size in sizes]
+
+
+def check_one_of(name: str, value: Any, options: Sequence[str]) -> None:
+    """Raise a ValueError if a value is not among the options."""
+    if not isinstance(value, str) or value not in options:
+        *first, last = (repr(option) for option in options)
+        choice = f"{', '.join(first)} or {last}"
+        raise ValueError(f"`{name}` must be {choice}; got {value!r}.")

@@ -1,6 +1,7 @@
 """Bootstrap intervals: their distribution and their limits."""
 
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
 
@@ -61,7 +63,7 @@ class TestReplicates:
         for make in (
             lambda data, score: GroupRates(data, list(RATES)),
             lambda data, score: GroupAUCs(data, score[:, None]),
-            lambda data, score: GroupLosses(data, "loss", score),
+            lambda data, score: GroupLosses(data, "log_loss", score),
         ):
             values = [
                 make(
@@ -154,6 +156,8 @@ class TestLimits:
         assert result.bias == pytest.approx(0, abs=0.02 * error)
 
     def test_rates_that_never_vary(self):
+        # 20 of 20 against none of 20: no resample has another difference than 1, but
+        # Wilson's limits are 20 / (20 + 1.96^2) and one minus that.
         y, z = np.ones(40, dtype=int), np.repeat([0, 1], 20)
         result = bootstrap(
             "equal_opportunity_difference",
@@ -162,28 +166,86 @@ class TestLimits:
             sensitive_features=z,
             random_state=0,
         )
-        assert (result.low, result.value, result.high) == (1, 1, 1)
+        assert (result.distribution == 1).all()
+        from_one = 1 - 20 / (20 + norm.ppf(0.975) ** 2)
+        assert result.low == pytest.approx(1 - np.sqrt(2) * from_one)
+        assert result.high == 1
+
+    def test_two_groups_as_newcombe_has_them(self):
+        # The paper's first example: 56 of 70 against 48 of 80, .0524 to .3339.
+        y_pred = np.r_[np.arange(70) < 56, np.arange(80) < 48].astype(int)
+        z = np.r_[np.zeros(70), np.ones(80)]
+        result = bootstrap(
+            "equal_opportunity_difference",
+            np.ones(150, dtype=int),
+            y_pred,
+            sensitive_features=z,
+            n_resamples=20_000,
+            random_state=0,
+        )
+        assert result.high == pytest.approx(0.3339, abs=5e-5)
+        # A critical value of the resamples, a little above the normal one.
+        assert 0.04 < result.low <= 0.0524 + 5e-5
+
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    def test_areas_of_few_samples(self):
+        # Six above six in one group: in no resample is the area anything but 1.
+        rng = np.random.default_rng(0)
+        y = np.r_[np.repeat([0, 1], 6), rng.integers(0, 2, 400)]
+        score = np.r_[np.arange(12) / 12, rng.normal(size=400) + y[12:]]
+        z = np.r_[np.zeros(12), np.ones(400)]
+        result = bootstrap(
+            "group_auc_difference", y, score, sensitive_features=z, random_state=0
+        )
+        assert result.value - result.low > 0.1
+
+    def test_losses_of_one_sample(self):
+        with pytest.warns(UndefinedMetricWarning, match="of the resamples"):
+            result = bootstrap(
+                "group_loss_difference",
+                [1, 1, 0, 1, 0],
+                [0.5, 0.2, 0.4, 0.9, 0.1],
+                sensitive_features=[0, 1, 1, 1, 1],
+                random_state=0,
+            )
+        assert (result.low, result.high) == (0, np.inf)  # nothing is known of it
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("gap", [0.0, 0.1])
-    def test_coverage(self, gap):
-        """With and without a difference; benchmarks/bootstrap.py has more designs."""
-        covered = []
+    @pytest.mark.parametrize(
+        ("sizes", "rates"),
+        [
+            ([500, 500, 500], [0.4, 0.4, 0.4]),
+            ([500, 500], [0.4, 0.47]),
+            ([500, 500, 500], [0.4, 0.4, 0.5]),
+            ([2000, 5], [0.9, 0.9]),
+            ([2000, 20], [0.95, 0.95]),
+            ([2000, 10], [0.9, 0.7]),
+        ],
+    )
+    def test_coverage(self, sizes, rates):
+        """Equal, close, apart, and small groups with rates near 1.
+
+        benchmarks/bootstrap.py has more designs.
+        """
+        z = np.repeat(np.arange(len(sizes)), sizes)
+        y, truth = np.ones(len(z), dtype=int), np.ptp(rates)
+        too_high, too_low = 0, 0
         for seed in range(300):
             rng = np.random.default_rng(seed)
-            z = rng.integers(0, 3, 1500)
-            y_pred = (rng.random(1500) < 0.4 + gap * (z == 2)).astype(int)
-            result = bootstrap(
-                "demographic_parity_difference",
-                np.ones(1500, dtype=int),
-                y_pred,
-                sensitive_features=z,
-                n_resamples=300,
-                random_state=seed,
-            )
-            covered.append(result.low <= gap <= result.high)
-        # 95 % of 300 has a standard deviation of 1.3 %.
-        assert np.mean(covered) > 0.92
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+                result = bootstrap(
+                    "equal_opportunity_difference",
+                    y,
+                    (rng.random(len(z)) < np.take(rates, z)).astype(int),
+                    sensitive_features=z,
+                    n_resamples=200,
+                    random_state=seed,
+                )
+            too_high += result.low > truth + 1e-12
+            too_low += result.high < truth
+        # 2.5 % of 300 is 7.5, with a standard deviation of 2.7.
+        assert max(too_high, too_low) <= 16
 
 
 @by_metric
@@ -302,6 +364,10 @@ def test_result_is_text_and_pickles():
         ({"confidence_level": 95}, "`confidence_level` must be .* got 95"),
         ({"confidence_level": "high"}, "`confidence_level` must be .* got 'high'"),
         ({"agg": "max"}, "`agg` must be"),
+        ({"agregate": "max"}, "`agregate` is no argument of `equalized_odds"),
+        ({"metric": "group_accuracy_difference", "pos_label": 1}, "`pos_label` is no"),
+        ({"metric": "demographic_parity_difference", "agg": "mean"}, "`agg` is no"),
+        ({"loss": "log_loss"}, "`loss` is no argument"),
         ({"min_group_size": 0}, "`min_group_size` must be"),
     ],
 )

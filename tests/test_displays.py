@@ -4,11 +4,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
+from sklearn.svm import LinearSVC
 
 from fairtask.metrics import (
     bootstrap,
@@ -142,6 +144,23 @@ class TestParetoFrontDisplay:
         assert point["performance"] == pytest.approx(macro)
         assert point["performance_low"] < macro < point["performance_high"]
 
+    @pytest.mark.parametrize("model", [LogisticRegression(), LinearSVC()])
+    def test_positive_class(self, model):
+        model.fit(X, y)
+        display = ParetoFrontDisplay.from_estimators(
+            {"a": model}, X, y, sensitive_features=z, n_resamples=0, pos_label=0
+        )
+        expected = roc_auc_score(y == 0, -model.decision_function(X))
+        assert display.points["performance"].item() == pytest.approx(expected)
+
+    def test_accuracy_is_that_of_all_classes(self):
+        labels = y + 2 * (X[:, 2] > 1)
+        display = ParetoFrontDisplay.from_predictions(
+            labels, {"a": y}, sensitive_features=z, n_resamples=0, pos_label=3
+        )
+        accuracy = display.points["performance"].item()
+        assert accuracy == pytest.approx((labels == y).mean())
+
     def search(self, **kwargs):
         return GridSearchCV(
             LogisticRegression(),
@@ -174,6 +193,15 @@ class TestParetoFrontDisplay:
         display = ParetoFrontDisplay.from_cv_results(searches, **NAMES)
         assert display.points["method"].tolist() == ["a"] * 4 + ["b"] * 4
         assert display.points["label"][0] == "C=0.01, fit_intercept=True"
+
+    def test_cv_results_of_a_list_of_grids(self):
+        results = self.search().cv_results_
+        params = [{"C": 1.0}, {"C": 1.0, "tol": 0.1}, {"tol": 0.2}, {"tol": 0.1}]
+        display = ParetoFrontDisplay.from_cv_results(
+            {**results, "params": params}, method="tol", **NAMES
+        )
+        assert display.points["method"].tolist() == ["None", "0.1", "0.2", "0.1"]
+        assert display.points["label"].tolist() == ["C=1", "C=1", "", ""]
 
     def test_fronts_are_drawn_in_order_and_beaten_points_hollow(self):
         rows = [("m", 0.8, 0.1), ("m", 0.9, 0.3), ("m", 0.85, 0.2), ("m", 0.7, 0.2)]
@@ -266,6 +294,16 @@ class TestGroupRatesDisplay:
         labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
         assert labels[0].startswith("sex: f")
         assert labels[2].startswith("region: r0")
+
+    def test_positive_class(self):
+        model = LogisticRegression().fit(X, y)
+        display = GroupRatesDisplay.from_estimator(
+            model, X, y, sensitive_features=z, rates=["roc_auc"], pos_label=0
+        )
+        for group, auc in display.report["roc_auc"].droplevel("attribute").items():
+            rows = z == group
+            score = -model.decision_function(X[rows])
+            assert auc == pytest.approx(roc_auc_score(y[rows] == 0, score))
 
     def test_a_row_of_panels_per_class(self):
         labels = y + 2 * (X[:, 2] > 1)
@@ -392,6 +430,30 @@ class TestLatentDisplay:
         assert first.coordinates.shape == (40, 2)
         assert np.array_equal(first.coordinates, again.coordinates)
         assert not np.array_equal(first.coordinates, other.coordinates)
+
+    def test_seeded_and_drawn_before_they_are_transformed(self):
+        class Wide(TransformerMixin, BaseEstimator):
+            def fit(self, X, y=None):
+                self.fitted_ = True
+                return self
+
+            def transform(self, X):
+                assert len(X) == 100
+                return np.random.default_rng(0).normal(size=(len(X), 600))
+
+        first, again = (
+            LatentDisplay.from_estimator(
+                Wide().fit(X), X, y, sensitive_features=z, max_samples=100
+            )
+            for _ in range(2)
+        )
+        assert np.array_equal(first.coordinates, again.coordinates)
+
+    def test_representation_of_one_dimension(self):
+        model = make_classifier(hidden_layer_sizes=(1,), max_epochs=1)
+        model.fit(X, y, sensitive_features=z)
+        display = LatentDisplay.from_estimator(model, X, y, sensitive_features=z)
+        assert display.coordinates.shape == (300, 2)
 
     def test_error_names_the_argument(self, classifier):
         def draw(estimator=classifier, labels=y, groups=z, **kwargs):

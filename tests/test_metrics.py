@@ -369,7 +369,7 @@ EVERY = (*HARD, *ON_SCORES)
             "`y_pred` must hold class labels.* 0.1",
         ),
         (ON_SCORES, {"y_pred": [0, 1, 1]}, "`y_(score|prob)`.* expected 4, found 3"),
-        (ON_SCORES, {"y_pred": [[0.5, 0.5]] * 4}, r"`y_(score|prob)` .*\(4, 2\)"),
+        (ON_SCORES, {"y_pred": [[0.5] * 3] * 4}, r"`y_(score|prob)` .*\(4, 3\)"),
         (ON_SCORES, {"y_pred": [0, 1, 1, np.nan]}, "`y_(score|prob)` must be finite"),
         (ON_SCORES, {"y_pred": list("abcd")}, "`y_(score|prob)` must hold numbers"),
         (ON_SCORES[1:], {"y_pred": [0, 1, 1, 1.5]}, "`y_prob`.* from 0 to 1.5"),
@@ -516,17 +516,32 @@ class TestSeveralClasses:
         assert len(caught) == 2  # b lacks z, so that z cannot be compared
 
     def test_labels_name_classes_that_are_missing(self):
-        proba = np.column_stack([self.PROBA, np.zeros(6)])
+        proba = np.column_stack([np.zeros(6), self.PROBA])
         with pytest.raises(ValueError, match="`labels` if `y_true` lacks some"):
             self.compute(group_loss_difference, proba)
         value = self.compute(
-            group_loss_difference, proba, labels=list("xyzw"), loss="soft_zero_one"
+            group_loss_difference, proba, labels=list("wxyz"), loss="soft_zero_one"
         )
         assert value == pytest.approx(1 / 3)
+
+    def test_labels_must_be_in_the_order_of_the_columns(self):
+        with pytest.raises(ValueError, match="`labels` must be sorted"):
+            self.compute(group_auc_difference, self.PROBA, labels=list("yxz"))
 
     def test_probabilities_must_sum_to_one(self):
         with pytest.raises(ValueError, match=r"sum to 1 in each row; found .* 0\.5"):
             self.compute(group_loss_difference, self.PROBA / 2)
+
+
+@pytest.mark.parametrize("name", ON_SCORES)
+@pytest.mark.parametrize("pos_label", [None, 0])
+def test_two_columns_of_two_classes(name, pos_label):
+    columns = np.column_stack([1 - SCORE, SCORE])
+    one = SCORE if pos_label is None else 1 - SCORE
+    both = METRICS[name](Y, columns, sensitive_features=Z, pos_label=pos_label)
+    assert both == pytest.approx(
+        METRICS[name](Y, one, sensitive_features=Z, pos_label=pos_label)
+    )
 
 
 def test_labels_tell_the_positive_class_of_a_fold():

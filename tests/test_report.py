@@ -126,6 +126,30 @@ class TestTable:
         assert of_b["accuracy"].tolist() == pytest.approx([2 / 3] * 3)
         assert table.overall.index.tolist() == [("all", c) for c in "xyz"]
 
+    def test_positive_class_of_several(self):
+        y_true, y_pred = np.array(list("xyzxyz")), np.array(list("xyzyyz"))
+        arguments = {"sensitive_features": list("aaabbb"), "n_resamples": 0}
+        table = fairness_report(y_true, y_pred, **arguments, pos_label="x")
+        assert table["true_positive_rate"].tolist() == [1, 0]
+        # The accuracy is that of all classes.
+        assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3])
+        difference = metrics.group_accuracy_difference(
+            y_true, y_pred, sensitive_features=list("aaabbb")
+        )
+        row = ("sensitive_feature", "group_accuracy_difference")
+        assert table.differences.loc[row, "value"] == pytest.approx(difference)
+        frame = table.metric_frame()
+        assert_allclose(frame.by_group["accuracy"], table["accuracy"])
+
+    def test_scores_of_each_class_that_do_not_sum_to_one(self):
+        y = np.array([0, 1, 2] * 4)
+        scores = np.eye(3)[y] * 0.9
+        table = fairness_report(
+            y, y, scores, sensitive_features=[0] * 6 + [1] * 6, n_resamples=0
+        )
+        assert table["roc_auc"].tolist() == [1] * 6
+        assert "log_loss" not in table
+
     def test_weights(self):
         weights = np.array([1, 1, 1, 2, 1, 1] + [1] * 4)
         table = report(sample_weight=weights)
@@ -194,6 +218,15 @@ class TestObject:
         assert type(table.loc["group"]) is pd.DataFrame
         assert type(table.round(2)) is pd.DataFrame
 
+    def test_a_column_can_be_deleted(self):
+        table = report()
+        del table["accuracy"]
+        assert "accuracy" not in repr(table).split("Differences")[0]
+        assert "0.750 [0.301, 0.954]" in repr(table)
+
+    def test_level(self):
+        assert "with 99.5% intervals" in repr(resampled(confidence_level=0.995))
+
     def test_pickle(self):
         table = resampled()
         again = pickle.loads(pickle.dumps(table))
@@ -208,6 +241,20 @@ class TestObject:
         for name in (*RATES, "roc_auc", "log_loss"):
             assert_allclose(frame.by_group[name], table[name], err_msg=name)
             assert_allclose(frame.overall[name], table.overall[name].item())
+
+    def test_metric_frame_of_two_attributes_and_an_unknown_group(self):
+        frame = FRAME.astype(object)
+        frame.loc[0, "coin"] = None
+        by_group = report(sensitive_features=frame).metric_frame().by_group
+        known = fairness_report(
+            Y[1:],
+            PRED[1:],
+            SCORE[1:],
+            sensitive_features=frame[1:],
+            attributes="intersection",
+            n_resamples=0,
+        )
+        assert_allclose(by_group["true_positive_rate"], known["true_positive_rate"])
 
     def test_metric_frame_takes_two_classes(self):
         y = [0, 1, 2, 0, 1, 2]

@@ -128,6 +128,7 @@ class TestByIndex:
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert search.n_iterations_ == 2
 
+    @pytest.mark.slow
     def test_in_several_processes(self):
         scores = cross_val_score(
             LogisticRegression(),
@@ -224,7 +225,13 @@ class TestRouted:
             "equalized_odds_difference", sensitive_features=SHUFFLED
         )
         scores = cross_val_score(
-            LogisticRegression(), FRAME, y, scoring=scorer, cv=CV, error_score="raise"
+            LogisticRegression(),
+            FRAME,
+            y,
+            scoring=scorer,
+            cv=CV,
+            params={},  # None is more than scikit-learn 1.6 takes
+            error_score="raise",
         )
         assert scores == pytest.approx(by_hand("equalized_odds_difference"))
 
@@ -387,6 +394,8 @@ def test_scoring_gives_each_metric_what_it_takes():
         ),
         (make_fairness_scorer, {"attributes": "each"}, "`attributes` .* got 'each'"),
         (make_fairness_scorer, {"agregate": 1}, "`agregate` is no argument"),
+        (make_fairness_scorer, {"agg": "max"}, "`agg` must be 'worst_case' or"),
+        (make_fairness_scorer, {"min_group_size": 0}, "`min_group_size` must be"),
         (make_fairness_scoring, {"names": "roc_auc"}, "`names` must be a sequence"),
         (make_fairness_scoring, {"names": ["eod"]}, r"`names` .*; got \['eod'\]"),
         (make_fairness_scoring, {"names": ["accuracy"], "agg": "mean"}, "`agg` is no"),

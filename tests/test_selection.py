@@ -41,14 +41,11 @@ class TestBestUnderBudget:
         ("budget", "chosen"), [(0.2, 0), (0.1, 0), (0.0999, 1), (0.05, 1), (0.03, 2)]
     )
     def test_by_hand(self, budget, chosen):
-        # The mean of .07 and .03 misses .05 by a rounding error at most.
-        assert best_under_budget(**NAMES, budget=budget + 1e-9)(TABLE) == chosen
+        assert best_under_budget(**NAMES, budget=budget)(TABLE) == chosen
 
     @pytest.mark.parametrize(("budget", "chosen"), [(0.12, 0), (0.119, 1), (0.0699, 2)])
     def test_one_standard_error(self, budget, chosen):
-        choose = best_under_budget(
-            **NAMES, budget=budget + 1e-9, one_standard_error=True
-        )
+        choose = best_under_budget(**NAMES, budget=budget, one_standard_error=True)
         assert choose(TABLE) == chosen
 
     def test_not_met(self):
@@ -75,6 +72,19 @@ class TestBestUnderBudget:
         choose = best_under_budget(**NAMES, budget=0.2)
         with pytest.warns(UndefinedMetricWarning, match="'eod' is undefined in 1 of 2"):
             assert choose(table) == 1
+
+    def test_failed_fits_are_no_undefined_folds(self):
+        table = results([[np.nan, np.nan], [0.8, 0.8]], [[np.nan] * 2, [0.1, 0.1]])
+        assert best_under_budget(**NAMES, budget=0.2)(table) == 1  # without a warning
+
+    def test_no_candidate_has_a_standard_error(self):
+        table = results([[0.9, 0.9], [np.nan, 0.9]], [[0.1, np.nan], [0.1, 0.2]])
+        choose = best_under_budget(**NAMES, budget=0.2, one_standard_error=True)
+        with (
+            pytest.warns(UndefinedMetricWarning),
+            pytest.raises(ValueError, match="No candidate has a performance and a st"),
+        ):
+            choose(table)
 
     def test_candidates_that_failed_or_are_undefined_are_not_chosen(self):
         table = results(

@@ -94,6 +94,11 @@ class TestDeltaM:
         summed = delta_m(table, **arguments, reduce="sum_per_task")
         assert summed[1] == pytest.approx((300 + 50) / 2)
 
+    def test_negative_metric(self):
+        table = pd.DataFrame({"neg_log_loss": [-0.5, -0.4]})
+        value = delta_m(table, baseline=0, higher_is_better=["neg_log_loss"])
+        assert value[1] == pytest.approx(-20)  # better by a fifth
+
     def test_baseline_of_zero_is_undefined(self):
         table = self.TABLE.assign(EOD=[0.0, 0.1, 0.0])
         with pytest.warns(UndefinedMetricWarning, match=r"0 in \['EOD'\]"):

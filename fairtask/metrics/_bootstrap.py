@@ -1,12 +1,13 @@
 """Confidence intervals of differences between groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
@@ -18,6 +19,7 @@ from fairtask.metrics._difference import (
     make_difference,
     nan_reduce,
 )
+from fairtask.metrics._statistics import standard_errors
 
 __all__ = [
     "BootstrapResult",
@@ -52,7 +54,7 @@ class BootstrapResult:
     @property
     def standard_error(self) -> float:
         """Standard deviation of the distribution."""
-        return float(np.nanstd(self.distribution, ddof=1))
+        return float(standard_errors(self.distribution))
 
     @property
     def bias(self) -> float:
@@ -61,7 +63,7 @@ class BootstrapResult:
         A difference between the largest and the smallest of several noisy rates is too
         large on average; the value itself is by about as much as this.
         """
-        return float(np.nanmean(self.distribution) - self.value)
+        return float(nan_reduce(np.mean, self.distribution) - self.value)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -84,15 +86,22 @@ def bootstrap(
     multinomial draw of the table of counts per resample, whatever the number of
     samples; weights, scores and losses are drawn sample by sample.
 
-    The difference is a largest over pairs of groups, :math:`\max_{a,b} (r_a - r_b)`,
-    whose percentiles are of no use where groups are nearly equal: no resample has a
-    difference of 0. The limits are
+    The difference is a largest over pairs of groups, :math:`\max_{a,b} (v_a - v_b)`,
+    whose percentiles are of no use where groups are nearly equal (no resample has a
+    difference of 0) or small (a rate of 1 is 1 in each resample). The limits are
 
-    - below, an intersection bound [1]_: :math:`\max_{a,b} (d_{ab} - c\, s_{ab})`, at
-      least 0, with the standard error :math:`s_{ab}` of each pair's difference
-      :math:`d_{ab}`, and c the quantile of the largest studentised error among the
-      pairs that may be the largest;
-    - above, the quantile of the distribution, less its bias.
+    .. math::
+
+        \max_{a,b} \left( v_a - v_b - \sqrt{(v_a - l_a)^2 + (u_b - v_b)^2} \right)
+        \quad \text{and} \quad
+        \max_{a,b} \left( v_a - v_b + \sqrt{(u_a - v_a)^2 + (v_b - l_b)^2} \right)
+
+    from limits :math:`l, u` of each group [1]_: Wilson's for rates, and for an AUC with
+    the number of samples that its standard error amounts to; Student's for losses.
+    Above they are those of the confidence level, since the pair that is truly the
+    largest is one of all. Below they are wider, so that they hold for all pairs
+    together that may be the largest [2]_: by the quantile over the resamples of their
+    largest studentised error.
 
     Parameters
     ----------
@@ -131,7 +140,9 @@ def bootstrap(
 
     References
     ----------
-    .. [1] V. Chernozhukov, S. Lee and A. M. Rosen. "Intersection bounds: estimation and
+    .. [1] R. G. Newcombe. "Interval estimation for the difference between independent
+       proportions". Statistics in Medicine 17, 1998.
+    .. [2] V. Chernozhukov, S. Lee and A. M. Rosen. "Intersection bounds: estimation and
        inference". Econometrica 81, 2013.
 
     Examples
@@ -156,8 +167,9 @@ def bootstrap(
         name, y_true, y_output, sensitive_features=sensitive_features, **metric_params
     )
     rng = make_generator(random_state)
-    resampled = difference.statistics.resampled(n_resamples, rng)
-    results = resample_difference(difference, resampled, confidence_level)
+    results = resample_difference(
+        difference, difference.statistics.resampled(n_resamples, rng), confidence_level
+    )
     if difference.each:
         return dict(zip(difference.data.sensitive.names, results, strict=True))
     return results[0]
@@ -210,38 +222,44 @@ def resample_difference(
     """
     observed = difference.select(difference.statistics.observed())
     resampled = difference.select(resampled)
-    n_attributes = len(observed)
-    joined = (
-        [[s] for s in range(n_attributes)]
-        if difference.each
-        else [list(range(n_attributes))]
+    everyone = list(range(len(observed)))
+    return [
+        _result(difference, attributes, observed, resampled, confidence_level)
+        for attributes in ([[s] for s in everyone] if difference.each else [everyone])
+    ]
+
+
+def _result(
+    difference: Difference,
+    attributes: Sequence[int],
+    observed: list[np.ndarray],
+    resampled: list[np.ndarray],
+    confidence_level: float,
+) -> BootstrapResult:
+    """Return the interval of the worst of some attributes."""
+    agg = difference.agg
+    value = max_of([aggregate(observed[s], agg) for s in attributes])
+    distribution = max_of([aggregate(resampled[s], agg) for s in attributes])
+    low = high = np.array(np.nan)
+    if np.isfinite(value):
+        _warn_of_undefined(difference.metric, distribution)
+        strata = {
+            s: [
+                _Stratum(difference, s, i, observed[s][i], resampled[s][:, i])
+                for i in range(len(difference.strata))
+                if np.isfinite(observed[s][i]).sum() > 1
+            ]
+            for s in attributes
+        }
+        low, high = _limits(strata, difference, 1 - (1 - confidence_level) / 2)
+    return BootstrapResult(
+        float(value), float(low), float(high), float(confidence_level), distribution
     )
-    results = []
-    for attributes in joined:
-        values = np.array([aggregate(observed[s], difference.agg) for s in attributes])
-        replicates = np.stack(
-            [aggregate(resampled[s], difference.agg) for s in attributes], axis=-1
-        )
-        value = float(nan_reduce(np.max, values))
-        distribution = nan_reduce(np.max, replicates)
-        low = high = np.nan
-        if np.isfinite(value):
-            _warn_of_undefined(difference.metric, distribution)
-            tail = (1 - confidence_level) / 2
-            contrasts = [_contrasts(observed[s], resampled[s]) for s in attributes]
-            n_samples = len(difference.data.y_true)
-            low = _lower_limit(
-                [strata for strata in contrasts if strata],
-                difference.agg,
-                tail,
-                n_samples,
-            )
-            shift = np.nanmean(distribution) - value
-            high = float(np.nanquantile(distribution, 1 - tail) - shift)
-        results.append(
-            BootstrapResult(value, low, high, float(confidence_level), distribution)
-        )
-    return results
+
+
+def max_of(values: Sequence[Any]) -> np.ndarray:
+    """Largest of the values of several attributes, where there are any."""
+    return nan_reduce(np.max, np.stack(values, axis=-1))
 
 
 def _warn_of_undefined(metric: str, distribution: np.ndarray) -> None:
@@ -251,106 +269,100 @@ def _warn_of_undefined(metric: str, distribution: np.ndarray) -> None:
             UndefinedMetricWarning,
             f"`{metric}` is undefined in {undefined:.1%} of the resamples, in which a "
             "group that is compared has no samples of the kind needed. They are left "
-            "out of the interval; `min_group_size` leaves out the group.",
+            "out; `min_group_size` leaves out the group.",
         )
 
 
-def _contrasts(observed: np.ndarray, resampled: np.ndarray) -> list["_Contrasts"]:
-    """Contrasts of each stratum in which two groups are compared."""
-    known = np.isfinite(observed)
-    return [
-        _Contrasts.between(observed[i, groups], resampled[:, i][:, groups])
-        for i, groups in enumerate(known)
-        if groups.sum() > 1
-    ]
+class _Stratum:
+    """One statistic of the groups that are compared, and its errors.
 
-
-@dataclass(frozen=True)
-class _Contrasts:
-    """Differences between all ordered pairs of the groups of one stratum.
-
-    Attributes
+    Parameters
     ----------
-    values : ndarray of shape (n_pairs,)
-    errors : ndarray of shape (n_resamples, n_pairs)
-        Resampled minus observed differences.
-    scales : ndarray of shape (n_pairs,)
-        Their standard errors.
+    difference : Difference
+    attribute, stratum : int
+    observed : ndarray of shape (n_groups,)
+        NaN for a group that is not compared.
+    resampled : ndarray of shape (n_resamples, n_groups)
     """
 
-    values: np.ndarray
-    errors: np.ndarray
-    scales: np.ndarray
+    def __init__(
+        self,
+        difference: Difference,
+        attribute: int,
+        stratum: int,
+        observed: np.ndarray,
+        resampled: np.ndarray,
+    ) -> None:
+        groups = np.isfinite(observed)
+        statistics = difference.statistics
+        n_effective = statistics.n_effective[attribute][difference.strata[stratum]]
+        self.values = observed[groups]
+        self.deviations = resampled[:, groups] - self.values
+        self.errors = standard_errors(resampled[:, groups])
+        self.limit = partial(
+            statistics.limit, self.values, self.errors, n_effective[groups]
+        )
+        self.pairs = ~np.eye(len(self.values), dtype=bool)
 
-    @classmethod
-    def between(cls, observed: np.ndarray, resampled: np.ndarray) -> "_Contrasts":
-        """Compare the groups of a stratum, all of them known."""
-        first, second = np.nonzero(~np.eye(len(observed), dtype=bool))
-        # A group that a resample lacks says nothing there.
-        errors = np.nan_to_num(resampled - observed)
-        errors = errors[:, first] - errors[:, second]
-        return cls(observed[first] - observed[second], errors, errors.std(axis=0))
+    def intervals(self, z: float) -> tuple[np.ndarray, np.ndarray]:
+        """Limits of the difference of each ordered pair, shape (n_groups, n_groups)."""
+        values = self.values
+        below, above = values - self.limit(-z), self.limit(z) - values
+        differences = values[:, None] - values
+        low = differences - np.hypot(below[:, None], above)
+        high = differences + np.hypot(above[:, None], below)
+        # A group is not compared with itself.
+        return np.where(self.pairs, low, -np.inf), np.where(self.pairs, high, -np.inf)
 
-    def select(self, kept: np.ndarray) -> "_Contrasts":
-        """Return some of the pairs."""
-        return _Contrasts(self.values[kept], self.errors[:, kept], self.scales[kept])
+    def largest_error(self, kept: np.ndarray) -> np.ndarray:
+        """Largest studentised error of the pairs that are kept, in each resample."""
+        largest = np.zeros(len(self.deviations))
+        for first, others in enumerate(kept):
+            # Rates of 0 or 1 have no error in any resample, and no scale.
+            scale = np.hypot(self.errors[first], self.errors)
+            usable = others & (scale > 0)
+            errors = self.deviations[:, [first]] - self.deviations[:, usable]
+            # A group that a resample lacks says nothing there.
+            studentised = np.nan_to_num(errors / scale[usable])
+            np.maximum(largest, studentised.max(1, initial=0), out=largest)
+        return largest
 
-    def lower(self, c: float) -> np.ndarray:
-        """Largest lower limit of a pair."""
-        return (self.values - c * self.scales).max()
 
-    def excess(self, c: float) -> np.ndarray:
-        """Largest error beyond its allowance in each resample; at most 0 is covered."""
-        return (self.errors - c * self.scales).max(axis=1)
+def _limits(
+    by_attribute: Mapping[int, list[_Stratum]], difference: Difference, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of the largest difference at a one-sided level."""
+    every = [stratum for strata in by_attribute.values() for stratum in strata]
+    z = norm.ppf(level)
 
+    def critical(kept: list[np.ndarray], level: float) -> float:
+        """Multiple of the standard errors that holds for all that is kept."""
+        errors = [s.largest_error(k) for s, k in zip(every, kept, strict=True)]
+        return max(float(np.quantile(np.max(errors, axis=0), level)), z)
 
-def _lower_limit(
-    by_attribute: Sequence[Sequence[_Contrasts]], agg: str, tail: float, n_samples: int
-) -> float:
-    """Intersection bound of the largest difference over attributes and strata."""
-
-    def combine(of_strata: Callable[[_Contrasts], Any], contrasts: Any) -> Any:
-        """Aggregate a number of each stratum as the metric does."""
-        over_strata = np.max if agg == "worst_case" else np.mean
+    def combine(side: int, z: float) -> np.ndarray:
+        """Aggregate the largest limits over strata, and take the worst attribute."""
+        over_strata = np.max if difference.agg == "worst_case" else np.mean
         return np.max(
-            [over_strata([of_strata(k) for k in s], axis=0) for s in contrasts], axis=0
+            [
+                over_strata([s.intervals(z)[side].max() for s in strata])
+                for strata in by_attribute.values()
+                if strata
+            ]
         )
 
-    def critical(contrasts: Any, level: float) -> float:
-        """Multiple of the standard errors that covers the errors at this level."""
-
-        def excess(c: float) -> float:
-            return np.quantile(combine(lambda k: k.excess(c), contrasts), level)
-
-        c_max = 1.0
-        while excess(c_max) > 0:
-            c_max *= 2
-        return brentq(excess, 0, c_max, xtol=1e-3) if excess(0) > 0 else 0.0
-
-    def limit(c: float) -> float:
-        return float(combine(lambda k: k.lower(c), by_attribute))
-
-    # Rates of exactly 0 or 1 have no error in any resample.
-    uncertain = _where(by_attribute, lambda k: k.scales > 0)
-    if not uncertain:
-        return max(0.0, limit(0))
-    # Pairs that cannot be the largest need no allowance. The level at which they are
+    # Pairs that are far from the largest need no allowance. The level at which they are
     # told tends to 1 with the number of samples.
-    c = critical(uncertain, 1 - 0.1 / np.log(max(n_samples, 3)))
-    overall = limit(c)
-
-    def may_be_largest(k: _Contrasts) -> np.ndarray:
-        bound = overall if agg == "worst_case" else k.lower(c)
-        return k.values + 2 * c * k.scales >= bound
-
-    return max(0.0, limit(critical(_where(uncertain, may_be_largest), 1 - tail)))
-
-
-def _where(
-    by_attribute: Sequence[Sequence[_Contrasts]],
-    condition: Callable[[_Contrasts], np.ndarray],
-) -> list[list[_Contrasts]]:
-    """Return the pairs that meet a condition, without strata that have none."""
-    selected = [[k.select(condition(k)) for k in strata] for strata in by_attribute]
-    selected = [[k for k in strata if len(k.values)] for strata in selected]
-    return [strata for strata in selected if strata]
+    n_samples = max(len(difference.data.y_true), 3)
+    c = critical([s.pairs for s in every], 1 - 0.1 / np.log(n_samples))
+    bounds = [s.intervals(c) for s in every]
+    best = np.array([low.max() for low, _ in bounds])
+    if difference.agg == "worst_case":
+        best[:] = best.max()
+    may_be_largest = [
+        high >= limit for (_, high), limit in zip(bounds, best, strict=True)
+    ]
+    low = combine(0, critical(may_be_largest, level))
+    high = combine(1, z)
+    is_bounded = difference.statistics.strata[0][0] != "log_loss"
+    return np.maximum(low, 0), np.minimum(high, 1) if is_bounded else high

@@ -1,7 +1,6 @@
 """What is compared: labels, groups and weights, from what users pass to codes."""
 
 import reprlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -9,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from fairtask._sensitive import MAX_GROUPS, SensitiveFeatures, encode_sensitive_features
+from fairtask._validation import check_one_of
 
-__all__ = ["Attributes", "Comparison", "check_one_of"]
+__all__ = ["Attributes", "Comparison"]
 
 Attributes = Literal["worst_case", "each", "intersection"]
 
@@ -24,11 +24,10 @@ class Comparison:
     Attributes
     ----------
     classes : list
-        The classes, sorted.
-    positive : int or None
-        Position of the positive class, whose code is 1 while that of the rest is 0; or
-        None for several classes, each of which is taken against the rest and has its
-        position for a code.
+        The classes, sorted, in the order of their codes.
+    positives : list of int
+        Codes of the classes that are taken as the positive one, each against the rest:
+        one of two classes, all of more, or the one that was named.
     y_true : ndarray of shape (n_samples,), int64
         Class codes.
     y_pred : ndarray of shape (n_samples,), int64, or None
@@ -41,7 +40,7 @@ class Comparison:
     """
 
     classes: list
-    positive: int | None
+    positives: list[int]
     y_true: np.ndarray
     y_pred: np.ndarray | None
     weights: np.ndarray
@@ -81,12 +80,10 @@ class Comparison:
         if has_predictions:
             columns["y_pred"] = _column(y_pred, "y_pred")
             _check_length(columns["y_pred"], "y_pred", n_samples)
-        classes, positive = _find_classes(
+        classes, positives = _find_classes(
             columns, pos_label, labels, has_positive=has_positive
         )
-        codes = {
-            name: _encode(column, classes, positive) for name, column in columns.items()
-        }
+        codes = {name: _encode(column, classes) for name, column in columns.items()}
         if sensitive_features is None:
             raise ValueError(
                 "`sensitive_features` must have a column for each attribute; got 0."
@@ -108,7 +105,7 @@ class Comparison:
         rows = (sensitive.codes >= 0).any(axis=1) & (weights > 0)
         return cls(
             classes=classes,
-            positive=positive,
+            positives=positives,
             y_true=codes["y_true"][rows],
             y_pred=codes["y_pred"][rows] if has_predictions else None,
             weights=weights[rows],
@@ -117,19 +114,9 @@ class Comparison:
         )
 
     @property
-    def is_multiclass(self) -> bool:
-        """Whether each of several classes is taken against the rest."""
-        return self.positive is None
-
-    @property
-    def n_codes(self) -> int:
-        """Number of class codes."""
-        return len(self.classes) if self.is_multiclass else 2
-
-    @property
-    def positives(self) -> list[int]:
-        """Codes of the classes that are taken as the positive one, one by one."""
-        return list(range(self.n_codes)) if self.is_multiclass else [1]
+    def takes_turns(self) -> bool:
+        """Whether several classes are the positive one in turn."""
+        return len(self.positives) > 1
 
     def pooled(self) -> "Comparison":
         """Return the same samples as one group, called "all"."""
@@ -150,31 +137,22 @@ class Comparison:
         -------
         scores : ndarray of shape (n_samples, n_positives)
         """
-        scores = np.asarray(values)
-        if self.positive is not None:
-            if scores.ndim == 2 and scores.shape[1] == len(self.classes) > 2:
-                scores = scores[:, self.positive]
-            return _numbers(scores, name, len(self.rows))[self.rows, None]
-        expected = (len(self.rows), len(self.classes))
-        if scores.shape != expected:
-            raise ValueError(
-                f"`{name}` must have a column for each of the {len(self.classes)} "
-                f"classes {reprlib.repr(self.classes)}, shape {expected}; got shape "
-                f"{scores.shape}. Name the classes with `labels` if `y_true` lacks "
-                "some."
-            )
-        return _as_finite(scores, name)[self.rows]
+        scores = self._outputs(values, name)
+        return scores[:, None] if scores.ndim == 1 else scores[:, self.positives]
 
     def probabilities_of_truth(self, values: Any, name: str) -> np.ndarray:
-        """Check probabilities; return that of each sample's true class."""
-        prob = self.scores(values, name)
+        """Check probabilities; return that of each sample's true class.
+
+        One column is the positive class against the rest.
+        """
+        prob = self._outputs(values, name)
         if ((prob < 0) | (prob > 1)).any():
             raise ValueError(
                 f"`{name}` must hold probabilities in [0, 1]; found values from "
                 f"{prob.min():.3g} to {prob.max():.3g}."
             )
-        if not self.is_multiclass:
-            return np.where(self.y_true == 1, prob[:, 0], 1 - prob[:, 0])
+        if prob.ndim == 1:
+            return np.where(self.y_true == self.positives[0], prob, 1 - prob)
         sums = prob.sum(axis=1)
         # Probabilities in float32 miss 1 by some 1e-7 a class.
         if not np.allclose(sums, 1, atol=1e-4):
@@ -184,6 +162,22 @@ class Comparison:
                 f"sum of {worst:.3g}."
             )
         return prob[np.arange(len(prob)), self.y_true]
+
+    def _outputs(self, values: Any, name: str) -> np.ndarray:
+        """Check numbers per sample, or per sample and class, of the samples here."""
+        outputs = np.asarray(values)
+        n_samples, n_classes = len(self.rows), len(self.classes)
+        if outputs.ndim == 2 and outputs.shape[1] == n_classes:
+            _check_length(outputs, name, n_samples)
+            return _as_finite(outputs, name)[self.rows]
+        if self.takes_turns:
+            raise ValueError(
+                f"`{name}` must have a column for each of the {n_classes} classes "
+                f"{reprlib.repr(self.classes)}, shape {(n_samples, n_classes)}; got "
+                f"shape {outputs.shape}. Name the classes with `labels` if `y_true` "
+                "lacks some."
+            )
+        return _numbers(outputs, name, n_samples)[self.rows]
 
     def sizes(self, attribute: int, weights: np.ndarray | None = None) -> np.ndarray:
         """Number of samples, or sum of weights, of each group and class.
@@ -195,25 +189,17 @@ class Comparison:
 
         Returns
         -------
-        sizes : ndarray of shape (n_groups, n_codes)
+        sizes : ndarray of shape (n_groups, n_classes)
         """
         codes = self.sensitive.codes[:, attribute]
         known = codes >= 0
         n_groups = len(self.sensitive.groups[attribute])
         sizes = np.bincount(
-            codes[known] * self.n_codes + self.y_true[known],
+            codes[known] * len(self.classes) + self.y_true[known],
             None if weights is None else weights[known],
-            minlength=n_groups * self.n_codes,
+            minlength=n_groups * len(self.classes),
         )
-        return sizes.reshape(n_groups, self.n_codes)
-
-
-def check_one_of(name: str, value: Any, options: Sequence[str]) -> None:
-    """Raise a ValueError if a value is not among the options."""
-    if not isinstance(value, str) or value not in options:
-        *first, last = (repr(option) for option in options)
-        choice = f"{', '.join(first)} or {last}"
-        raise ValueError(f"`{name}` must be {choice}; got {value!r}.")
+        return sizes.reshape(n_groups, len(self.classes))
 
 
 def _column(values: Any, name: str) -> np.ndarray:
@@ -254,8 +240,8 @@ def _as_finite(values: np.ndarray, name: str) -> np.ndarray:
 
 def _find_classes(
     columns: dict[str, np.ndarray], pos_label: Any, labels: Any, *, has_positive: bool
-) -> tuple[list, int | None]:
-    """Return the classes, and the position of the positive one if there is one."""
+) -> tuple[list, list[int]]:
+    """Return the classes, and the positions of those taken as positive."""
     found = {name: _unique_labels(column, name) for name, column in columns.items()}
     names = " and ".join(f"`{name}`" for name in columns)
     classes = list(dict.fromkeys(label for v in found.values() for label in v))
@@ -266,6 +252,11 @@ def _find_classes(
             raise ValueError(
                 f"`labels` must name every class of {names}; found "
                 f"{reprlib.repr(unexpected)} besides {reprlib.repr(given)}."
+            )
+        if _one_type(given) and given != sorted(given):
+            raise ValueError(
+                "`labels` must be sorted, as the columns of scores are; got "
+                f"{reprlib.repr(given)}."
             )
         classes = given
     # "1" and 1 never compare equal: one column of each would give rates of 0.
@@ -282,7 +273,7 @@ def _find_classes(
                 f"{pos_label!r}."
             )
     elif len(classes) > 2:
-        return sorted(classes), None
+        return sorted(classes), list(range(len(classes)))
     elif {0, 1}.issuperset(classes) or {-1, 1}.issuperset(classes):
         pos_label = 1
     elif len(classes) == 2 or not has_positive:
@@ -293,7 +284,7 @@ def _find_classes(
             "positive class cannot be told."
         )
     classes = sorted({*classes, pos_label})
-    return classes, classes.index(pos_label)
+    return classes, [classes.index(pos_label)]
 
 
 def _known(column: np.ndarray, name: str) -> list:
@@ -322,7 +313,9 @@ def _one_type(labels: list) -> bool:
     return len({isinstance(label, str) for label in labels}) <= 1
 
 
-def _encode(column: np.ndarray, classes: list, positive: int | None) -> np.ndarray:
-    if positive is not None:
-        return (column == classes[positive]).astype(np.int64)
-    return pd.Index(classes).get_indexer(pd.Index(column)).astype(np.int64)
+def _encode(column: np.ndarray, classes: list) -> np.ndarray:
+    """Return the position of each label; an equality per class is the quickest."""
+    codes = np.zeros(len(column), dtype=np.int64)
+    for code, label in enumerate(classes):
+        codes[column == label] = code
+    return codes

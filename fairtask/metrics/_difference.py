@@ -1,48 +1,40 @@
 """A difference between groups: which are compared, its value, its uncertainty."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from fairtask._validation import check_one_of
 from fairtask._warnings import warn_user
-from fairtask.metrics._comparison import Comparison, check_one_of
+from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._statistics import (
     GroupAUCs,
     GroupLosses,
     GroupRates,
     GroupStatistics,
+    n_needed,
 )
 
 __all__ = [
     "DIFFERENCES",
-    "NEEDS",
     "Difference",
     "aggregate",
     "check_metric",
     "check_min_group_size",
+    "check_settings",
     "compare_groups",
     "make_difference",
-    "n_needed",
     "nan_reduce",
     "sample_losses",
 ]
 
-NEEDS = {
-    "selection_rate": "samples",
-    "true_positive_rate": "positives",
-    "false_positive_rate": "negatives",
-    "accuracy": "samples",
-    "roc_auc": "both",
-    "log_loss": "samples",
-    "soft_zero_one": "samples",
-}
-"""What a group must have for a statistic to be defined; both classes for an AUC."""
 
-
-class _Kind(NamedTuple):
+@dataclass(frozen=True)
+class _Kind:
     """What a difference metric is made of.
 
     Attributes
@@ -53,26 +45,37 @@ class _Kind(NamedTuple):
         Statistics whose differences between groups are aggregated.
     needs : str
         What a group must have to be compared, see `NEEDS`.
+    settings : frozenset of str
+        Names of its further arguments.
     """
 
     output: str
     statistics: tuple[str, ...]
     needs: str
+    settings: frozenset[str]
 
+
+_SETTINGS = frozenset({"attributes", "labels", "groups", "min_group_size"})
+_DIRECTED = _SETTINGS | {"pos_label"}
 
 DIFFERENCES = {
-    "demographic_parity_difference": _Kind("y_pred", ("selection_rate",), "samples"),
+    "demographic_parity_difference": _Kind(
+        "y_pred", ("selection_rate",), "samples", _DIRECTED
+    ),
     "equal_opportunity_difference": _Kind(
-        "y_pred", ("true_positive_rate",), "positives"
+        "y_pred", ("true_positive_rate",), "positives", _DIRECTED
     ),
     "equalized_odds_difference": _Kind(
         "y_pred",
         ("true_positive_rate", "false_positive_rate"),
         "both",
+        _DIRECTED | {"agg"},
     ),
-    "group_accuracy_difference": _Kind("y_pred", ("accuracy",), "samples"),
-    "group_auc_difference": _Kind("y_score", ("roc_auc",), "both"),
-    "group_loss_difference": _Kind("y_prob", ("log_loss",), "samples"),
+    "group_accuracy_difference": _Kind("y_pred", ("accuracy",), "samples", _SETTINGS),
+    "group_auc_difference": _Kind("y_score", ("roc_auc",), "both", _DIRECTED),
+    "group_loss_difference": _Kind(
+        "y_prob", ("log_loss", "soft_zero_one"), "samples", _DIRECTED | {"loss"}
+    ),
 }
 """Kind of each difference metric."""
 
@@ -167,10 +170,8 @@ def make_difference(
     y_true: Any,
     y_output: Any,
     *,
-    agg: str = "worst_case",
-    loss: str = "log_loss",
-    attributes: str = "worst_case",
-    min_group_size: Any = 1,
+    sensitive_features: Any,
+    sample_weight: Any = None,
     **settings: Any,
 ) -> Difference:
     """Check what was passed to a metric, and warn of groups that cannot be compared.
@@ -179,18 +180,21 @@ def make_difference(
     ----------
     metric : str
         Key of `DIFFERENCES`.
-    y_true, y_output, agg, loss, attributes, min_group_size, **settings
+    y_true, y_output, sensitive_features, sample_weight, **settings
         Arguments of the metric.
     """
+    check_settings(metric, settings)
     kind = DIFFERENCES[metric]
-    check_one_of("agg", agg, ("worst_case", "mean"))
-    check_one_of("loss", loss, ("log_loss", "soft_zero_one"))
+    agg = settings.pop("agg", "worst_case")
+    loss = settings.pop("loss", "log_loss")
+    min_group_size = settings.pop("min_group_size", 1)
     data = Comparison.encode(
         y_true,
         y_output,
-        attributes=attributes,
+        sensitive_features=sensitive_features,
+        sample_weight=sample_weight,
         has_predictions=kind.output == "y_pred",
-        has_positive=kind.statistics != ("accuracy",),
+        has_positive="pos_label" in kind.settings,
         **settings,
     )
     statistics: GroupStatistics
@@ -201,12 +205,34 @@ def make_difference(
     else:
         prob = data.probabilities_of_truth(y_output, "y_prob")
         statistics = GroupLosses(data, loss, sample_losses(prob, loss))
-    check_min_group_size(min_group_size)
     difference = compare_groups(
-        metric, data, statistics, min_group_size, agg=agg, each=attributes == "each"
+        metric,
+        data,
+        statistics,
+        min_group_size,
+        agg=agg,
+        each=settings.get("attributes") == "each",
     )
     _warn_of_undefined(difference)
     return difference
+
+
+def check_settings(metric: str, settings: Mapping[str, Any]) -> None:
+    """Raise a ValueError if a metric has no such argument, or not with this value."""
+    known = DIFFERENCES[metric].settings
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise ValueError(
+            f"`{unknown[0]}` is no argument of `{metric}`, which takes {sorted(known)}."
+        )
+    for name, options in {
+        "agg": ("worst_case", "mean"),
+        "loss": ("log_loss", "soft_zero_one"),
+        "attributes": ("worst_case", "each", "intersection"),
+    }.items():
+        if name in settings:
+            check_one_of(name, settings[name], options)
+    check_min_group_size(settings.get("min_group_size", 1))
 
 
 def check_metric(metric: Any) -> str:
@@ -241,9 +267,7 @@ def compare_groups(
     """Choose the statistics of a metric, and the groups that have enough samples."""
     kind = DIFFERENCES[metric]
     strata = [
-        i
-        for i, (name, _) in enumerate(statistics.strata)
-        if name in kind.statistics or isinstance(statistics, GroupLosses)
+        i for i, (name, _) in enumerate(statistics.strata) if name in kind.statistics
     ]
     classes = [statistics.strata[i][1] for i in strata]
     compared = [
@@ -259,29 +283,6 @@ def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
         return 1 - prob
     # Clipped as in sklearn.metrics.log_loss: a certain mistake costs 36, not infinity.
     return -np.log(prob.clip(np.finfo(float).eps))
-
-
-def n_needed(sizes: np.ndarray, c: int, needs: str) -> np.ndarray:
-    """Number of samples of each group that a statistic of class c is computed from.
-
-    Parameters
-    ----------
-    sizes : ndarray of shape (n_groups, n_classes)
-    c : int
-    needs : {"samples", "positives", "negatives", "both"}
-
-    Returns
-    -------
-    n_samples : ndarray of shape (n_groups,)
-        Of two kinds of samples the fewer.
-    """
-    samples, positives = sizes.sum(axis=1), sizes[:, c]
-    return {
-        "samples": samples,
-        "positives": positives,
-        "negatives": samples - positives,
-        "both": np.minimum(positives, samples - positives),
-    }[needs]
 
 
 def _warn_of_undefined(difference: Difference) -> None:
@@ -319,6 +320,6 @@ def _describe(data: Comparison, attribute: int, c: int | None) -> str:
     parts = []
     if len(data.sensitive.names) > 1:
         parts.append(f" of {data.sensitive.names[attribute]!r}")
-    if data.is_multiclass and c is not None:
+    if data.takes_turns and c is not None:
         parts.append(f" for class {data.classes[c]!r}")
     return "".join(parts)

@@ -10,22 +10,17 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask._warnings import warn_user
 from fairtask.metrics._bootstrap import resample_difference
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._difference import (
-    DIFFERENCES,
-    NEEDS,
-    compare_groups,
-    n_needed,
-    sample_losses,
-)
+from fairtask.metrics._difference import DIFFERENCES, compare_groups, sample_losses
 from fairtask.metrics._statistics import (
     RATES,
     GroupAUCs,
     GroupLosses,
     GroupRates,
     GroupStatistics,
+    standard_errors,
 )
 
-__all__ = ["by_group", "differences", "limits", "make_statistics"]
+__all__ = ["by_group", "differences", "group_limits", "make_statistics"]
 
 Values = dict[str, list[np.ndarray]]
 """By name an array per attribute, of a statistic of each group.
@@ -57,38 +52,71 @@ def make_statistics(data: Comparison, y_score: Any = None) -> list[GroupStatisti
     """
     statistics: list[GroupStatistics] = [GroupRates(data, list(RATES))]
     if y_score is not None:
-        scores = data.scores(y_score, "y_score")
-        statistics.append(GroupAUCs(data, scores))
-        if ((scores >= 0) & (scores <= 1)).all():
+        statistics.append(GroupAUCs(data, data.scores(y_score, "y_score")))
+        try:
             prob = data.probabilities_of_truth(y_score, "y_score")
-            losses = sample_losses(prob, "log_loss")
-            statistics.append(GroupLosses(data, "log_loss", losses))
+        except ValueError:  # scores that are no probabilities have no log loss
+            return statistics
+        losses = sample_losses(prob, "log_loss")
+        statistics.append(GroupLosses(data, "log_loss", losses))
     return statistics
 
 
 def by_group(data: Comparison, statistics: list[GroupStatistics]) -> pd.DataFrame:
     """Table of the statistics of each group."""
-    return _lay_out(data, [_values(s, s.observed()) for s in statistics])
+    return _lay_out(
+        data, [_sizes(data), *(_values(s, s.observed()) for s in statistics)]
+    )
+
+
+def group_limits(
+    data: Comparison,
+    statistics: list[GroupStatistics],
+    resampled: list[list[np.ndarray]] | None,
+    confidence_level: float,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables with the limits of the statistics of each group."""
+    z = norm.isf((1 - confidence_level) / 2)
+    lower: list[Values] = []
+    upper: list[Values] = []
+    for i, of_all in enumerate(statistics):
+        observed = of_all.observed()
+        if resampled is None:
+            errors = [np.full_like(values, np.nan) for values in observed]
+        else:
+            errors = [standard_errors(values) for values in resampled[i]]
+        for side, parts in ((-z, lower), (z, upper)):
+            limits = [
+                of_all.limit(*of_attribute, side)
+                for of_attribute in zip(
+                    observed, errors, of_all.n_effective, strict=True
+                )
+            ]
+            parts.append(_values(of_all, limits))
+    return _lay_out(data, lower), _lay_out(data, upper)
+
+
+def _sizes(data: Comparison) -> Values:
+    sizes = [data.sizes(s) for s in range(len(data.sensitive.names))]
+    return {
+        "n": [counts.sum(axis=1)[None] for counts in sizes],
+        "positives": [counts.T[data.positives] for counts in sizes],
+    }
 
 
 def _lay_out(data: Comparison, parts: list[Values]) -> pd.DataFrame:
     """Table with a row per attribute, group and, of several, class."""
-    classes = data.classes if data.positive is None else [data.classes[data.positive]]
+    classes = [data.classes[c] for c in data.positives]
     tables = []
     for s, (attribute, groups) in enumerate(
         zip(data.sensitive.names, data.sensitive.groups, strict=True)
     ):
-        sizes = data.sizes(s)
-        columns = {
-            "n": sizes.sum(axis=1)[None],
-            "positives": sizes.T[data.positives],
-            **{name: values[s] for part in parts for name, values in part.items()},
-        }
         shape = len(classes), len(groups)
         table = pd.DataFrame(
             {
-                name: np.broadcast_to(values, shape).T.ravel()
-                for name, values in columns.items()
+                name: np.broadcast_to(values[s], shape).T.ravel()
+                for part in parts
+                for name, values in part.items()
             }
         )
         table["attribute"] = attribute
@@ -97,63 +125,7 @@ def _lay_out(data: Comparison, parts: list[Values]) -> pd.DataFrame:
         tables.append(table)
     levels = ["attribute", "group", "class"]
     table = pd.concat(tables, ignore_index=True).set_index(levels)
-    return table if data.is_multiclass else table.droplevel("class")
-
-
-def limits(
-    data: Comparison,
-    statistics: list[GroupStatistics],
-    resampled: list[list[np.ndarray]] | None,
-    confidence_level: float,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables with the limits of the statistics of each group."""
-    tail = (1 - confidence_level) / 2
-    tables = []
-    for side in (-1, 1):
-        parts = []
-        for i, of_all in enumerate(statistics):
-            observed = of_all.observed()
-            if isinstance(of_all, GroupRates):
-                z = side * norm.isf(tail)
-                by_attribute = [
-                    _wilson(data, s, of_all, rates, z)
-                    for s, rates in enumerate(observed)
-                ]
-            elif resampled is None:
-                by_attribute = [np.full_like(values, np.nan) for values in observed]
-            else:
-                level = tail if side < 0 else 1 - tail
-                by_attribute = [_quantile(values, level) for values in resampled[i]]
-            parts.append(_values(of_all, by_attribute))
-        tables.append(_lay_out(data, parts))
-    return tables[0], tables[1]
-
-
-def _wilson(
-    data: Comparison, s: int, statistics: GroupRates, rates: np.ndarray, z: float
-) -> np.ndarray:
-    """Wilson's limit of rates, which holds at 0 and 1 where resamples do not vary.
-
-    Weighted samples count as their effective number.
-    """
-    totals, squares = (data.sizes(s, data.weights**power) for power in (1, 2))
-    limits = np.empty_like(rates)
-    for i, (name, c) in enumerate(statistics.strata):
-        p = rates[i]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            n = n_needed(totals, c, NEEDS[name]) ** 2 / n_needed(
-                squares, c, NEEDS[name]
-            )
-            half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-            limits[i] = (p + z**2 / (2 * n) + half) / (1 + z**2 / n)
-    return limits
-
-
-def _quantile(replicates: np.ndarray, level: float) -> np.ndarray:
-    """Quantile over the replicates, where there are any."""
-    known = np.isfinite(replicates)
-    quantiles = np.nanquantile(np.where(known.any(0), replicates, 0), level, axis=0)
-    return np.where(known.any(0), quantiles, np.nan)
+    return table if data.takes_turns else table.droplevel("class")
 
 
 def differences(

@@ -5,15 +5,16 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
+from fairtask._validation import check_one_of
 from fairtask.metrics._bootstrap import check_resampling, make_generator
-from fairtask.metrics._comparison import Comparison, check_one_of
-from fairtask.metrics._difference import check_min_group_size
+from fairtask.metrics._comparison import Comparison
+from fairtask.metrics._difference import check_min_group_size, sample_losses
 from fairtask.metrics._group_table import (
     by_group,
     differences,
-    limits,
+    group_limits,
     make_statistics,
 )
 
@@ -35,9 +36,9 @@ class FairnessReport(pd.DataFrame):
         A row per attribute and difference metric, and the columns "value", "low" and
         "high", the limits of its bootstrap interval.
     low, high : DataFrame
-        Limits of the intervals of each group's statistics, in the same form as the
-        report: Wilson's for rates, percentiles of bootstrap resamples for AUC and log
-        loss.
+        Limits of the intervals of each group's statistics, a column per statistic:
+        Wilson's for rates; from the standard errors of bootstrap resamples for AUC and
+        log loss, see `bootstrap`.
     confidence_level : float
         Of all intervals.
     """
@@ -70,7 +71,8 @@ class FairnessReport(pd.DataFrame):
         -------
         frame : fairlearn.metrics.MetricFrame
             Of the rates and, where there are scores, AUC and log loss. Several
-            attributes become their combinations there.
+            attributes become their combinations there, and samples without a group in
+            one of them are left out.
 
         Raises
         ------
@@ -86,30 +88,39 @@ class FairnessReport(pd.DataFrame):
         )
 
         data, y_score = self._samples
-        if data.is_multiclass:
+        assert data.y_pred is not None
+        if data.takes_turns:
             raise ValueError(
                 "`metric_frame` takes two classes; name one with `pos_label` in "
                 f"`fairness_report`: {data.classes}."
             )
+        # Groups of all attributes: fairlearn takes no missing ones.
+        known = np.flatnonzero((data.sensitive.codes >= 0).all(axis=1))
         metrics: dict[str, Callable] = {
             "selection_rate": selection_rate,
             "true_positive_rate": true_positive_rate,
             "false_positive_rate": false_positive_rate,
-            "accuracy": accuracy_score,
-            "roc_auc": _of_scores(roc_auc_score),
-            "log_loss": _of_scores(log_loss, labels=[0, 1]),
+            "accuracy": _mean_of,
+            "roc_auc": _auc_of,
+            "log_loss": _mean_of,
         }
+        values = {"accuracy": data.y_true == data.y_pred}
+        if "roc_auc" in self:
+            values["roc_auc"] = data.scores(y_score, "y_score")[:, 0]
+        if "log_loss" in self:
+            prob = data.probabilities_of_truth(y_score, "y_score")
+            values["log_loss"] = sample_losses(prob, "log_loss")
         metrics = {name: metrics[name] for name in self.columns if name in metrics}
-        of_metrics = {name: {"sample_weight": data.weights} for name in metrics}
-        for name in ("roc_auc", "log_loss"):
-            if name in metrics:
-                of_metrics[name]["y_score"] = data.scores(y_score, "y_score")[:, 0]
+        parameters = {name: {"sample_weight": data.weights[known]} for name in metrics}
+        for name in parameters.keys() & values.keys():
+            parameters[name]["values"] = values[name][known]
+        positive = data.positives[0]
         return MetricFrame(
             metrics={"count": count, **metrics},
-            y_true=data.y_true,
-            y_pred=data.y_pred,
-            sensitive_features=data.sensitive.decode(),
-            sample_params=of_metrics,
+            y_true=(data.y_true[known] == positive).astype(int),
+            y_pred=(data.y_pred[known] == positive).astype(int),
+            sensitive_features=data.sensitive.take(known).decode(),
+            sample_params=parameters,
         )
 
     def to_text(self, digits: int = 3) -> str:
@@ -133,13 +144,16 @@ class FairnessReport(pd.DataFrame):
     def _heading(self) -> str:
         if self.differences["low"].isna().all():
             return "Differences between groups"
-        return f"Differences between groups, with {self.confidence_level:.0%} intervals"
+        level = f"{100 * self.confidence_level:g}%"
+        return f"Differences between groups, with {level} intervals"
 
     def _formatted(self, digits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Write each number, or number and interval, as a string."""
         groups = pd.DataFrame(self).astype(object)
-        for name in self.low.columns.difference(["n", "positives"]):
-            groups[name] = _format(self[name], self.low[name], self.high[name], digits)
+        # Rows may have been sorted and columns deleted since.
+        low, high = (limits.reindex(self.index) for limits in (self.low, self.high))
+        for name in self.columns.intersection(low.columns):
+            groups[name] = _format(self[name], low[name], high[name], digits)
         table = self.differences
         values = _format(table["value"], table["low"], table["high"], digits)
         # `unstack` puts the metrics in alphabetical order.
@@ -148,15 +162,14 @@ class FairnessReport(pd.DataFrame):
         return groups, values.unstack("attribute").loc[metrics, attributes]
 
 
-def _of_scores(metric: Callable, **settings: Any) -> Callable:
-    """Return the metric of `y_score`, in place of the predicted labels."""
+def _mean_of(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
+    """Mean of what is known of each sample."""
+    return np.average(values, weights=sample_weight)
 
-    def of_scores(
-        y_true: Any, y_pred: Any, *, y_score: Any, sample_weight: Any
-    ) -> float:
-        return metric(y_true, y_score, sample_weight=sample_weight, **settings)
 
-    return of_scores
+def _auc_of(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
+    """Area under the ROC curve of the values."""
+    return roc_auc_score(y_true, values, sample_weight=sample_weight)
 
 
 def _format(
@@ -198,7 +211,7 @@ def fairness_report(
     y_score : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Scores of the positive class; of more than two classes, a column for each in
         sorted order, unless ``pos_label`` names one. They add the AUC of each group
-        and, if all are in [0, 1], the log loss.
+        and, if they are probabilities, the log loss.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample, a column per attribute. A missing value leaves the sample
         out of that attribute.
@@ -244,7 +257,8 @@ def fairness_report(
     Warns
     -----
     UndefinedMetricWarning
-        If a difference is undefined.
+        If a difference is undefined, or is so in some resamples. A group that lacks
+        what a statistic needs has NaN in the table.
 
     Examples
     --------
@@ -289,10 +303,12 @@ def fairness_report(
     report.confidence_level = confidence_level
     report._samples = data, y_score
     resampled = None
-    if n_resamples and len(data.y_true):
+    if n_resamples:
         rng = make_generator(random_state)
         resampled = [s.resampled(n_resamples, rng) for s in statistics]
-    report.low, report.high = limits(data, statistics, resampled, confidence_level)
+    report.low, report.high = group_limits(
+        data, statistics, resampled, confidence_level
+    )
     report.differences = differences(
         data, statistics, resampled, min_group_size, confidence_level
     )

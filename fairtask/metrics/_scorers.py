@@ -1,6 +1,5 @@
 """Scorers for cross-validation and searches."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -10,8 +9,12 @@ import pandas as pd
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _cached_call, _Scorer
 
-from fairtask.metrics import _rate_differences, _score_differences
-from fairtask.metrics._difference import DIFFERENCES, check_metric, make_difference
+from fairtask.metrics._difference import (
+    DIFFERENCES,
+    check_metric,
+    check_settings,
+    make_difference,
+)
 
 __all__ = ["make_fairness_scorer", "make_fairness_scoring"]
 
@@ -55,7 +58,9 @@ class _Metric:
 class _FairnessScorer(_Scorer):
     """A scorer of scikit-learn that finds the sensitive features of its samples.
 
-    They are passed (by metadata routing), or found by the index of the samples.
+    They are passed (by metadata routing), or found by the index of the samples. It has
+    to be scikit-learn's own class: where several scorers share predictions, these are
+    passed to ``_score``, and the samples with their index are seen nowhere else.
     """
 
     # Routed without a call of `set_score_request`, as to the `fit` of the estimators.
@@ -198,13 +203,7 @@ def make_fairness_scorer(
     np.True_
     """
     name = check_metric(metric)
-    taken = _settings_taken(name)
-    unknown = [setting for setting in metric_params if setting not in taken]
-    if unknown:
-        raise ValueError(
-            f"`{unknown[0]}` is no argument that `{name}` takes from a scorer; they "
-            f"are {sorted(taken)}."
-        )
+    check_settings(name, metric_params)
     if metric_params.get("attributes") == "each":
         raise ValueError(
             "`attributes` of a scorer must be 'worst_case' or 'intersection', which "
@@ -255,7 +254,7 @@ def make_fairness_scoring(
             f"`names` must hold difference metrics, {list(DIFFERENCES)}, or scores of "
             f"scikit-learn; got {unknown}."
         )
-    taken = {name: _settings_taken(name) for name in names if name in DIFFERENCES}
+    taken = {n: DIFFERENCES[n].settings for n in names if n in DIFFERENCES}
     for setting in metric_params:
         if not any(setting in of_metric for of_metric in taken.values()):
             raise ValueError(
@@ -271,14 +270,6 @@ def make_fairness_scoring(
         else get_scorer(name)
         for name in names
     }
-
-
-def _settings_taken(name: str) -> set[str]:
-    """Names of the arguments of a metric that are not data."""
-    module = _rate_differences if "y_pred" in DIFFERENCES[name] else _score_differences
-    parameters = inspect.signature(getattr(module, name)).parameters.values()
-    data = {"sensitive_features", "sample_weight"}
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - data
 
 
 def _check_bound(sensitive_features: Any) -> pd.DataFrame | None:

@@ -7,17 +7,62 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from fairtask.metrics._comparison import Comparison
 
-__all__ = ["RATES", "GroupAUCs", "GroupLosses", "GroupRates", "GroupStatistics"]
+__all__ = [
+    "NEEDS",
+    "RATES",
+    "GroupAUCs",
+    "GroupLosses",
+    "GroupRates",
+    "GroupStatistics",
+    "n_needed",
+    "standard_errors",
+]
 
 MAX_ELEMENTS = 4_000_000
 """Numbers held at once while resampling."""
 
+NEEDS = {
+    "selection_rate": "samples",
+    "true_positive_rate": "positives",
+    "false_positive_rate": "negatives",
+    "accuracy": "samples",
+    "roc_auc": "both",
+    "log_loss": "samples",
+    "soft_zero_one": "samples",
+}
+"""What a group must have for a statistic to be defined; both classes for an AUC."""
+
+
+def n_needed(sizes: np.ndarray, c: int, needs: str) -> np.ndarray:
+    """Number of samples of each group that a statistic of class c is computed from.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_groups, n_classes)
+    c : int
+    needs : {"samples", "positives", "negatives", "both"}
+
+    Returns
+    -------
+    n_samples : ndarray of shape (n_groups,)
+        Of two kinds of samples the fewer.
+    """
+    samples, positives = sizes.sum(axis=1), sizes[:, c]
+    return {
+        "samples": samples,
+        "positives": positives,
+        "negatives": samples - positives,
+        "both": np.minimum(positives, samples - positives),
+    }[needs]
+
 
 class GroupStatistics(ABC):
-    """Statistics of each group, as functions of the number of times a sample occurs.
+    r"""Statistics of each group, as functions of the number of times a sample occurs.
 
     Samples that are alike are one atom. The statistics of the data are those of the
     numbers found, and bootstrap replicates those of numbers drawn: both come from
@@ -33,10 +78,15 @@ class GroupStatistics(ABC):
         Number of samples that are the same atom.
     strata : list of (str, int)
         Name of each statistic, and the code of the class that is taken as positive.
+    n_effective : list of ndarray of shape (n_strata, n_groups)
+        Number of samples that each statistic is computed from, for each attribute; of
+        weighted samples the effective number :math:`(\sum w)^2 / \sum w^2`, of an AUC
+        that of the class with fewer.
     """
 
     counts: np.ndarray
     strata: list[tuple[str, int]]
+    n_effective: list[np.ndarray]
 
     @abstractmethod
     def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
@@ -50,6 +100,25 @@ class GroupStatistics(ABC):
         -------
         statistics : list of ndarray of shape (n_replicates, n_strata, n_groups)
             An array for each attribute; NaN where a group lacks the samples.
+        """
+
+    @abstractmethod
+    def limit(
+        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+    ) -> np.ndarray:
+        """Compute a confidence limit of each statistic.
+
+        Parameters
+        ----------
+        values, errors, n : ndarray of shape (...)
+            Observed statistics, their standard errors in the resamples (NaN without
+            any), and the effective numbers of samples.
+        z : float
+            Quantile of the normal distribution: negative for a lower limit.
+
+        Returns
+        -------
+        limits : ndarray of shape (...)
         """
 
     def observed(self) -> list[np.ndarray]:
@@ -68,23 +137,64 @@ class GroupStatistics(ABC):
         -------
         statistics : list of ndarray of shape (n_resamples, n_strata, n_groups)
         """
+        if not self.counts.sum():
+            return [
+                np.full((n_resamples, *values.shape), np.nan)
+                for values in self.observed()
+            ]
         chunks = [
             self.evaluate(multiplicities)
             for multiplicities in _draw(self.counts, n_resamples, rng)
         ]
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
+    def _count(self, data: Comparison) -> list[np.ndarray]:
+        """Return `n_effective`."""
+        numbers = []
+        for attribute in range(len(data.sensitive.names)):
+            totals, squares = (
+                data.sizes(attribute, data.weights**power) for power in (1, 2)
+            )
+            of_strata = [
+                n_needed(totals, c, NEEDS[name]) ** 2
+                / np.maximum(n_needed(squares, c, NEEDS[name]), np.finfo(float).tiny)
+                for name, c in self.strata
+            ]
+            numbers.append(np.array(of_strata))
+        return numbers
+
+
+def standard_errors(resampled: np.ndarray) -> np.ndarray:
+    """Standard deviation over the resamples, the first axis, in which there is a value.
+
+    NaN, without a word, where there are fewer than two.
+    """
+    known = ~np.isnan(resampled)
+    n = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, resampled, 0).sum(axis=0) / n
+        squares = np.where(known, resampled - mean, 0) ** 2
+        return np.where(n > 1, np.sqrt(squares.sum(axis=0) / (n - 1)), np.nan)
+
+
+def wilson(values: np.ndarray, n: np.ndarray, z: float) -> np.ndarray:
+    """Wilson's limit of a share, which holds at 0 and 1 as well."""
+    with np.errstate(invalid="ignore", divide="ignore"):  # of no samples NaN
+        half = z * np.sqrt(values * (1 - values) / n + z**2 / (4 * n**2))
+        return (values + z**2 / (2 * n) + half) / (1 + z**2 / n)
+
 
 def _draw(
     counts: np.ndarray, n_resamples: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Yield how often each atom is among as many draws as there are samples."""
-    n_samples, n_atoms = counts.sum(), len(counts)
+    n_samples, n_atoms = int(counts.sum()), len(counts)
     # A multinomial draw costs one binomial per atom, which is dearer than a few draws
     # of single samples.
     has_few_atoms = 8 * n_atoms < n_samples
     chunk = max(1, MAX_ELEMENTS // max(n_atoms, 1 if has_few_atoms else n_samples))
-    atoms = np.repeat(np.arange(n_atoms), counts)
+    if n_atoms < n_samples and not has_few_atoms:
+        atoms = np.repeat(np.arange(n_atoms), counts)
     for start in range(0, n_resamples, chunk):
         size = min(chunk, n_resamples - start)
         if has_few_atoms:
@@ -142,8 +252,8 @@ class GroupRates(GroupStatistics):
 
     def __init__(self, data: Comparison, names: Sequence[str]) -> None:
         assert data.y_pred is not None
-        n_codes = data.n_codes
-        outcomes = data.y_true * n_codes + data.y_pred
+        n_classes = len(data.classes)
+        outcomes = data.y_true * n_classes + data.y_pred
         _, of_weight = np.unique(data.weights, return_inverse=True)
         # Codes from 0: -1 is a group that is not known.
         first, self.counts = _atoms([*data.sensitive.codes.T + 1, outcomes, of_weight])
@@ -153,13 +263,14 @@ class GroupRates(GroupStatistics):
             # The accuracy of each class against the rest would be another number.
             for c in (data.positives if name != "accuracy" else data.positives[:1])
         ]
-        self.n_codes = n_codes
+        self.n_effective = self._count(data)
+        self.n_classes = n_classes
         self.members = []
         for codes, groups in zip(
             data.sensitive.codes[first].T, data.sensitive.groups, strict=True
         ):
-            cells = codes * n_codes**2 + outcomes[first]
-            n_cells = len(groups) * n_codes**2
+            cells = codes * n_classes**2 + outcomes[first]
+            n_cells = len(groups) * n_classes**2
             self.members.append(
                 _membership(cells, data.weights[first], codes >= 0, n_cells)
             )
@@ -169,11 +280,23 @@ class GroupRates(GroupStatistics):
         results = []
         for members in self.members:
             cells = (members @ multiplicities.T).T
-            tables = cells.reshape(len(cells), -1, self.n_codes, self.n_codes)
+            tables = cells.reshape(len(cells), -1, self.n_classes, self.n_classes)
             with np.errstate(invalid="ignore"):  # 0/0 is NaN
                 rates = [RATES[name](tables, c) for name, c in self.strata]
             results.append(np.stack(rates, axis=1))
         return results
+
+    def limit(
+        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+    ) -> np.ndarray:
+        """Compute Wilson's limit [1]_ of each rate.
+
+        References
+        ----------
+        .. [1] E. B. Wilson. "Probable inference, the law of succession, and statistical
+           inference". Journal of the American Statistical Association 22, 1927.
+        """
+        return wilson(values, n, z)
 
 
 class GroupLosses(GroupStatistics):
@@ -190,6 +313,7 @@ class GroupLosses(GroupStatistics):
     def __init__(self, data: Comparison, name: str, losses: np.ndarray) -> None:
         self.counts = np.ones(len(losses), dtype=np.int64)
         self.strata = [(name, data.positives[0])]
+        self.n_effective = self._count(data)
         # Sums of the weighted losses, below them sums of the weights.
         self.members = [
             sparse.vstack(
@@ -213,6 +337,15 @@ class GroupLosses(GroupStatistics):
                 results.append((sums / totals)[:, None])
         return results
 
+    def limit(
+        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+    ) -> np.ndarray:
+        """Compute the limit of each mean, with Student's t for few samples."""
+        with np.errstate(invalid="ignore"):
+            quantile = np.sign(z) * student_t.ppf(norm.cdf(abs(z)), n - 1)
+            limits = np.where(n > 1, values + quantile * errors, np.sign(z) * np.inf)
+        return np.where(np.isnan(errors), np.nan, np.maximum(limits, 0))
+
 
 class GroupAUCs(GroupStatistics):
     """Area under the ROC curve inside each group, each class against the rest.
@@ -227,6 +360,7 @@ class GroupAUCs(GroupStatistics):
     def __init__(self, data: Comparison, scores: np.ndarray) -> None:
         self.counts = np.ones(len(scores), dtype=np.int64)
         self.strata = [("roc_auc", c) for c in data.positives]
+        self.n_effective = self._count(data)
         order = scores.argsort(axis=0, kind="stable")
         self.areas = [
             [
@@ -252,6 +386,19 @@ class GroupAUCs(GroupStatistics):
                     values[:, i, group] = area.evaluate(multiplicities)
             results.append(values)
         return results
+
+    def limit(
+        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+    ) -> np.ndarray:
+        """Compute Wilson's limit for the number of samples that the errors amount to.
+
+        Areas of few samples may be 1 in nearly all resamples. Their number is taken for
+        no more than three times that of the class with fewer, which is more than what
+        the errors of common distributions of scores amount to.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            amounts_to = np.fmin(values * (1 - values) / errors**2, 3 * n)
+        return wilson(values, np.where(np.isnan(errors), np.nan, amounts_to), z)
 
 
 @dataclass(frozen=True)

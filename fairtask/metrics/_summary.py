@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
+from fairtask._validation import check_one_of
 from fairtask._warnings import warn_user
-from fairtask.metrics._comparison import check_one_of
 
 __all__ = ["delta_m", "mean_rank"]
 
@@ -25,7 +25,7 @@ def delta_m(
     .. math::
 
         \Delta_m = \operatorname{reduce}_j \; (-1)^{[\text{higher is better}]} \,
-        \frac{M_j - B_j}{B_j} \cdot 100
+        \frac{M_j - B_j}{|B_j|} \cdot 100
 
     for the metrics :math:`M_j` of a method and :math:`B_j` of the baseline. The lower
     the better; the baseline has 0.
@@ -88,7 +88,7 @@ def delta_m(
             "methods with another value there get NaN.",
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = (values - reference) / reference * direction
+        relative = (values - reference) / reference.abs() * direction
     changes = 100 * relative.to_numpy()
     changes[np.isinf(changes)] = np.nan
     changes[values.eq(reference).to_numpy()] = 0  # also where the baseline is 0

@@ -20,6 +20,9 @@ __all__ = [
     "read_scores",
 ]
 
+ROUNDING = 1e-12
+"""By so much a mean of decimal numbers may miss a limit."""
+
 
 def best_under_budget(
     *,
@@ -120,7 +123,12 @@ def _best_under_budget(
     if one_standard_error:
         cost = cost + spent.standard_errors(disparity)
     eligible = np.isfinite(best.means) & np.isfinite(cost)
-    affordable = eligible & (cost <= budget)
+    if not eligible.any():
+        raise ValueError(
+            f"No candidate has a performance and a standard error of {disparity!r}, "
+            "which takes two folds in which it is defined."
+        )
+    affordable = eligible & (cost <= budget + ROUNDING)
     if not affordable.any():
         least = np.where(eligible, cost, np.inf).min()
         how = " plus one standard error" if one_standard_error else ""
@@ -130,7 +138,7 @@ def _best_under_budget(
             f"{budget:g}: the least is {least:.4g}, {least - budget:.4g} above it, and "
             "is chosen.",
         )
-        affordable = eligible & (cost == least)
+        affordable = eligible & (cost <= least + ROUNDING)
     # Of equals the less disparate one.
     order = np.lexsort((cost, -best.means, ~affordable))
     return int(order[0])
@@ -209,8 +217,7 @@ def _least_disparity(
     top = int(np.where(eligible, best.means, -np.inf).argmax())
     if tolerance is None:
         tolerance = best.standard_errors(performance)[top]
-    # A difference of decimal numbers may miss the tolerance by a rounding error.
-    near = eligible & (best.means >= best.means[top] - tolerance - 1e-12)
+    near = eligible & (best.means >= best.means[top] - tolerance - ROUNDING)
     order = np.lexsort((-best.means, spent.means, ~near))
     return int(order[0])
 
@@ -341,15 +348,9 @@ def read_scores(
     if not is_disparity:
         return Scores(folds, folds.mean(axis=1))
     folds = np.abs(folds)
-    known_folds = np.isfinite(folds)
+    n_defined = np.isfinite(folds).sum(axis=1)
     with np.errstate(invalid="ignore"):
-        means = np.nan_to_num(folds).sum(axis=1) / known_folds.sum(axis=1)
-    if not known_folds.all() and known_folds.any():
-        warn_user(
-            UndefinedMetricWarning,
-            f"{name!r} is undefined in {(~known_folds).any(axis=0).sum()} of "
-            f"{len(keys)} folds, which its mean leaves out.",
-        )
+        means = np.nan_to_num(folds).sum(axis=1) / n_defined
     return Scores(folds, means)
 
 
@@ -363,6 +364,14 @@ def _read_both(
             f"No candidate has defined scores, of {performance!r} in every fold and of "
             f"{disparity!r} in one: means {best.means.tolist()} and "
             f"{spent.means.tolist()}."
+        )
+    # Of candidates that were fitted: a fit that failed has no score at all.
+    undefined = np.isnan(spent.folds[np.isfinite(best.means)])
+    if undefined.any():
+        warn_user(
+            UndefinedMetricWarning,
+            f"{disparity!r} is undefined in {undefined.sum(axis=1).max()} of "
+            f"{undefined.shape[1]} folds, which its mean leaves out.",
         )
     return best, spent
 

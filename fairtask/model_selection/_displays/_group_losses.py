@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from fairtask.metrics._comparison import check_one_of
-from fairtask.model_selection._displays._style import (
+from fairtask._validation import check_one_of
+from fairtask.model_selection._displays._shared import (
     MAX_NAMED,
     group_name,
     make_axes,

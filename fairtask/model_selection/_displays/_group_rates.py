@@ -8,7 +8,11 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from fairtask.metrics import FairnessReport, fairness_report
-from fairtask.model_selection._displays._style import group_name, make_axes
+from fairtask.model_selection._displays._shared import (
+    class_scores,
+    group_name,
+    make_axes,
+)
 
 __all__ = ["GroupRatesDisplay"]
 
@@ -85,8 +89,7 @@ class GroupRatesDisplay:
         check_is_fitted(estimator)
         y_score = None
         if rates is not None and {"roc_auc", "log_loss"} & set(rates):
-            y_score = estimator.predict_proba(X)
-            y_score = y_score[:, 1] if y_score.shape[1] == 2 else y_score
+            y_score = class_scores(estimator, X)
         return cls.from_predictions(
             y,
             estimator.predict(X),

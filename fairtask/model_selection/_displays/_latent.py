@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from fairtask._labels import encode_labels
 from fairtask._sensitive import encode_sensitive_features
-from fairtask.metrics._comparison import check_one_of
-from fairtask.model_selection._displays._style import (
+from fairtask._validation import check_one_of
+from fairtask.model_selection._displays._shared import (
     MAX_NAMED,
     group_name,
     make_axes,
@@ -99,7 +99,7 @@ class LatentDisplay:
         max_samples : int, default=2000
             Samples drawn at random if there are more.
         random_state : int, RandomState or None, default=0
-            Seed of that draw, and of t-SNE.
+            Seed of that draw, and of the method.
         ax : array-like of Axes, default=None
             Where to draw, an axes for each panel. None: in a new figure.
 
@@ -116,20 +116,23 @@ class LatentDisplay:
         check_one_of("method", method, ("pca", "tsne"))
         if max_samples < 2:
             raise ValueError(f"`max_samples` must be at least 2; got {max_samples!r}.")
-        h = np.asarray(estimator.transform(X))
-        labels = encode_labels(y, n_samples=len(h))
+        n_samples = _num_samples(X)
+        labels = encode_labels(y, n_samples=n_samples)
         if labels.is_multioutput:
             raise ValueError(
                 f"`y` must be the labels of one task; got {len(labels.names)} columns."
             )
-        sensitive = encode_sensitive_features(sensitive_features, n_samples=len(h))
+        sensitive = encode_sensitive_features(sensitive_features, n_samples=n_samples)
         rng = check_random_state(random_state)
-        rows = np.arange(len(h))
-        if len(rows) > max_samples:
+        rows = np.arange(n_samples)
+        if n_samples > max_samples:
             rows = rng.choice(rows, size=max_samples, replace=False)
-        h = StandardScaler().fit_transform(h[rows])
+        h = np.asarray(estimator.transform(_safe_indexing(X, rows)))
+        h = StandardScaler().fit_transform(h)
+        if h.shape[1] == 1:  # two dimensions are drawn
+            h = np.column_stack([h, np.zeros(len(h))])
         if method == "pca":
-            coordinates = PCA(2).fit_transform(h)
+            coordinates = PCA(2, random_state=rng).fit_transform(h)
         else:
             perplexity = min(30, (len(rows) - 1) / 3)
             coordinates = TSNE(

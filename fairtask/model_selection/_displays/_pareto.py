@@ -13,7 +13,11 @@ from fairtask.model_selection._displays._pareto_points import (
     points_of_predictions,
     points_of_searches,
 )
-from fairtask.model_selection._displays._style import make_axes, styles
+from fairtask.model_selection._displays._shared import (
+    class_scores,
+    make_axes,
+    styles,
+)
 from fairtask.model_selection._pareto import pareto_front
 
 __all__ = ["ParetoFrontDisplay"]
@@ -176,9 +180,7 @@ class ParetoFrontDisplay:
                 check_is_fitted(model)
                 y_pred[method][label] = model.predict(X)
                 if needs_scores:
-                    scores = model.predict_proba(X)
-                    is_binary = scores.shape[1] == 2
-                    y_score[method][label] = scores[:, 1] if is_binary else scores
+                    y_score[method][label] = class_scores(model, X)
         return cls.from_predictions(
             y,
             y_pred,

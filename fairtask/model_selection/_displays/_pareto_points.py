@@ -6,12 +6,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from fairtask._validation import check_one_of
 from fairtask.metrics import BootstrapResult, bootstrap
 from fairtask.metrics._bootstrap import check_resampling, make_generator
-from fairtask.metrics._comparison import Comparison, check_one_of
+from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._difference import DIFFERENCES, check_metric, make_difference
-from fairtask.metrics._group_table import limits
-from fairtask.metrics._statistics import GroupAUCs, GroupRates
+from fairtask.metrics._statistics import GroupAUCs, GroupRates, GroupStatistics
 from fairtask.model_selection._selection import read_scores
 
 __all__ = ["by_method", "points_of_predictions", "points_of_searches"]
@@ -156,21 +156,18 @@ def _performance(
         has_positive=name != "accuracy",
         **labelling,
     )
+    statistics: GroupStatistics
     if name == "accuracy":
-        rates = GroupRates(data, ["accuracy"])
-        value = float(rates.observed()[0][0, 0])
-        if not n_resamples:
-            return [value, np.nan, np.nan]
-        low, high = limits(data, [rates], None, confidence_level)
-        return [value, low["accuracy"].iloc[0], high["accuracy"].iloc[0]]
-    areas = GroupAUCs(data, data.scores(y_score, "y_score"))
-    value = float(areas.observed()[0].mean())
+        statistics = GroupRates(data, ["accuracy"])
+    else:
+        statistics = GroupAUCs(data, data.scores(y_score, "y_score"))
+    value = float(statistics.observed()[0].mean())
     if not n_resamples:
         return [value, np.nan, np.nan]
-    resampled = areas.resampled(n_resamples, make_generator(random_state))[0]
+    resampled = statistics.resampled(n_resamples, make_generator(random_state))[0]
     tail = (1 - confidence_level) / 2
-    means = resampled.mean(axis=(1, 2))
-    return [value, *np.nanquantile(means, [tail, 1 - tail]).tolist()]
+    limits = np.nanquantile(resampled.mean(axis=(1, 2)), [tail, 1 - tail])
+    return [value, *limits.tolist()]
 
 
 def _disparity(

@@ -1,10 +1,10 @@
-"""What the figures share: lines and markers that can be told apart in grey."""
+"""What the figures share: scores, and lines that can be told apart in grey."""
 
 from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_NAMED", "group_name", "make_axes", "styles"]
+__all__ = ["MAX_NAMED", "class_scores", "group_name", "make_axes", "styles"]
 
 MAX_NAMED = 8
 """More lines or colours than this cannot be told apart."""
@@ -30,6 +30,17 @@ def styles(n: int) -> list[dict[str, Any]]:
         }
         for i in range(n)
     ]
+
+
+def class_scores(estimator: Any, X: Any) -> np.ndarray:
+    """Return scores of a fitted classifier, a column per class.
+
+    Probabilities, or the decision function where there are none.
+    """
+    if hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba(X)
+    scores = np.asarray(estimator.decision_function(X))
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
 def group_name(group: Any) -> str:
