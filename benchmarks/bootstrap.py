@@ -29,9 +29,12 @@ from fairtask.metrics import bootstrap, fairness_report
 TEN = np.linspace(0, 1, 10)
 DESIGNS = {
     # name: samples, shares of the groups, base rates, TPR, FPR
-    "2 groups, gap": (2_000, [1, 1], [0.3, 0.3], [0.6, 0.7], [0.1, 0.15]),
-    "2 groups, small gap": (2_000, [1, 1], [0.3, 0.3], [0.6, 0.63], [0.1, 0.12]),
     "2 groups, no gap": (2_000, [1, 1], [0.3, 0.3], [0.6, 0.6], [0.1, 0.1]),
+    "2 groups, small gap": (2_000, [1, 1], [0.3, 0.3], [0.6, 0.63], [0.1, 0.12]),
+    "2 groups, gap": (2_000, [1, 1], [0.3, 0.3], [0.6, 0.7], [0.1, 0.15]),
+    "one of 10, no gap": (2_010, [2_000, 10], [0.5, 0.5], [0.9, 0.9], [0.1, 0.1]),
+    "one of 20, no gap": (2_020, [2_000, 20], [0.5, 0.5], [0.9, 0.9], [0.1, 0.1]),
+    "one of 20, gap": (2_020, [2_000, 20], [0.5, 0.5], [0.9, 0.7], [0.1, 0.1]),
     "5 groups, unequal": (
         9_000,
         [0.86, 0.093, 0.029, 0.01, 0.008],
@@ -39,6 +42,7 @@ DESIGNS = {
         [0.62, 0.55, 0.65, 0.5, 0.5],
         [0.06, 0.03, 0.07, 0.04, 0.04],
     ),
+    "10 groups, no gap": (5_000, TEN**0, 0.3 * TEN**0, 0.6 * TEN**0, 0.1 * TEN**0),
     "10 groups": (5_000, 1 + TEN, 0.2 + 0.2 * TEN, 0.5 + 0.2 * TEN, 0.05 + 0.1 * TEN),
     "10 groups, large": (
         200_000,
@@ -47,7 +51,6 @@ DESIGNS = {
         0.5 + 0.2 * TEN,
         0.05 + 0.1 * TEN,
     ),
-    "10 groups, no gap": (5_000, TEN**0, 0.3 * TEN**0, 0.6 * TEN**0, 0.1 * TEN**0),
 }
 METRICS = [
     "demographic_parity_difference",
@@ -79,7 +82,7 @@ def simulate(design, seed, n_resamples):
     rows = []
     for metric in METRICS:
         with warnings.catch_warnings():
-            # The smallest group of the five may lack positives in a resample.
+            # The smallest groups may lack positives, in the data or in a resample.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             result = bootstrap(
                 metric,
@@ -89,6 +92,8 @@ def simulate(design, seed, n_resamples):
                 n_resamples=n_resamples,
                 random_state=seed,
             )
+        if np.isnan(result.value):
+            continue
         percentiles = np.nanquantile(result.distribution, [0.025, 0.975])
         for method, (low, high) in {
             "fairtask": (result.low, result.high),

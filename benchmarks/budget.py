@@ -35,8 +35,8 @@ from fairtask.model_selection import (
 NAMES = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
 MODEL = "auxiliaryfairnessclassifier"
 GRID = [
-    {f"{MODEL}__fairness_loss": ["gld"], f"{MODEL}__lam": [0.1, 0.2, 0.3, 0.5, 0.7]},
-    {f"{MODEL}__fairness_loss": ["glf"], f"{MODEL}__lam": [0.5, 0.7, 0.8, 0.9, 0.95]},
+    {f"{MODEL}__fairness_loss": ["gld"], f"{MODEL}__lam": [0.05, 0.1, 0.2, 0.3, 0.5]},
+    {f"{MODEL}__fairness_loss": ["glf"], f"{MODEL}__lam": [0.3, 0.5, 0.7, 0.9]},
     {f"{MODEL}__fairness_loss": ["gld"], f"{MODEL}__lam": [1.0]},
 ]
 

@@ -155,6 +155,13 @@ def encode_sensitive_features(
 
 def _as_table(sensitive_features: Any, argument: str) -> pd.DataFrame:
     sensitive_features = as_pandas(sensitive_features)
+    if isinstance(sensitive_features, Mapping):
+        try:
+            return pd.DataFrame(dict(sensitive_features))
+        except ValueError as error:
+            raise ValueError(
+                f"`{argument}` as a dict must have columns of one length: {error}"
+            ) from error
     if isinstance(sensitive_features, pd.DataFrame):
         return sensitive_features
     name = getattr(sensitive_features, "name", None)

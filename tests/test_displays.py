@@ -217,7 +217,21 @@ class TestParetoFrontDisplay:
         assert front.get_xdata().tolist() == [0.1, 0.2, 0.3]
         assert beaten.get_xdata().tolist() == [0.2]
         assert beaten.get_markerfacecolor() == "white"
-        assert [t.get_text() for t in display.ax_.texts] == ["a", "b", "c"]
+        assert [t.get_text() for t in display.ax_.texts] == ["a", "c", "b"]
+
+    def test_of_many_points_on_a_front_some_are_labelled(self):
+        rows = [("m", f"l{i}", 0.5 + i / 100, i / 100) for i in range(40)]
+        points = pd.DataFrame(
+            rows, columns=["method", "label", "performance", "disparity"]
+        )
+        for name in ("performance", "disparity"):
+            points[f"{name}_low"] = points[f"{name}_high"] = np.nan
+        display = ParetoFrontDisplay(
+            points, performance_name="accuracy", disparity_name="x"
+        ).plot()
+        labels = [text.get_text() for text in display.ax_.texts]
+        assert len(labels) == 8
+        assert {"l0", "l39"} <= set(labels)
 
     def test_many_methods_are_told_apart_in_grey(self):
         pred = {f"m{i}": {"x": np.arange(300) % (i + 2) == 0} for i in range(12)}
@@ -254,8 +268,9 @@ class TestParetoFrontDisplay:
             )
 
     def test_error_of_cv_results(self):
-        with pytest.raises(ValueError, match="`cv_results` must be"):
-            ParetoFrontDisplay.from_cv_results({"a": {"b": 1}}, **NAMES)
+        for wrong in ({"a": {"b": 1}}, [{}]):
+            with pytest.raises(ValueError, match="`cv_results` must be"):
+                ParetoFrontDisplay.from_cv_results(wrong, **NAMES)
         with pytest.raises(ValueError, match=r"`method` .* \['C', 'fit_intercept'\]"):
             ParetoFrontDisplay.from_cv_results(
                 self.search().cv_results_, method="lam", **NAMES
@@ -312,6 +327,12 @@ class TestGroupRatesDisplay:
         )
         assert display.axes_.shape == (4, 1)
         assert display.axes_[2, 0].get_title() == "true positive rate, class 2"
+
+    def test_long_names_are_cut(self):
+        long = np.where(z, "a" * 100, "b")
+        display = GroupRatesDisplay.from_predictions(y, y, sensitive_features=long)
+        label = display.axes_[0, 0].get_yticklabels()[0].get_text()
+        assert label.startswith("a" * 29 + "…  (n=")
 
     def test_combinations_have_readable_names(self):
         both = pd.DataFrame({"sex": MANY["sex"], "coin": np.arange(300) % 2})

@@ -376,11 +376,13 @@ EVERY = (*HARD, *ON_SCORES)
         (ON_SCORES[1:], {"y_pred": [0, 1, 1, -0.5]}, "`y_prob`.* from -0.5 to 1"),
         (EVERY, {"sensitive_features": ["a"] * 3}, "`sensitive_features`.* expected 4"),
         (EVERY, {"sensitive_features": [[["a"]]] * 4}, "`sensitive_f.* 3 dimensions"),
-        (EVERY, {"sensitive_features": None}, "`sensitive_features`.* got 0"),
+        (EVERY, {"sensitive_features": None}, "`sensitive_features`.* got None"),
         (EVERY, {"sample_weight": [1, 1, 1]}, "`sample_weight`.* expected 4, found 3"),
         (EVERY, {"sample_weight": [1, 1, 1, -2]}, "`sample_weight`.* found -2"),
         (EVERY, {"sample_weight": [1, 1, 1, np.inf]}, "`sample_weight` must be finite"),
         (EVERY, {"min_group_size": 0}, "`min_group_size` must be .* got 0"),
+        (EVERY, {"min_group_size": True}, "`min_group_size` must be .* got True"),
+        (EVERY, {"sensitive_features": {"a": [0], "b": [0, 1]}}, "`sensitive_f.* dict"),
         (EVERY, {"min_group_size": "a"}, "`min_group_size` must be .* got 'a'"),
         (EVERY, {"groups": "ab"}, "`groups` must be a dict .* or a list .* got 'ab'"),
         (EVERY, {"groups": {"age": ["a"]}}, "`groups` must name the attributes"),
@@ -416,6 +418,11 @@ class TestSeveralAttributes:
         assert values["bad"] == pytest.approx(EXPECTED[name])
         assert values["none"] == compute(name, z=self.FRAME["none"])
         assert compute(name, z=self.FRAME) == max(values.values())
+
+    @by_name
+    def test_dict_of_columns(self, name):
+        columns = {column: list(self.FRAME[column]) for column in self.FRAME}
+        assert compute(name, z=columns) == compute(name, z=self.FRAME)
 
     @by_name
     def test_one_attribute_that_cannot_be_compared_is_told_by_name(self, name):

@@ -104,11 +104,36 @@ class TestTable:
         assert table["n"].tolist() == [3, 3, 2, 2]
 
     def test_small_and_absent_groups_are_shown_and_not_compared(self):
-        with pytest.warns(UndefinedMetricWarning, match="NaN what takes two groups"):
+        with pytest.warns(UndefinedMetricWarning) as caught:
             table = report(groups=["a", "b", "c"], min_group_size=5, n_resamples=0)
+        (warning,) = caught  # one for all
+        told = str(warning.message)
+        assert "group_auc_difference leaves out groups without samples: c" in told
+        assert "group_auc_difference of 'group' is NaN" in told
         assert table["n"].tolist() == [6, 4, 0]
         assert table.loc[("group", "c"), RATES].isna().all()
         assert table.differences["value"].isna().all()
+
+    def test_group_without_positives_is_named(self):
+        # fairlearn's true positive rate of c is 0, and its difference 1; here c is not
+        # compared in equalized odds, and said so, although it has false positives.
+        y, y_pred = [0, 1, 0, 1, 0, 0], [0, 1, 0, 1, 1, 1]
+        with pytest.warns(UndefinedMetricWarning) as caught:
+            table = fairness_report(
+                y, y_pred, sensitive_features=list("aabbcc"), n_resamples=0
+            )
+        told = str(caught[0].message)
+        assert (
+            "equalized_odds_difference leaves out groups without positives or" in told
+        )
+        assert told.count(": c") == 2  # and in equal opportunity
+        assert table.loc[("sensitive_feature", "c"), "false_positive_rate"] == 1
+
+    def test_resamples_that_lack_a_group_are_named_once(self):
+        y = [1, 0] * 20
+        with pytest.warns(UndefinedMetricWarning, match="of the resamples") as caught:
+            fairness_report(y, y, sensitive_features=[0] * 38 + [1] * 2, random_state=0)
+        assert len(caught) == 1
 
     def test_several_classes(self):
         y_true, y_pred = np.array(list("xyzxyz")), np.array(list("xyzyyz"))
@@ -202,6 +227,10 @@ class TestObject:
         text = repr(resampled())
         assert "Differences between groups, with 95% intervals" in text
         assert re.search(r"equalized_odds_difference +0\.500 \[0\.\d+, 0\.\d+\]", text)
+
+    def test_lines_of_the_terminal(self):
+        with pd.option_context("display.width", 80):
+            assert max(map(len, repr(report()).splitlines())) <= 80
 
     def test_html_has_both_tables(self):
         html = report()._repr_html_()

@@ -290,6 +290,22 @@ class TestRouted:
         )
         assert scores == pytest.approx(by_hand("demographic_parity_difference"))
 
+    def test_other_requests_leave_the_sensitive_features(self):
+        scorer = make_fairness_scorer("demographic_parity_difference")
+        scorer.set_score_request(sample_weight=True)
+        weights = np.arange(240.0)
+        scores = cross_val_score(
+            LogisticRegression().set_fit_request(sample_weight=False),
+            X,
+            y,
+            scoring=scorer,
+            cv=CV,
+            params={"sensitive_features": z, "sample_weight": weights},
+            error_score="raise",
+        )
+        assert np.isfinite(scores).all()
+        assert scores != pytest.approx(by_hand("demographic_parity_difference"))
+
 
 class TestLabels:
     def test_fold_with_one_class_knows_the_other(self):
@@ -399,6 +415,11 @@ def test_scoring_gives_each_metric_what_it_takes():
         (make_fairness_scoring, {"names": "roc_auc"}, "`names` must be a sequence"),
         (make_fairness_scoring, {"names": ["eod"]}, r"`names` .*; got \['eod'\]"),
         (make_fairness_scoring, {"names": ["accuracy"], "agg": "mean"}, "`agg` is no"),
+        (
+            make_fairness_scoring,
+            {"names": ["accuracy"], "sensitive_features": GROUPS},
+            "`sensitive_features` is for differences",
+        ),
     ],
 )
 def test_error_names_the_argument(function, arguments, message):

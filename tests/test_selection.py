@@ -228,6 +228,7 @@ def test_pickles_and_names_what_it_cannot_find(choose):
         (best_under_budget, {"budget": np.nan}, "`budget` must be .* got nan"),
         (best_under_budget, {"budget": "low"}, "`budget` must be .* got 'low'"),
         (best_under_budget, {"budget": 1, "disparity": 3}, "`disparity` .* got 3"),
+        (best_under_budget, {"budget": 1, "one_standard_error": "no"}, "got 'no'"),
         (least_disparity, {"tolerance": -1}, "`tolerance` must be .* got -1"),
         (least_disparity, {"performance": None}, "`performance` .* got None"),
         (knee_point, {"performance": ["auc"]}, r"`performance` .* got \['auc'\]"),

@@ -65,6 +65,11 @@ class BootstrapResult:
         """
         return float(nan_reduce(np.mean, self.distribution) - self.value)
 
+    @property
+    def undefined(self) -> float:
+        """Share of the resamples in which the difference was undefined."""
+        return float(np.isnan(self.distribution).mean())
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
@@ -117,7 +122,7 @@ def bootstrap(
         Number of resamples, at least 2.
     confidence_level : float, default=0.95
         Between 0 and 1.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
     **metric_params
         Further arguments of the metric, such as ``agg``, ``sample_weight`` or
@@ -170,9 +175,18 @@ def bootstrap(
     results = resample_difference(
         difference, difference.statistics.resampled(n_resamples, rng), confidence_level
     )
-    if difference.each:
-        return dict(zip(difference.data.sensitive.names, results, strict=True))
-    return results[0]
+    names = difference.data.sensitive.names
+    for i, result in enumerate(results):
+        if result.undefined and np.isfinite(result.value):
+            where = f" of {names[i]!r}" if difference.each and len(names) > 1 else ""
+            warn_user(
+                UndefinedMetricWarning,
+                f"`{name}`{where} is undefined in {result.undefined:.1%} of the "
+                "resamples, in which a group that is compared has no samples of the "
+                "kind needed. They are left out; `min_group_size` leaves out the "
+                "group.",
+            )
+    return dict(zip(names, results, strict=True)) if difference.each else results[0]
 
 
 def check_resampling(
@@ -198,7 +212,9 @@ def check_resampling(
 
 
 def make_generator(random_state: Any) -> np.random.Generator:
-    """Return a generator seeded as scikit-learn's estimators are."""
+    """Return a generator, seeded as scikit-learn's estimators are."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
     seed = check_random_state(random_state).randint(2**31 - 1, size=4)
     return np.random.default_rng(seed)
 
@@ -242,7 +258,6 @@ def _result(
     distribution = max_of([aggregate(resampled[s], agg) for s in attributes])
     low = high = np.array(np.nan)
     if np.isfinite(value):
-        _warn_of_undefined(difference.metric, distribution)
         strata = {
             s: [
                 _Stratum(difference, s, i, observed[s][i], resampled[s][:, i])
@@ -260,17 +275,6 @@ def _result(
 def max_of(values: Sequence[Any]) -> np.ndarray:
     """Largest of the values of several attributes, where there are any."""
     return nan_reduce(np.max, np.stack(values, axis=-1))
-
-
-def _warn_of_undefined(metric: str, distribution: np.ndarray) -> None:
-    undefined = np.isnan(distribution).mean()
-    if undefined:
-        warn_user(
-            UndefinedMetricWarning,
-            f"`{metric}` is undefined in {undefined:.1%} of the resamples, in which a "
-            "group that is compared has no samples of the kind needed. They are left "
-            "out; `min_group_size` leaves out the group.",
-        )
 
 
 class _Stratum:

@@ -86,7 +86,7 @@ class Comparison:
         codes = {name: _encode(column, classes) for name, column in columns.items()}
         if sensitive_features is None:
             raise ValueError(
-                "`sensitive_features` must have a column for each attribute; got 0."
+                "`sensitive_features` must have a column for each attribute; got None."
             )
         sensitive = encode_sensitive_features(
             sensitive_features,

@@ -27,6 +27,7 @@ __all__ = [
     "check_min_group_size",
     "check_settings",
     "compare_groups",
+    "left_out",
     "make_difference",
     "nan_reduce",
     "sample_losses",
@@ -106,6 +107,10 @@ class Difference:
     compared: list[np.ndarray]
     agg: str = "worst_case"
     each: bool = False
+
+    def compared_strata(self) -> list[tuple[str, int]]:
+        """Name and positive class of what the metric is about."""
+        return [self.statistics.strata[i] for i in self.strata]
 
     def select(self, statistics: list[np.ndarray]) -> list[np.ndarray]:
         """Return what the metric is about, NaN for groups that are not compared.
@@ -248,7 +253,8 @@ def check_metric(metric: Any) -> str:
 
 def check_min_group_size(min_group_size: Any) -> None:
     """Raise a ValueError if it is no number of samples."""
-    if not isinstance(min_group_size, Integral) or min_group_size < 1:
+    is_number = isinstance(min_group_size, Integral) and min_group_size is not True
+    if not is_number or min_group_size < 1:
         raise ValueError(
             "`min_group_size` must be an integer of at least 1; got "
             f"{min_group_size!r}."
@@ -285,33 +291,56 @@ def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
     return -np.log(prob.clip(np.finfo(float).eps))
 
 
-def _warn_of_undefined(difference: Difference) -> None:
-    """Name the groups that have no samples, and what cannot be compared."""
-    data, metric = difference.data, difference.metric
-    needs = DIFFERENCES[metric].needs
-    lacking = "positives or without negatives" if needs == "both" else needs
-    # The rates of one class need the same.
-    strata = {
-        difference.statistics.strata[i][1]: k for k, i in enumerate(difference.strata)
-    }
+def left_out(difference: Difference) -> list[tuple[str, str, list[str]]]:
+    """Find the groups that have nothing of what a metric compares.
+
+    Parameters
+    ----------
+    difference : Difference
+
+    Returns
+    -------
+    found : list of (str, str, list of str)
+        Where (attribute and class, if there are several), what is lacking, and the
+        groups.
+    """
+    data = difference.data
+    needs = DIFFERENCES[difference.metric].needs
+    found = []
     for attribute, groups in enumerate(data.sensitive.groups):
         sizes = data.sizes(attribute)
-        for c, stratum in strata.items():
+        absent = sizes.sum(axis=1) == 0
+        for c in dict.fromkeys(c for _, c in difference.compared_strata()):
             where = _describe(data, attribute, None if needs == "samples" else c)
-            counts = n_needed(sizes, c, needs)
-            empty = [str(g) for g, n in zip(groups, counts, strict=True) if n == 0]
-            if empty:
-                warn_user(
-                    UndefinedMetricWarning,
-                    f"`{metric}`{where} leaves out groups without {lacking}: "
-                    f"{', '.join(empty)}.",
-                )
-            n_compared = difference.compared[attribute][stratum].sum()
+            lacking = "positives or without negatives" if needs == "both" else needs
+            none = n_needed(sizes, c, needs) == 0
+            for what, chosen in (("samples", absent), (lacking, none & ~absent)):
+                if chosen.any():
+                    found.append((where, what, [str(g) for g in groups[chosen]]))
+    return found
+
+
+def _warn_of_undefined(difference: Difference) -> None:
+    """Name the groups that are left out, and what cannot be compared."""
+    metric, data = difference.metric, difference.data
+    for where, lacking, groups in left_out(difference):
+        warn_user(
+            UndefinedMetricWarning,
+            f"`{metric}`{where} leaves out groups without {lacking}: "
+            f"{', '.join(groups)}.",
+        )
+    needs = DIFFERENCES[metric].needs
+    # The rates of one class are compared in the same groups.
+    strata = {c: i for i, (_, c) in enumerate(difference.compared_strata())}
+    for attribute, compared in enumerate(difference.compared):
+        for c, stratum in strata.items():
+            n_compared = compared[stratum].sum()
             if n_compared < 2:
+                where = _describe(data, attribute, None if needs == "samples" else c)
                 warn_user(
                     UndefinedMetricWarning,
                     f"`{metric}`{where} is undefined and set to NaN: {n_compared} of "
-                    f"{len(groups)} groups can be compared, and it takes two.",
+                    f"{compared.shape[1]} groups can be compared, and it takes two.",
                 )
 
 

@@ -8,9 +8,14 @@ from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._warnings import warn_user
-from fairtask.metrics._bootstrap import resample_difference
+from fairtask.metrics._bootstrap import BootstrapResult, resample_difference
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._difference import DIFFERENCES, compare_groups, sample_losses
+from fairtask.metrics._difference import (
+    DIFFERENCES,
+    compare_groups,
+    left_out,
+    sample_losses,
+)
 from fairtask.metrics._statistics import (
     RATES,
     GroupAUCs,
@@ -136,33 +141,42 @@ def differences(
     confidence_level: float,
 ) -> pd.DataFrame:
     """Difference metrics of each attribute, with their intervals."""
-    rows = {}
+    names = data.sensitive.names
+    rows: dict[tuple[str, str], tuple[float, float, float]] = {}
+    notes = []
     for metric, kind in DIFFERENCES.items():
         for i, of_all in enumerate(statistics):
             if kind.statistics[0] not in [name for name, _ in of_all.strata]:
                 continue
             difference = compare_groups(metric, data, of_all, min_group_size, each=True)
-            if resampled is None:
-                results: Any = [
-                    (value,) for value in difference.by_attribute().values()
-                ]
-            else:
-                results = [
-                    (result.value, result.low, result.high)
-                    for result in resample_difference(
-                        difference, resampled[i], confidence_level
-                    )
-                ]
-            for attribute, result in zip(data.sensitive.names, results, strict=True):
-                rows[attribute, metric] = result
-    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=range(3))
-    table.columns = ["value", "low", "high"]
-    table.index = pd.MultiIndex.from_tuples(table.index, names=["attribute", "metric"])
-    undefined = table.index[table["value"].isna()]
-    if len(undefined):
-        named = ", ".join(f"{m} of {a!r}" for a, m in undefined)
+            notes += [
+                f"{metric}{where} leaves out groups without {what}: {', '.join(groups)}"
+                for where, what, groups in left_out(difference)
+            ]
+            values = difference.by_attribute().values()
+            results: list[BootstrapResult | None] = [None] * len(names)
+            if resampled is not None:
+                results[:] = resample_difference(
+                    difference, resampled[i], confidence_level
+                )
+            for attribute, value, result in zip(names, values, results, strict=True):
+                where = f"{metric} of {attribute!r}"
+                if np.isnan(value):
+                    notes.append(f"{where} is NaN: it takes two groups")
+                elif result is not None and result.undefined:
+                    share = f"{result.undefined:.1%}"
+                    notes.append(f"{where} is undefined in {share} of the resamples")
+                limits = (np.nan, np.nan)
+                if result is not None:
+                    limits = result.low, result.high
+                rows[attribute, metric] = (value, *limits)
+    if notes:
         warn_user(
             UndefinedMetricWarning,
-            f"`fairness_report` sets to NaN what takes two groups: {named}.",
+            "Not all groups could be compared in `fairness_report`:\n- "
+            + ";\n- ".join(notes)
+            + ".",
         )
-    return table.loc[data.sensitive.names]
+    table = pd.DataFrame(rows, index=["value", "low", "high"]).T
+    table.index.names = ["attribute", "metric"]
+    return table.loc[names]

@@ -25,8 +25,8 @@ class FairnessReport(pd.DataFrame):
     """Statistics of each group, and the differences between groups.
 
     It is a data frame with a row per attribute and group (and, for more than two
-    classes, per class against the rest), and a column per statistic; what is cut from
-    it is an ordinary data frame. `fairness_report` makes it.
+    classes, per class against the rest), and a column per statistic. What is cut from
+    it, and a copy, is an ordinary data frame. `fairness_report` makes it.
 
     Attributes
     ----------
@@ -123,19 +123,23 @@ class FairnessReport(pd.DataFrame):
             sample_params=parameters,
         )
 
-    def to_text(self, digits: int = 3) -> str:
+    def to_text(self, digits: int = 3, line_width: int | None = None) -> str:
         """Write groups and differences as text.
 
         Parameters
         ----------
         digits : int, default=3
             Digits after the point.
+        line_width : int, default=None
+            Characters in a line, after which the columns go on below. None: all.
         """
-        groups, differences = self._formatted(digits)
-        return f"{groups.to_string()}\n\n{self._heading()}\n{differences.to_string()}\n"
+        groups, differences = (
+            table.to_string(line_width=line_width) for table in self._formatted(digits)
+        )
+        return f"{groups}\n\n{self._heading()}\n{differences}\n"
 
     def __repr__(self) -> str:
-        return self.to_text()
+        return self.to_text(line_width=pd.get_option("display.width"))
 
     def _repr_html_(self) -> str:
         groups, differences = self._formatted(3)
@@ -234,7 +238,7 @@ def fairness_report(
         intervals of rates.
     confidence_level : float, default=0.95
         Between 0 and 1.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the resamples.
 
     Returns
@@ -257,8 +261,8 @@ def fairness_report(
     Warns
     -----
     UndefinedMetricWarning
-        If a difference is undefined, or is so in some resamples. A group that lacks
-        what a statistic needs has NaN in the table.
+        Once, with all groups that differences leave out, and all differences that are
+        undefined, in the data or in some resamples.
 
     Examples
     --------

@@ -90,6 +90,10 @@ class _FairnessScorer(_Scorer):
         data = {name: values for name, values in data.items() if values is not None}
         return self._score(partial(_cached_call, None), estimator, X, y_true, **data)
 
+    def set_score_request(self, **kwargs: Any) -> Any:
+        """Set what is requested; the sensitive features stay so unless named."""
+        return super().set_score_request(**{"sensitive_features": True, **kwargs})
+
     def __repr__(self) -> str:
         settings = "".join(f", {name}={v!r}" for name, v in self._kwargs.items())
         return f"make_fairness_scorer({self._score_func.__name__!r}{settings})"
@@ -255,6 +259,11 @@ def make_fairness_scoring(
             f"scikit-learn; got {unknown}."
         )
     taken = {n: DIFFERENCES[n].settings for n in names if n in DIFFERENCES}
+    if sensitive_features is not None and not taken:
+        raise ValueError(
+            "`sensitive_features` is for differences between groups, and `names` has "
+            f"none: {list(names)}."
+        )
     for setting in metric_params:
         if not any(setting in of_metric for of_metric in taken.values()):
             raise ValueError(

@@ -101,12 +101,16 @@ def best_under_budget(
     """
     _check_names(performance=performance, disparity=disparity)
     _check_number("budget", budget)
+    if not isinstance(one_standard_error, bool):
+        raise ValueError(
+            f"`one_standard_error` must be True or False; got {one_standard_error!r}."
+        )
     return partial(
         _best_under_budget,
         performance=performance,
         disparity=disparity,
         budget=float(budget),
-        one_standard_error=bool(one_standard_error),
+        one_standard_error=one_standard_error,
     )
 
 

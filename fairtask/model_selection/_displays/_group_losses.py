@@ -7,6 +7,7 @@ import pandas as pd
 
 from fairtask._validation import check_one_of
 from fairtask.model_selection._displays._shared import (
+    BESIDE,
     MAX_NAMED,
     group_name,
     make_axes,
@@ -133,12 +134,11 @@ class GroupLossDisplay:
             row[-1].legend(
                 title=attribute,
                 fontsize="small",
-                loc="upper left",
-                bbox_to_anchor=(1.01, 1),
-                borderaxespad=0,
+                **BESIDE,
             )
         for panel in self.axes_[-1]:
             panel.set_xlabel("epoch")
+            panel.xaxis.get_major_locator().set_params(integer=True)
         return self
 
     def _plot_panel(self, ax: Any, curves: Any, named: list) -> None:

@@ -198,7 +198,7 @@ class GroupRatesDisplay:
                 self._plot_panel(panel, rate, tables)
                 title = TITLES[rate] if c is None else f"{TITLES[rate]}, class {c}"
                 panel.set_title(title, fontsize="medium")
-            self._label_groups(axes[0], tables["value"])
+            self._label_groups(axes, tables["value"])
         return self
 
     def _positions(self, table: Any) -> np.ndarray:
@@ -223,10 +223,13 @@ class GroupRatesDisplay:
             ax.spines[side].set_visible(False)
         ax.tick_params(axis="y", length=0)
 
-    def _label_groups(self, ax: Any, table: Any) -> None:
+    def _label_groups(self, axes: Any, table: Any) -> None:
         several = len(table.index.unique("attribute")) > 1
         labels = [
             f"{f'{attribute}: ' if several else ''}{group_name(group)}  (n={n})"
             for (attribute, group), n in table["n"].items()
         ]
-        ax.set_yticks(self._positions(table), labels)
+        positions = self._positions(table)
+        for ax in axes[1:]:  # those of the user may not share theirs
+            ax.set_yticks(positions, [""] * len(labels))
+        axes[0].set_yticks(positions, labels)

@@ -1,5 +1,6 @@
 """The representation in two dimensions."""
 
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from fairtask._labels import encode_labels
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import check_one_of
 from fairtask.model_selection._displays._shared import (
+    BESIDE,
     MAX_NAMED,
     group_name,
     make_axes,
@@ -76,7 +78,7 @@ class LatentDisplay:
         *,
         sensitive_features: Any,
         method: Literal["pca", "tsne"] = "pca",
-        max_samples: int = 2000,
+        max_samples: Any = 2000,
         random_state: Any = 0,
         ax: Any = None,
     ) -> Self:
@@ -114,8 +116,10 @@ class LatentDisplay:
         """
         check_is_fitted(estimator)
         check_one_of("method", method, ("pca", "tsne"))
-        if max_samples < 2:
-            raise ValueError(f"`max_samples` must be at least 2; got {max_samples!r}.")
+        if not isinstance(max_samples, Integral) or max_samples < 2:
+            raise ValueError(
+                f"`max_samples` must be an integer of at least 2; got {max_samples!r}."
+            )
         n_samples = _num_samples(X)
         labels = encode_labels(y, n_samples=n_samples)
         if labels.is_multioutput:
@@ -176,9 +180,7 @@ class LatentDisplay:
             row[-1].legend(
                 title=attribute,
                 fontsize="small",
-                loc="upper left",
-                bbox_to_anchor=(1.01, 1),
-                borderaxespad=0,
+                **BESIDE,
             )
         for panel in self.axes_[-1]:
             panel.set_xlabel(f"{name} 1")

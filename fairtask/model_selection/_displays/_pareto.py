@@ -14,6 +14,8 @@ from fairtask.model_selection._displays._pareto_points import (
     points_of_searches,
 )
 from fairtask.model_selection._displays._shared import (
+    BESIDE,
+    MAX_NAMED,
     class_scores,
     make_axes,
     styles,
@@ -299,16 +301,7 @@ class ParetoFrontDisplay:
             self._plot_method(self.points[rows], on_front[rows], method, style)
             if show_labels:
                 # Below and above in turn: fronts often lie on each other.
-                offset = (5, -10) if i % 2 == 0 else (-5, 6)
-                for _, point in self.points[rows & on_front].iterrows():
-                    self.ax_.annotate(
-                        point["label"],
-                        (point["disparity"], point["performance"]),
-                        textcoords="offset points",
-                        xytext=offset,
-                        ha="left" if i % 2 == 0 else "right",
-                        fontsize=7,
-                    )
+                self._label_front(self.points[rows & on_front], below=i % 2 == 0)
         if budget is not None:
             self.ax_.axvline(
                 budget, color="0.3", linestyle=":", label=f"budget {budget:g}", zorder=0
@@ -318,15 +311,30 @@ class ParetoFrontDisplay:
             ylabel=f"{_words(self.performance_name)} (higher is better)",
         )
         self.ax_.margins(0.08)
+        # Beside the axes only in a figure of its own.
+        place: dict = {} if ax is not None else BESIDE
         self.ax_.legend(
             title=f"bars: {self.bars}" if self.bars else None,
             title_fontsize="small",
             fontsize="small",
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1),
-            borderaxespad=0,
+            **place,
         )
         return self
+
+    def _label_front(self, front: pd.DataFrame, *, below: bool) -> None:
+        """Label the points of a front, evenly some of many."""
+        front = front.sort_values("disparity")
+        n_labels = min(len(front), MAX_NAMED)
+        for i in np.linspace(0, len(front) - 1, n_labels).round().astype(int):
+            point = front.iloc[i]
+            self.ax_.annotate(
+                point["label"],
+                (point["disparity"], point["performance"]),
+                textcoords="offset points",
+                xytext=(5, -10) if below else (-5, 6),
+                ha="left" if below else "right",
+                fontsize=7,
+            )
 
     def _plot_method(
         self, points: pd.DataFrame, on_front: np.ndarray, method: str, style: dict

@@ -37,6 +37,11 @@ def points_of_searches(
 
     The arguments are those of `ParetoFrontDisplay.from_cv_results`.
     """
+    if not isinstance(cv_results, Mapping):
+        raise ValueError(
+            "`cv_results` must be `cv_results_` of a search, or a dict of these; got "
+            f"{type(cv_results).__name__}."
+        )
     searches = {"": cv_results} if "params" in cv_results else dict(cv_results)
     rows = []
     for name, results in searches.items():
@@ -48,6 +53,12 @@ def points_of_searches(
         scores = {
             "performance": read_scores(results, performance, is_disparity=False),
             "disparity": read_scores(results, disparity, is_disparity=True),
+        }
+        errors = {
+            kind: score.standard_errors(kind)
+            if np.isfinite(score.folds).sum(axis=1).max() > 1
+            else np.full(len(score.means), np.nan)
+            for kind, score in scores.items()
         }
         params = results["params"]
         searched = list(dict.fromkeys(p for candidate in params for p in candidate))
@@ -67,10 +78,7 @@ def points_of_searches(
                 "label": _label(candidate, shown),
             }
             for kind, score in scores.items():
-                error = np.nan
-                if np.isfinite(score.folds).sum(axis=1).max() > 1:
-                    error = score.standard_errors(kind)[i]
-                mean = score.means[i]
+                mean, error = score.means[i], errors[kind][i]
                 row |= {
                     kind: mean,
                     f"{kind}_low": mean - error,
@@ -227,7 +235,7 @@ def by_method(models: Any, name: str) -> dict[str, dict]:
 def _label(candidate: Mapping[str, Any], shown: list[str]) -> str:
     """Names and values of the parameters that vary."""
     return ", ".join(
-        f"{name.rpartition('__')[2]}={f'{v:g}' if isinstance(v, float) else v}"
+        f"{name.rpartition('__')[2]}={f'{v:.3g}' if isinstance(v, float) else v}"
         for name, v in candidate.items()
         if name in shown
     )

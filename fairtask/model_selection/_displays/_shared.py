@@ -4,13 +4,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_NAMED", "class_scores", "group_name", "make_axes", "styles"]
+__all__ = ["BESIDE", "MAX_NAMED", "class_scores", "group_name", "make_axes", "styles"]
 
 MAX_NAMED = 8
 """More lines or colours than this cannot be told apart."""
 
 MARKERS = "osD^vPX*<>ph"
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+
+MAX_LENGTH = 30
+"""Characters of a name that are shown."""
+
+
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+"""Place of a legend that hides nothing."""
 
 
 def styles(n: int) -> list[dict[str, Any]]:
@@ -44,8 +51,9 @@ def class_scores(estimator: Any, X: Any) -> np.ndarray:
 
 
 def group_name(group: Any) -> str:
-    """Return a group, or the combination of several, as text."""
-    return " & ".join(map(str, group)) if isinstance(group, tuple) else str(group)
+    """Return a group, or the combination of several, as text that leaves room."""
+    name = " & ".join(map(str, group)) if isinstance(group, tuple) else str(group)
+    return name if len(name) <= MAX_LENGTH else name[: MAX_LENGTH - 1] + "…"
 
 
 def make_axes(
