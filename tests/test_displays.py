@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.dummy import DummyClassifier
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -121,7 +121,7 @@ class TestParetoFrontDisplay:
             y,
             sensitive_features=z,
             n_resamples=0,
-            plot_params={"budget": 0.05},
+            budget=0.05,
         )
         assert display.points["method"].tolist() == ["logistic", "logistic", "dummy"]
         model = models["logistic"]["C=1.0"]
@@ -152,6 +152,26 @@ class TestParetoFrontDisplay:
         )
         expected = roc_auc_score(y == 0, -model.decision_function(X))
         assert display.points["performance"].item() == pytest.approx(expected)
+
+    def test_test_part_that_lacks_a_class(self):
+        labels = y + 2 * (X[:, 2] > 1)
+        model = LogisticRegression().fit(X, labels)
+        rows = labels < 3
+        data = X[rows], labels[rows]
+        with pytest.warns(UndefinedMetricWarning, match="for class 3"):
+            rates = GroupRatesDisplay.from_estimator(
+                model, *data, sensitive_features=z[rows], rates=["accuracy"]
+            )
+        assert rates.axes_.shape == (4, 1)
+        with pytest.warns(UndefinedMetricWarning, match="for class 3"):
+            display = ParetoFrontDisplay.from_estimators(
+                {"a": model}, *data, sensitive_features=z[rows], n_resamples=20
+            )
+        proba = model.predict_proba(X[rows])
+        areas = [roc_auc_score(labels[rows] == c, proba[:, c]) for c in range(3)]
+        point = display.points.iloc[0]
+        assert point["performance"] == pytest.approx(np.mean(areas))
+        assert point["performance_low"] < point["performance"]
 
     def test_accuracy_is_that_of_all_classes(self):
         labels = y + 2 * (X[:, 2] > 1)

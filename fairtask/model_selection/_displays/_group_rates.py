@@ -87,6 +87,9 @@ class GroupRatesDisplay:
         display : GroupRatesDisplay
         """
         check_is_fitted(estimator)
+        classes = getattr(estimator, "classes_", None)
+        if isinstance(classes, np.ndarray):  # those of `y` may be fewer
+            report_params.setdefault("labels", classes)
         y_score = None
         if rates is not None and {"roc_auc", "log_loss"} & set(rates):
             y_score = class_scores(estimator, X)

@@ -97,7 +97,8 @@ class ParetoFrontDisplay:
         disparity: str,
         method: str | None = None,
         ax: Any = None,
-        **plot_params: Any,
+        budget: float | None = None,
+        show_labels: bool = True,
     ) -> Self:
         """Draw the candidates of a search, with one standard error over the folds.
 
@@ -112,10 +113,8 @@ class ParetoFrontDisplay:
         method : str, default=None
             A parameter of the search, such as "fairness_loss", whose values are drawn
             as methods of their own.
-        ax : Axes, default=None
-            Where to draw. None: in a new figure.
-        **plot_params
-            For `plot`.
+        ax, budget, show_labels
+            See `plot`.
 
         Returns
         -------
@@ -130,7 +129,7 @@ class ParetoFrontDisplay:
             disparity_name=disparity,
             bars="one standard error over the folds",
         )
-        return display.plot(ax=ax, **plot_params)
+        return display.plot(ax=ax, budget=budget, show_labels=show_labels)
 
     @classmethod
     def from_estimators(
@@ -146,7 +145,8 @@ class ParetoFrontDisplay:
         confidence_level: float = 0.95,
         random_state: Any = None,
         ax: Any = None,
-        plot_params: Mapping[str, Any] | None = None,
+        budget: float | None = None,
+        show_labels: bool = True,
         **metric_params: Any,
     ) -> Self:
         """Draw fitted classifiers, with bootstrap intervals.
@@ -163,7 +163,7 @@ class ParetoFrontDisplay:
                 (n_samples, n_attributes)
             Group of each sample.
         performance, disparity, n_resamples, confidence_level, random_state, ax, \
-                plot_params, **metric_params
+                budget, show_labels, **metric_params
             See `from_predictions`.
 
         Returns
@@ -180,6 +180,9 @@ class ParetoFrontDisplay:
             y_pred[method], y_score[method] = {}, {}
             for label, model in models.items():
                 check_is_fitted(model)
+                classes = getattr(model, "classes_", None)
+                if isinstance(classes, np.ndarray):  # those of `y` may be fewer
+                    metric_params.setdefault("labels", classes)
                 y_pred[method][label] = model.predict(X)
                 if needs_scores:
                     y_score[method][label] = class_scores(model, X)
@@ -194,7 +197,8 @@ class ParetoFrontDisplay:
             confidence_level=confidence_level,
             random_state=random_state,
             ax=ax,
-            plot_params=plot_params,
+            budget=budget,
+            show_labels=show_labels,
             **metric_params,
         )
 
@@ -212,7 +216,8 @@ class ParetoFrontDisplay:
         confidence_level: float = 0.95,
         random_state: Any = None,
         ax: Any = None,
-        plot_params: Mapping[str, Any] | None = None,
+        budget: float | None = None,
+        show_labels: bool = True,
         **metric_params: Any,
     ) -> Self:
         """Draw predictions, with bootstrap intervals.
@@ -229,8 +234,8 @@ class ParetoFrontDisplay:
                 (n_samples, n_attributes)
             Group of each sample.
         performance : {"accuracy", "roc_auc"}, default=None
-            None: "roc_auc" if there are scores. Of several classes the mean AUC of each
-            against the rest.
+            None: "roc_auc" if there are scores. Of several classes the mean AUC of those
+            that occur, each against the rest.
         disparity : str, default="equalized_odds_difference"
             A difference metric of `fairtask.metrics`.
         n_resamples : int, default=200
@@ -239,10 +244,8 @@ class ParetoFrontDisplay:
             Of the error bars.
         random_state : int, RandomState or None, default=None
             Seed of the resamples.
-        ax : Axes, default=None
-            Where to draw. None: in a new figure.
-        plot_params : dict, default=None
-            For `plot`.
+        ax, budget, show_labels
+            See `plot`.
         **metric_params
             Further arguments of the difference metric.
 
@@ -270,7 +273,7 @@ class ParetoFrontDisplay:
             disparity_name=disparity,
             bars=f"{confidence_level:.0%} intervals" if n_resamples else "",
         )
-        return display.plot(ax=ax, **(plot_params or {}))
+        return display.plot(ax=ax, budget=budget, show_labels=show_labels)
 
     def plot(
         self, ax: Any = None, *, budget: float | None = None, show_labels: bool = True

@@ -10,7 +10,12 @@ from fairtask._validation import check_one_of
 from fairtask.metrics import BootstrapResult, bootstrap
 from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._difference import DIFFERENCES, check_metric, make_difference
+from fairtask.metrics._difference import (
+    DIFFERENCES,
+    check_metric,
+    make_difference,
+    nan_reduce,
+)
 from fairtask.metrics._statistics import GroupAUCs, GroupRates, GroupStatistics
 from fairtask.model_selection._selection import read_scores
 
@@ -169,13 +174,14 @@ def _performance(
         statistics = GroupRates(data, ["accuracy"])
     else:
         statistics = GroupAUCs(data, data.scores(y_score, "y_score"))
-    value = float(statistics.observed()[0].mean())
+    # One group; over the classes that occur.
+    value = float(nan_reduce(np.mean, statistics.observed()[0][:, 0]))
     if not n_resamples:
         return [value, np.nan, np.nan]
-    resampled = statistics.resampled(n_resamples, make_generator(random_state))[0]
+    (resampled,) = statistics.resampled(n_resamples, make_generator(random_state))
     tail = (1 - confidence_level) / 2
-    limits = np.nanquantile(resampled.mean(axis=(1, 2)), [tail, 1 - tail])
-    return [value, *limits.tolist()]
+    means = nan_reduce(np.mean, resampled[:, :, 0])
+    return [value, *np.nanquantile(means, [tail, 1 - tail]).tolist()]
 
 
 def _disparity(
