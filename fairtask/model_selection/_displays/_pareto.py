@@ -234,8 +234,8 @@ class ParetoFrontDisplay:
                 (n_samples, n_attributes)
             Group of each sample.
         performance : {"accuracy", "roc_auc"}, default=None
-            None: "roc_auc" if there are scores. Of several classes the mean AUC of those
-            that occur, each against the rest.
+            None: "roc_auc" if there are scores. Of several classes the mean AUC of
+            those that occur, each against the rest.
         disparity : str, default="equalized_odds_difference"
             A difference metric of `fairtask.metrics`.
         n_resamples : int, default=200
