@@ -311,9 +311,9 @@ class _Stratum:
     def intervals(self, z: float) -> tuple[np.ndarray, np.ndarray]:
         """Limits of the difference of each ordered pair, shape (n_groups, n_groups)."""
         values = self.values
+        below, above = values - self.limit(-z), self.limit(z) - values
         # Nothing is known of a group that hardly any resample has.
-        below = np.nan_to_num(values - self.limit(-z), nan=np.inf)
-        above = np.nan_to_num(self.limit(z) - values, nan=np.inf)
+        below[np.isnan(below)] = above[np.isnan(above)] = np.inf
         differences = values[:, None] - values
         low = differences - np.hypot(below[:, None], above)
         high = differences + np.hypot(above[:, None], below)

@@ -180,6 +180,7 @@ class LatentDisplay:
             row[-1].legend(
                 title=attribute,
                 fontsize="small",
+                markerscale=1.5,
                 **BESIDE,
             )
         for panel in self.axes_[-1]:
