@@ -196,7 +196,7 @@ class LatentDisplay:
         rest = in_class & ~groups.isin(named).to_numpy()
         if rest.any():
             self._scatter(
-                ax, rest, "others and unknown", {"color": "0.8", "marker": "."}
+                ax, rest, "others and unknown", {"color": "0.75", "marker": "o"}
             )
         for group, style in zip(named, styles(len(named)), strict=True):
             style = {"color": style["color"], "marker": style["marker"]}
