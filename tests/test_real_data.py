@@ -1,4 +1,4 @@
-"""What is claimed of the defaults, on Adult."""
+"""What is claimed of the defaults and of the search under a budget, on Adult."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult
 from fairtask.exceptions import CollapsedHeadWarning
-from fairtask.metrics import equalized_odds_difference
+from fairtask.metrics import (
+    equalized_odds_difference,
+    fairness_report,
+    make_fairness_scoring,
+)
+from fairtask.model_selection import best_under_budget
 
 FOLDER = Path(os.environ.get("FAIRTASK_DATA", ""), "adult")
 HAS_ADULT = all((FOLDER / part).is_file() for part in ("adult.data", "adult.test"))
@@ -32,15 +38,19 @@ def adult():
     return fetch_adult()
 
 
-def fit_and_judge(adult, seed, **kwargs):
-    """AUC and equalized-odds difference on the test part of a hold-out."""
-    encode = make_column_transformer(
+def make_encoder():
+    return make_column_transformer(
         (
             OneHotEncoder(handle_unknown="ignore", sparse_output=False),
             make_column_selector(dtype_include="category"),
         ),
         (StandardScaler(), make_column_selector(dtype_include="number")),
     )
+
+
+def fit_and_judge(adult, seed, **kwargs):
+    """AUC and equalized-odds difference on the test part of a hold-out."""
+    encode = make_encoder()
     X, X_test, y, y_test, z, z_test = train_test_split(
         adult.data,
         adult.target,
@@ -76,3 +86,51 @@ def test_penalty_lowers_the_difference_at_little_cost(adult):
 def test_collapse_of_the_literal_head_is_seen(adult):
     with pytest.warns(CollapsedHeadWarning, match="'sex' has collapsed"):
         fit_and_judge(adult, 0, fairness_head="literal", fairness_loss="glf")
+
+
+def test_search_under_a_budget(adult):
+    X, X_test, y, y_test, z, z_test = train_test_split(
+        adult.data,
+        adult.target,
+        adult.sensitive_features,
+        test_size=0.5,
+        stratify=adult.target,
+        random_state=0,
+    )
+    names = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
+    name = "auxiliaryfairnessclassifier"
+    search = GridSearchCV(
+        make_pipeline(
+            make_encoder(), AuxiliaryFairnessClassifier(max_epochs=10, random_state=0)
+        ),
+        {f"{name}__lam": [0.2, 1.0]},
+        # Of all rows: those of a fold are found by their index.
+        scoring=make_fairness_scoring(
+            names.values(), sensitive_features=adult.sensitive_features["sex"]
+        ),
+        refit=best_under_budget(**names, budget=0.07),
+        cv=2,
+        error_score="raise",
+    )
+    search.fit(X, y, **{f"{name}__sensitive_features": z["sex"]})
+    single = search.cv_results_["params"].index({f"{name}__lam": 1.0})
+    eod = -search.cv_results_["mean_test_equalized_odds_difference"]
+    assert eod[single] > 0.07 >= eod[search.best_index_]
+
+    report = fairness_report(
+        y_test,
+        search.predict(X_test),
+        search.predict_proba(X_test)[:, 1],
+        sensitive_features=z_test,
+        n_resamples=200,
+        random_state=0,
+    )
+    row = report.differences.loc[("sex", "equalized_odds_difference")]
+    assert row["low"] <= row["value"] <= row["high"]
+    assert row["low"] < 0.07
+    of_sex = fairness_report(
+        y_test, search.predict(X_test), sensitive_features=z_test["sex"], n_resamples=0
+    )
+    theirs = of_sex.metric_frame().by_group.drop(columns="count")
+    ours = of_sex.droplevel("attribute")[theirs.columns]
+    np.testing.assert_allclose(ours, theirs)
