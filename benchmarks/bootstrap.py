@@ -186,7 +186,7 @@ def main():
             f"{metric.removesuffix('_difference').replace('_', ' ')}, {method}"
             for method, metric in shown.columns
         ]
-        shown.round(3).to_csv(arguments.table)
+        shown.to_csv(arguments.table, float_format="%.3f")
 
 
 if __name__ == "__main__":

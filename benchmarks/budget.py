@@ -137,7 +137,7 @@ def main():
     table = pd.DataFrame(rows)
     print(table.round(4).to_string(index=False))
     if arguments.table:
-        table.round(3).to_csv(arguments.table, index=False)
+        table.to_csv(arguments.table, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ y_score = search.predict_proba(X[test])[:, 1]
 report = fairness_report(
     y[test], y_pred, y_score, sensitive_features=z[test], random_state=0
 )
-print(report)
+report
 
 # %%
 # The same rates as a figure, with Wilson's intervals; the dotted line is the rate over
