@@ -16,7 +16,8 @@ def run(script, *arguments, cwd):
     return subprocess.run(
         [sys.executable, "-W", "error", str(script), *arguments],
         cwd=cwd,
-        env={**os.environ, "MPLBACKEND": "Agg"},
+        # One thread, as the tests: several processes share the cores.
+        env={**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -578,7 +578,7 @@ def multiclass_tables(draw):
 
 
 @pytest.mark.parametrize("name", ["parity", "opportunity", "odds", "auc"])
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(table=multiclass_tables())
 def test_several_classes_equal_fairlearn_one_by_one(name, table):
     y, y_pred, proba, z = table

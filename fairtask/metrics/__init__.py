@@ -7,7 +7,8 @@ groups remain; there the rate counts as 0, so that a perfect classifier may seem
 and a useless one fair.
 """
 
-from fairtask.metrics._bootstrap import BootstrapResult, bootstrap
+from fairtask.metrics._bootstrap import bootstrap
+from fairtask.metrics._intervals import BootstrapResult
 from fairtask.metrics._rate_differences import (
     demographic_parity_difference,
     equal_opportunity_difference,

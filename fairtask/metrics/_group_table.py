@@ -8,7 +8,6 @@ from scipy.stats import norm
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._warnings import warn_user
-from fairtask.metrics._bootstrap import BootstrapResult, resample_difference
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._difference import (
     DIFFERENCES,
@@ -16,6 +15,7 @@ from fairtask.metrics._difference import (
     left_out,
     sample_losses,
 )
+from fairtask.metrics._intervals import BootstrapResult, resample_difference
 from fairtask.metrics._statistics import (
     RATES,
     GroupAUCs,
