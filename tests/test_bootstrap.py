@@ -21,7 +21,7 @@ from fairtask.metrics import (
     group_loss_difference,
 )
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._statistics import RATES, GroupAUCs, GroupLosses, GroupRates
+from fairtask.metrics._group_statistics import RATES, GroupAUCs, GroupLosses, GroupRates
 
 RATES_OF = (
     "demographic_parity_difference",

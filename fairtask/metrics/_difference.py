@@ -11,13 +11,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask._validation import check_one_of
 from fairtask._warnings import warn_user
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._statistics import (
-    GroupAUCs,
-    GroupLosses,
-    GroupRates,
-    GroupStatistics,
-    n_needed,
-)
+from fairtask.metrics._group_statistics import GroupAUCs, GroupLosses, GroupRates
+from fairtask.metrics._statistics import GroupStatistics, n_needed
 
 __all__ = [
     "DIFFERENCES",

@@ -15,15 +15,9 @@ from fairtask.metrics._difference import (
     left_out,
     sample_losses,
 )
+from fairtask.metrics._group_statistics import RATES, GroupAUCs, GroupLosses, GroupRates
 from fairtask.metrics._intervals import BootstrapResult, resample_difference
-from fairtask.metrics._statistics import (
-    RATES,
-    GroupAUCs,
-    GroupLosses,
-    GroupRates,
-    GroupStatistics,
-    standard_errors,
-)
+from fairtask.metrics._statistics import GroupStatistics, standard_errors
 
 __all__ = ["by_group", "differences", "group_limits", "make_statistics"]
 

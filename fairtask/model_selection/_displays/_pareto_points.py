@@ -16,7 +16,8 @@ from fairtask.metrics._difference import (
     make_difference,
     nan_reduce,
 )
-from fairtask.metrics._statistics import GroupAUCs, GroupRates, GroupStatistics
+from fairtask.metrics._group_statistics import GroupAUCs, GroupRates
+from fairtask.metrics._statistics import GroupStatistics
 from fairtask.model_selection._selection import read_scores
 
 __all__ = ["by_method", "points_of_predictions", "points_of_searches"]
