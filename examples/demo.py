@@ -19,9 +19,9 @@ from tqdm import tqdm
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult, make_biased_classification
 from fairtask.metrics import equal_opportunity_difference, equalized_odds_difference
+from fairtask.model_selection import ParetoFrontDisplay
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 LAMBDAS = [1.0, 0.7, 0.5, 0.3, 0.2, 0.1]
 
@@ -84,42 +84,27 @@ def run(dataset, n_repeats, max_epochs):
 def plot(by_lam, title, path):
     """Draw AUC against equalized-odds difference, and the points no other beats."""
     mean, sd = by_lam.mean(), by_lam.std().fillna(0)
-    best_first = mean.sort_values(["EOD", "AUC"], ascending=[True, False])
-    front = best_first[
-        best_first["AUC"] > best_first["AUC"].cummax().shift(fill_value=0)
-    ]
-
-    figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    ax.plot(front["EOD"], front["AUC"], "--", color="0.5", label="Pareto front")
-    single_task = mean.index == 1
-    for label, chosen, marker, color in (
-        ("single task (lam=1)", single_task, "s", "black"),
-        ("auxiliary fairness, by lam", ~single_task, "o", "tab:blue"),
-    ):
-        ax.errorbar(
-            mean["EOD"][chosen],
-            mean["AUC"][chosen],
-            xerr=sd["EOD"][chosen],
-            yerr=sd["AUC"][chosen],
-            fmt=marker,
-            color=color,
-            elinewidth=0.5,
-            label=label,
-        )
-    for lam, row in mean[~single_task].iterrows():
-        ax.annotate(
-            f"{lam:g}",
-            (row["EOD"], row["AUC"]),
-            textcoords="offset points",
-            xytext=(5, -11),
-            fontsize=8,
-        )
-    ax.set(
-        xlabel="equalized-odds difference (lower is better)", ylabel="AUC", title=title
+    points = pd.DataFrame(
+        {
+            "method": [
+                "auxiliary fairness" if lam < 1 else "single task" for lam in mean.index
+            ],
+            "label": [f"lam={lam:g}" for lam in mean.index],
+        },
+        index=mean.index,
     )
-    ax.legend(loc="lower right")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    for name, column in (("performance", "AUC"), ("disparity", "EOD")):
+        points[name] = mean[column]
+        points[f"{name}_low"] = mean[column] - sd[column]
+        points[f"{name}_high"] = mean[column] + sd[column]
+    display = ParetoFrontDisplay(
+        points,
+        performance_name="roc_auc",
+        disparity_name="equalized_odds_difference",
+        bars="standard deviation",
+    ).plot()
+    display.ax_.set_title(title)
+    display.figure_.savefig(path, dpi=150)
 
 
 def main():
