@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -115,7 +116,12 @@ class GroupStatistics(ABC):
         """
 
     def observed(self) -> list[np.ndarray]:
-        """Compute the statistics of the data, shape (n_strata, n_groups) each."""
+        """Return the statistics of the data, shape (n_strata, n_groups) each."""
+        return self._observed
+
+    @cached_property
+    def _observed(self) -> list[np.ndarray]:
+        # A report asks for them once per table and metric.
         return [values[0] for values in self.evaluate(self.counts[None])]
 
     def resampled(self, n_resamples: int, rng: np.random.Generator) -> list[np.ndarray]:

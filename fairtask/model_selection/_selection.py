@@ -10,6 +10,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._warnings import warn_user
 from fairtask.exceptions import BudgetNotMetWarning
+from fairtask.metrics._statistics import standard_errors
 from fairtask.model_selection._pareto import pareto_front
 
 __all__ = [
@@ -314,10 +315,8 @@ class Scores(NamedTuple):
                 f"A standard error of {name!r} takes at least two folds in which it is "
                 f"defined; found {n_defined.max(initial=0)}."
             )
-        centred = np.nan_to_num(self.folds - self.means[:, None])
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = (centred**2).sum(axis=1) / (n_defined - 1)
-            return np.where(n_defined > 1, np.sqrt(variance / n_defined), np.nan)
+            return standard_errors(self.folds.T) / np.sqrt(n_defined)
 
 
 def read_scores(
