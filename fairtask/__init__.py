@@ -1,7 +1,12 @@
 """Group fairness learnt as an auxiliary task, for scikit-learn."""
 
+from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
-__all__ = ["AuxiliaryFairnessClassifier", "__version__"]
+__all__ = [
+    "AuxiliaryFairnessClassifier",
+    "AuxiliaryFairnessImageClassifier",
+    "__version__",
+]
 
 __version__ = "0.1.0.dev0"

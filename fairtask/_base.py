@@ -23,6 +23,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from fairtask import _persistence
+from fairtask._callbacks import LEARNING_RATES
 from fairtask._labels import label_columns
 from fairtask._steps import TrainingSteps
 from fairtask._training import EPOCH_SCORES, OPTIMIZERS
@@ -73,7 +74,7 @@ class BaseAuxiliaryFairnessClassifier(
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "lr_schedule": [StrOptions({"one_cycle", "constant"})],
+        "lr_schedule": [StrOptions({"constant", *LEARNING_RATES})],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
@@ -114,8 +115,8 @@ class BaseAuxiliaryFairnessClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training samples.
+        X : array-like of shape (n_samples, ...)
+            Training samples: of a table, rows of shape (n_samples, n_features).
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Class labels, a column per task.
         sensitive_features : array-like of shape (n_samples,) or \
@@ -203,7 +204,7 @@ class BaseAuxiliaryFairnessClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples of this part.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Class labels.
@@ -261,7 +262,7 @@ class BaseAuxiliaryFairnessClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples. Sensitive attributes are not needed.
 
         Returns
@@ -276,7 +277,7 @@ class BaseAuxiliaryFairnessClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples. Sensitive attributes are not needed.
 
         Returns
@@ -292,7 +293,7 @@ class BaseAuxiliaryFairnessClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples. Sensitive attributes are not needed.
 
         Returns
@@ -310,7 +311,7 @@ class BaseAuxiliaryFairnessClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Their labels.

@@ -1,46 +1,76 @@
 """Callbacks of the training loop."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-__all__ = ["BestEpoch", "OneCycle", "ProgressBar"]
+__all__ = ["LEARNING_RATES", "BestEpoch", "LearningRate", "ProgressBar"]
+
+WARM_UP = 0.1
+"""Share of the batches over which "cosine" raises the learning rate."""
 
 
-class OneCycle(Callback):
-    """One-cycle learning rate over a training of a known number of batches.
+def _one_cycle(optimizer: Optimizer, n_steps: int) -> LRScheduler:
+    return OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=n_steps,
+        cycle_momentum=False,  # not every optimizer has one
+    )
+
+
+def _cosine(optimizer: Optimizer, n_steps: int) -> LRScheduler:
+    n_rising = max(1, round(WARM_UP * n_steps))
+
+    def share(step: int) -> float:
+        if step < n_rising:
+            return (step + 1) / n_rising
+        fallen = (step - n_rising) / max(1, n_steps - n_rising)
+        return (1 + math.cos(math.pi * fallen)) / 2
+
+    return LambdaLR(optimizer, share)
+
+
+LEARNING_RATES: dict[str, Callable[[Optimizer, int], LRScheduler]] = {
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+}
+"""Schedules by name, from an optimizer and a number of batches."""
+
+
+class LearningRate(Callback):
+    """A learning rate that changes over a training of a known number of batches.
 
     Unlike `skorch.callbacks.LRScheduler` it starts a cycle with each training, also
     with one that continues another, and leaves no entry per batch in the history.
 
     Parameters
     ----------
-    max_lr : float
-        Largest learning rate.
-    total_steps : int
+    name : str
+        A key of `LEARNING_RATES`.
+    n_steps : int
         Number of batches in the whole training.
     """
 
-    def __init__(self, max_lr: float, total_steps: int) -> None:
-        self.max_lr = max_lr
-        self.total_steps = total_steps
+    def __init__(self, name: str, n_steps: int) -> None:
+        self.name = name
+        self.n_steps = n_steps
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
-        """Start the cycle."""
-        self.scheduler_: OneCycleLR | None = OneCycleLR(
-            net.optimizer_,
-            max_lr=self.max_lr,
-            total_steps=self.total_steps,
-            cycle_momentum=False,  # not every optimizer has one
+        """Start the schedule."""
+        self.scheduler_: LRScheduler | None = LEARNING_RATES[self.name](
+            net.optimizer_, self.n_steps
         )
 
     def on_batch_end(
         self, net: NeuralNet, *args: Any, training: bool = False, **kwargs: Any
     ) -> None:
-        """Take a step of the cycle."""
+        """Take a step of the schedule."""
         if training and self.scheduler_ is not None:
             self.scheduler_.step()
 

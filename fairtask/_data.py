@@ -1,6 +1,7 @@
-"""Samples and targets held in memory, and the batches cut from them."""
+"""Samples with their targets, and the batches cut from them."""
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,17 @@ from scipy import sparse
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["InMemoryBatches", "InMemoryDataset", "SparseRows", "holdout"]
+__all__ = [
+    "Batch",
+    "InMemoryBatches",
+    "InMemoryDataset",
+    "SampleDataset",
+    "SparseRows",
+    "holdout",
+]
+
+Batch = tuple[Tensor, dict[str, Tensor]]
+"""Samples of a batch and their targets."""
 
 
 class SparseRows:
@@ -37,22 +48,92 @@ class SparseRows:
         return torch.as_tensor(rows, dtype=torch.float32, device=self.device)
 
 
-class InMemoryDataset(Dataset):
+class SampleDataset(Dataset):
     """Samples and targets.
 
-    The sensitive attributes are part of the target, never of the sample: skorch cuts
-    and moves them with ``y``, and no ``forward`` can read them.
+    The sensitive attributes are part of the target, never of the sample: they are cut
+    and moved with ``y``, and no ``forward`` can read them.
 
     Parameters
     ----------
-    X : ndarray or sparse CSR of shape (n_samples, ...)
-        Samples.
     target : dict of str to ndarray of shape (n_samples, ...), optional
         ``"y"``: class codes; ``"groups"``: group codes; and what else goes along, such
         as weights.
     device : torch.device, optional
+        Where the targets are kept.
+
+    Attributes
+    ----------
+    evaluated_at_once : int
+        Number of samples in a batch where there is no gradient to keep.
+    """
+
+    evaluated_at_once: int
+
+    def __init__(
+        self,
+        target: dict[str, np.ndarray] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.target = {
+            name: torch.as_tensor(values, device=device)
+            for name, values in (target or {}).items()
+        }
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batches(
+        self, batch_size: int, *, shuffle: bool = False, stratify: bool = False
+    ) -> Iterable[Batch]:
+        """Return what cuts batches, anew in each iteration.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of samples in a batch. The last batch of an epoch holds what remains.
+        shuffle : bool, default=False
+            Whether each epoch has an order of its own.
+        stratify : bool, default=False
+            Whether a shuffled epoch spreads the samples of each cell of labels and
+            groups evenly over the batches.
+        """
+
+    @abstractmethod
+    def thinned(self, step: int) -> "SampleDataset":
+        """Return each step-th sample, without targets."""
+
+    def shuffled(self, stratify: bool) -> Tensor:
+        """Return the positions of the samples in a new order; see `batches`."""
+        order = torch.randperm(len(self))
+        if stratify:
+            cells = self.cells
+            order = order.to(cells.device)
+            order = order[_spread(cells[order])]
+        return order
+
+    @cached_property
+    def cells(self) -> Tensor:
+        """Cell of labels and groups of each sample, shape (n_samples,)."""
+        codes = torch.cat([self.target["y"], self.target["groups"]], dim=1)
+        return torch.unique(codes, dim=0, return_inverse=True)[1]
+
+
+class InMemoryDataset(SampleDataset):
+    """Samples held in memory.
+
+    Parameters
+    ----------
+    X : ndarray, Tensor or sparse CSR of shape (n_samples, ...)
+        Samples.
+    target : dict of str to ndarray of shape (n_samples, ...), optional
+        See `SampleDataset`.
+    device : torch.device, optional
         Where samples and targets are kept.
     """
+
+    evaluated_at_once = 16_384
 
     def __init__(
         self,
@@ -60,27 +141,29 @@ class InMemoryDataset(Dataset):
         target: dict[str, np.ndarray] | None = None,
         device: torch.device | None = None,
     ) -> None:
-        self.X: Any = (
-            SparseRows(X, device)
-            if sparse.issparse(X)
-            else torch.as_tensor(np.ascontiguousarray(X), device=device)
-        )
-        self.target = {
-            name: torch.as_tensor(values, device=device)
-            for name, values in (target or {}).items()
-        }
+        super().__init__(target, device)
+        if sparse.issparse(X):
+            self.X: Any = SparseRows(X, device)
+        elif isinstance(X, Tensor):
+            self.X = X.to(device)
+        else:
+            self.X = torch.as_tensor(np.ascontiguousarray(X), device=device)
 
     def __len__(self) -> int:
         return len(self.X)
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def __getitem__(self, index: Any) -> Batch:
         return self.X[index], {name: v[index] for name, v in self.target.items()}
 
-    @cached_property
-    def cells(self) -> Tensor:
-        """Cell of labels and groups of each sample, shape (n_samples,)."""
-        codes = torch.cat([self.target["y"], self.target["groups"]], dim=1)
-        return torch.unique(codes, dim=0, return_inverse=True)[1]
+    def batches(
+        self, batch_size: int, *, shuffle: bool = False, stratify: bool = False
+    ) -> "InMemoryBatches":
+        """See `SampleDataset.batches`."""
+        return InMemoryBatches(self, batch_size, shuffle, stratify)
+
+    def thinned(self, step: int) -> "InMemoryDataset":
+        """See `SampleDataset.thinned`."""
+        return InMemoryDataset(self.X[::step])
 
 
 class InMemoryBatches:
@@ -92,13 +175,8 @@ class InMemoryBatches:
     Parameters
     ----------
     dataset : InMemoryDataset
-    batch_size : int
-        Number of samples in a batch. The last batch of an epoch holds what remains.
-    shuffle : bool, default=False
-        Whether each epoch has an order of its own.
-    stratify : bool, default=False
-        Whether a shuffled epoch spreads the samples of each cell of labels and groups
-        evenly over the batches.
+    batch_size, shuffle, stratify
+        See `SampleDataset.batches`.
     """
 
     def __init__(
@@ -116,16 +194,13 @@ class InMemoryBatches:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        n = len(self.dataset)
+    def __iter__(self) -> Iterator[Batch]:
         if self.shuffle:
-            order = torch.randperm(n).to(self.dataset.X.device)
-            if self.stratify:
-                order = order[_spread(self.dataset.cells[order])]
+            order = self.dataset.shuffled(self.stratify).to(self.dataset.X.device)
             for indices in order.split(self.batch_size):
                 yield self.dataset[indices]
         else:
-            for start in range(0, n, self.batch_size):
+            for start in range(0, len(self.dataset), self.batch_size):
                 yield self.dataset[start : start + self.batch_size]
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from fairtask._data import InMemoryDataset
+from fairtask._data import SampleDataset
 from fairtask._labels import Labels
-from fairtask._net import PREDICT_BATCH_SIZE, FairnessNet
+from fairtask._net import FairnessNet
 from fairtask._warnings import warn_user
 from fairtask.exceptions import CollapsedHeadWarning
 from fairtask.modules import MultiTaskNetwork
@@ -60,7 +60,7 @@ def warn_if_nothing_learnt(net: FairnessNet, labels: Labels) -> None:
 
 
 def warn_if_collapsed(
-    net: FairnessNet, dataset: InMemoryDataset, attribute_names: Sequence[str]
+    net: FairnessNet, dataset: SampleDataset, attribute_names: Sequence[str]
 ) -> None:
     """Compare how much the heads' probabilities vary over the training samples."""
     heads = [
@@ -74,8 +74,7 @@ def warn_if_collapsed(
         compared = [outputs.task, *(outputs.fairness[s] for s in heads)]
         return [logits.softmax(dim=1) for head in compared for logits in head]
 
-    step = -(-len(dataset) // PREDICT_BATCH_SIZE)
-    some = InMemoryDataset(dataset.X[::step])
+    some = dataset.thinned(-(-len(dataset) // dataset.evaluated_at_once))
     spreads = [p.std(dim=0).mean().item() for p in net.evaluate(some, probabilities)]
     n_tasks = len(net.module_.task_heads)
     for i, s in enumerate(heads, start=1):

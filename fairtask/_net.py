@@ -1,6 +1,6 @@
 """Training: the skorch net that combines the losses of all heads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,28 @@ from skorch.utils import to_tensor
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fairtask._data import InMemoryBatches, InMemoryDataset
+from fairtask._averaging import WeightAverage
+from fairtask._data import Batch, InMemoryDataset, SampleDataset
 from fairtask._groups import group_means
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective, Terms
 
-__all__ = ["PREDICT_BATCH_SIZE", "FairnessNet"]
+__all__ = ["FairnessNet"]
 
-PREDICT_BATCH_SIZE = 16_384
-"""Samples evaluated at once where there is no gradient to keep."""
+REDUCED_AT_ONCE = 16_384
+"""Samples whose losses are sorted into groups at once."""
 
 
 class FairnessNet(NeuralNet):
     """skorch net whose loss is an `~fairtask.objective.Objective`.
 
-    It is fitted on an `InMemoryDataset`. The terms of the objective are averaged over
-    each epoch and recorded in the history as ``train_<term>`` and, with validation
-    data, ``valid_<term>``. Where the target has ``recorded_groups``, the task losses of
-    each class and group are recorded in ``group_losses_``: a dict per epoch, with a
-    list of floats under ``"train"`` and, with validation data, ``"valid"``. That is not
-    in the history, whose entries loggers take for numbers.
+    It is fitted on a `SampleDataset`, which cuts its own batches. The terms of the
+    objective are averaged over each epoch and recorded in the history as
+    ``train_<term>`` and, with validation data, ``valid_<term>``. Where the target has
+    ``recorded_groups``, the task losses of each class and group are recorded in
+    ``group_losses_``: a dict per epoch, with a list of floats under ``"train"`` and,
+    with validation data, ``"valid"``. That is not in the history, whose entries loggers
+    take for numbers.
 
     Parameters
     ----------
@@ -44,6 +46,10 @@ class FairnessNet(NeuralNet):
     backward : callable, optional
         Takes the place of the backward pass: from the network, its outputs and the
         terms of the objective to the loss, with gradients set on the parameters.
+    stratify_batches : bool, default=False
+        See `SampleDataset.batches`.
+    average : WeightAverage, optional
+        Takes the place of the weights between the epochs.
     **kwargs
         Parameters of `skorch.NeuralNet`.
     """
@@ -56,26 +62,17 @@ class FairnessNet(NeuralNet):
         term_names: Sequence[str],
         n_groups: Sequence[int] = (),
         backward: Callable[..., Tensor] | None = None,
-        iterator_train: Any = InMemoryBatches,
-        iterator_train__shuffle: bool = True,
-        iterator_valid: Any = InMemoryBatches,
-        iterator_valid__batch_size: int = PREDICT_BATCH_SIZE,
+        stratify_batches: bool = False,
+        average: WeightAverage | None = None,
         train_split: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            module,
-            criterion=criterion,
-            iterator_train=iterator_train,
-            iterator_train__shuffle=iterator_train__shuffle,
-            iterator_valid=iterator_valid,
-            iterator_valid__batch_size=iterator_valid__batch_size,
-            train_split=train_split,
-            **kwargs,
-        )
+        super().__init__(module, criterion=criterion, train_split=train_split, **kwargs)
         self.term_names = term_names
         self.n_groups = n_groups
         self.backward = backward
+        self.stratify_batches = stratify_batches
+        self.average = average
 
     def initialize(self) -> "FairnessNet":
         """Initialize the net."""
@@ -88,14 +85,31 @@ class FairnessNet(NeuralNet):
         self.kept_epoch_: int | None = None  # the last, unless a callback says so
         return self
 
-    def run_single_epoch(self, *args: Any, **kwargs: Any) -> None:
+    def get_iterator(
+        self, dataset: SampleDataset, training: bool = False
+    ) -> Iterable[Batch]:
+        """Return what cuts the batches of an epoch."""
+        if not training:
+            return dataset.batches(dataset.evaluated_at_once)
+        return dataset.batches(
+            self.batch_size, shuffle=True, stratify=self.stratify_batches
+        )
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, *args: Any, **kwargs: Any
+    ) -> None:
         """Run an epoch; note when it is interrupted.
 
         skorch ends the training without a word on a KeyboardInterrupt, which callbacks
         raise between epochs to stop it. Inside an epoch it comes from the user.
         """
+        average = self.average if training else None
         try:
-            super().run_single_epoch(*args, **kwargs)
+            if average is not None:
+                average.step_aside(self.module_)
+            super().run_single_epoch(iterator, training, *args, **kwargs)
+            if average is not None:
+                average.take_place(self.module_)
         except KeyboardInterrupt:
             self.interrupted_ = True
             raise
@@ -138,6 +152,13 @@ class FairnessNet(NeuralNet):
             ).add(y_pred.task, target["y"], recorded_groups, target.get("group_weight"))
         return terms
 
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take a step of the optimizer, and of the mean of the weights."""
+        step = super().train_step(batch, **fit_params)
+        if self.average is not None:
+            self.average.update(self.module_)
+        return step
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of one batch."""
         self._set_training(True)
@@ -153,14 +174,14 @@ class FairnessNet(NeuralNet):
 
     def evaluate(
         self,
-        dataset: InMemoryDataset,
+        dataset: SampleDataset,
         function: Callable[..., Sequence[Tensor]],
     ) -> list[Tensor]:
         """Apply a function to the network and each batch, without gradient or dropout.
 
         Parameters
         ----------
-        dataset : InMemoryDataset
+        dataset : SampleDataset
         function : callable
             From the network, samples and targets of a batch to tensors with a row per
             sample.
@@ -180,7 +201,7 @@ class FairnessNet(NeuralNet):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the first task's classes, for scoring callbacks."""
-        dataset = X if isinstance(X, InMemoryDataset) else InMemoryDataset(X)
+        dataset = X if isinstance(X, SampleDataset) else InMemoryDataset(X)
         (logits,) = self.evaluate(
             dataset, lambda network, X, _: network.task_logits(X)[:1]
         )
@@ -285,7 +306,7 @@ class _GroupLosses:
         """Add a batch; the arguments are those of `Objective.forward`."""
         self._waiting.append(([task.detach() for task in logits], y, groups, weight))
         self._n_waiting += len(y)
-        if self._n_waiting >= PREDICT_BATCH_SIZE:
+        if self._n_waiting >= REDUCED_AT_ONCE:
             self._reduce()
 
     def means(self) -> list[float]:

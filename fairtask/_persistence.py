@@ -14,7 +14,6 @@ from torch import nn
 
 from fairtask._labels import Labels
 from fairtask._sensitive import SensitiveFeatures
-from fairtask._tables import TableEncoder
 from fairtask._training import Samples
 from fairtask._validation import check_device
 
@@ -33,9 +32,7 @@ CONTENT = {
     "groups",
     "attribute_names",
     "penalized",
-    "n_features",
-    "feature_names",
-    "categories",
+    "samples",
     "history",
     "group_losses",
 }
@@ -44,8 +41,6 @@ CONTENT = {
 def save(estimator: Any, path: str | Path) -> None:
     """Write a fitted estimator; see `BaseAuxiliaryFairnessClassifier.save`."""
     known = estimator._known
-    encoder = getattr(estimator, "_encoder", None)
-    feature_names = getattr(estimator, "feature_names_in_", None)
     content = {
         "format": FORMAT,
         "class": type(estimator).__name__,
@@ -58,9 +53,10 @@ def save(estimator: Any, path: str | Path) -> None:
         "groups": [_pack(groups, "`groups_`") for groups in known.sensitive.groups],
         "attribute_names": known.sensitive.names,
         "penalized": estimator._attributes,
-        "n_features": estimator.n_features_in_,
-        "feature_names": None if feature_names is None else feature_names.tolist(),
-        "categories": encoder and _pack(encoder.categories, "a column of `X`"),
+        "samples": {
+            name: _pack(value, "a column of `X`")
+            for name, value in estimator._describe_samples().items()
+        },
         "history": estimator.history_.reset_index().to_dict("records"),
         "group_losses": estimator.net_.group_losses_,
     }
@@ -124,14 +120,12 @@ def _build(
     penalized = content["penalized"]
     if not all(p in range(len(known.sensitive.names)) for p in penalized):
         raise _Unreadable(f"has no attributes {penalized}.")
-    estimator.n_features_in_ = int(content["n_features"])
-    feature_names = content["feature_names"]
-    if feature_names is not None:
-        if len(feature_names) != estimator.n_features_in_:
-            raise _Unreadable("has not as many names of features as features.")
-        estimator.feature_names_in_ = np.array(feature_names, dtype=object)
-    categories = content["categories"]
-    estimator._encoder = categories and TableEncoder(_unpack(categories))
+    try:
+        estimator._expect_samples(
+            **{name: _unpack(value) for name, value in content["samples"].items()}
+        )
+    except ValueError as error:
+        raise _Unreadable(str(error)) from error
     if not content["history"]:
         raise _Unreadable("has no history.")
     history = History()

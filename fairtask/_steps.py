@@ -1,7 +1,8 @@
 """The steps of `fit` and `predict`, from what users pass to what they get."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.helper import predefined_split
 from skorch.history import History
 
-from fairtask._data import InMemoryDataset
+from fairtask._data import SampleDataset
 from fairtask._diagnosis import (
     check_finite,
     warn_if_collapsed,
@@ -78,7 +79,9 @@ class TrainingSteps(NetworkTemplate):
             self.class_weight, sample_weight, labels, normalize=not is_stream
         )
         group_weight = sample_weight if self._weighs_groups() else None
-        return Samples(X, labels, sensitive, task_weight, group_weight)
+        return self._keep_readable(
+            Samples(X, labels, sensitive, task_weight, group_weight)
+        )
 
     def _encode_validation(
         self, X: Any, y: Any, sensitive_features: Any, *, known: Samples
@@ -89,10 +92,8 @@ class TrainingSteps(NetworkTemplate):
             raise ValueError(
                 f"`X_val` and `y_val` belong together; `{missing}` is None."
             )
-        try:
+        with _named_in_errors("X_val"):
             X = self._validate_samples(X, reset=False)
-        except ValueError as error:
-            raise ValueError(f"`X_val`: {error}") from error
         n_samples = _num_samples(X)
         labels = encode_labels(
             y, n_samples=n_samples, known=known.labels, argument="y_val"
@@ -105,7 +106,9 @@ class TrainingSteps(NetworkTemplate):
             unseen="unknown",
             argument="sensitive_features_val",
         )
-        return Samples(X, labels, sensitive)
+        samples = Samples(X, labels, sensitive)
+        with _named_in_errors("X_val"):
+            return self._keep_readable(samples)
 
     def _train(
         self,
@@ -125,7 +128,11 @@ class TrainingSteps(NetworkTemplate):
         else:
             attributes = self._select_attributes(samples, whatever_occurs=is_stream)
         network, objective, width = self._make_network(
-            samples.labels, samples.sensitive, attributes, seeds[:2]
+            samples.labels,
+            samples.sensitive,
+            attributes,
+            seeds[:2],
+            weights_follow=continues,
         )
         if continues:
             # Into new modules: a training that fails leaves what was fitted.
@@ -137,7 +144,13 @@ class TrainingSteps(NetworkTemplate):
                     "The parameters do not fit the network that is trained further: "
                     f"{error}"
                 ) from error
-        dataset = self._make_dataset(samples.X, samples.target(attributes), device)
+        dataset = self._make_dataset(
+            samples.X,
+            samples.target(attributes),
+            device=device,
+            network=network,
+            trained_on=True,
+        )
         net = self._make_net(
             network,
             objective,
@@ -164,6 +177,7 @@ class TrainingSteps(NetworkTemplate):
                     _continue_optimizer(net, self.net_)
             net.partial_fit(dataset)
         net.train_split = None  # it holds the validation data
+        net.average = None  # it holds weights, and has taken their place
         if net.interrupted_:
             raise KeyboardInterrupt
         check_finite(net)
@@ -257,7 +271,10 @@ class TrainingSteps(NetworkTemplate):
         train_split, epoch_score = None, None
         if validation is not None:
             dataset_valid = self._make_dataset(
-                validation.X, validation.target(attributes), device
+                validation.X,
+                validation.target(attributes),
+                device=device,
+                network=network,
             )
             train_split = predefined_split(dataset_valid)
             if self.early_stopping:
@@ -284,14 +301,16 @@ class TrainingSteps(NetworkTemplate):
             lr=self.lr,
             **{f"optimizer__{name}": value for name, value in settings.items()},
             batch_size=resolve_batch_size(self.batch_size, len(samples)),
-            iterator_train__stratify=self.stratify_batches,
+            optimizer__param_groups=self._parameter_groups(network),
+            stratify_batches=self.stratify_batches,
+            average=self._make_average(),
             max_epochs=max_epochs,
             train_split=train_split,
             callbacks=make_callbacks(
                 self,
                 n_samples=len(samples),
                 max_epochs=max_epochs,
-                one_cycle=not is_stream,
+                is_planned=not is_stream,
                 epoch_score=epoch_score,
             ),
             device=device,
@@ -308,7 +327,7 @@ class TrainingSteps(NetworkTemplate):
     ) -> None:
         """Take the state of a fitted estimator, with weights yet to be loaded."""
         network, objective, width = self._make_network(
-            known.labels, known.sensitive, attributes, seeds=(0, 0)
+            known.labels, known.sensitive, attributes, (0, 0), weights_follow=True
         )
         net = self._make_net(network, objective, known, attributes, device=device)
         net.initialize()
@@ -336,7 +355,7 @@ class TrainingSteps(NetworkTemplate):
         self.sensitive_feature_names_ = samples.sensitive.names
         self.groups_ = samples.sensitive.groups
 
-    def _evaluate(self, net: FairnessNet, dataset: InMemoryDataset) -> list[np.ndarray]:
+    def _evaluate(self, net: FairnessNet, dataset: SampleDataset) -> list[np.ndarray]:
         """Probabilities of each task's classes."""
         logits = net.evaluate(
             dataset,
@@ -360,6 +379,15 @@ class TrainingSteps(NetworkTemplate):
         """Labels of the largest probabilities."""
         codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
         return self._known.labels.decode(codes)
+
+
+@contextmanager
+def _named_in_errors(argument: str) -> Iterator[None]:
+    """Name the argument in errors that speak of `X`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"`{argument}`: {error}") from error
 
 
 def _comparable(value: Any) -> str:

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from fairtask._aggregation import AggregatedBackward, check_aggregator
-from fairtask._data import InMemoryDataset
+from fairtask._averaging import WeightAverage
+from fairtask._data import InMemoryDataset, SampleDataset
 from fairtask._labels import Labels, positive_codes
 from fairtask._random import seeded
 from fairtask._sensitive import SensitiveFeatures
@@ -29,10 +30,11 @@ LOSS_SETTINGS = ("parity", "group_loss", "positive_classes", "group_momentum")
 class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     """The network and its objective, and the hooks by which methods differ.
 
-    A kind of samples says how they are read (`_validate_samples`, `_make_trunk`). A
-    method that differs in what is penalised replaces `_make_fairness_head`,
-    `_make_fairness_losses`, `_make_objective` or `_network_class`. Parameters are those
-    of the estimator that this is a part of.
+    A kind of samples says how they are read (`_validate_samples`, `_keep_readable`,
+    `_make_dataset`), what they are learnt by (`_make_trunk`, `_make_head`), and how
+    (`_make_average`, `_parameter_groups`). A method that differs in what is penalised
+    replaces `_make_fairness_head`, `_make_fairness_losses`, `_make_objective` or
+    `_network_class`. Parameters are those of the estimator that this is a part of.
     """
 
     _network_class = MultiTaskNetwork
@@ -53,17 +55,48 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         """Check samples, and with `reset` learn what later ones must look like."""
 
     @abstractmethod
-    def _make_trunk(self) -> tuple[nn.Module, int]:
-        """Return the trunk and the width of its output."""
+    def _make_trunk(self, *, weights_follow: bool) -> tuple[nn.Module, int]:
+        """Return the trunk and the width of its output.
+
+        With `weights_follow` weights are loaded into it afterwards.
+        """
+
+    @abstractmethod
+    def _describe_samples(self) -> dict[str, Any]:
+        """Return what was learnt of how samples look, for a file."""
+
+    @abstractmethod
+    def _expect_samples(self, *args: Any, **description: Any) -> None:
+        """Take what `_describe_samples` returned, or raise a ValueError."""
+
+    def _keep_readable(self, samples: Samples) -> Samples:
+        """Return the samples to train on, or raise a ValueError; read each of them."""
+        return samples
 
     def _make_dataset(
         self,
         X: Any,
         target: dict[str, np.ndarray] | None = None,
+        *,
         device: torch.device | None = None,
-    ) -> InMemoryDataset:
-        """Put samples, and in training their targets, where batches are cut."""
+        network: MultiTaskNetwork | None = None,
+        trained_on: bool = False,
+    ) -> SampleDataset:
+        """Put samples, and in training their targets, where batches are cut.
+
+        What all epochs of a training have in common can be computed with `network`.
+        """
         return InMemoryDataset(X, target, device)
+
+    def _make_average(self) -> WeightAverage | None:
+        """Return the average of the weights that is kept in place of the last ones."""
+        return None
+
+    def _parameter_groups(
+        self, network: MultiTaskNetwork
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Return settings of the optimizer by the name of a weight."""
+        return []
 
     def _make_head(self, in_features: int, n_outputs: int) -> nn.Module:
         """Return a head from the representation to logits."""
@@ -120,15 +153,17 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         sensitive: SensitiveFeatures,
         attributes: Sequence[int],
         seeds: Sequence[int],
+        *,
+        weights_follow: bool,
     ) -> tuple[MultiTaskNetwork, Any, int]:
         """Return a new network, its objective, and the width of the representation.
 
         The first seed is for trunk and task heads, the second for what some of the
-        attributes need.
+        attributes need. With `weights_follow` weights are loaded afterwards.
         """
         n_groups = [len(sensitive.groups[s]) for s in attributes]
         with seeded(seeds[0]):
-            trunk, width = self._make_trunk()
+            trunk, width = self._make_trunk(weights_follow=weights_follow)
             task_heads = [self._make_head(width, n) for n in labels.n_classes]
         with seeded(seeds[1]):
             heads = [

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from skorch.callbacks import GradientNormClipping, LRScheduler
 
-from fairtask._callbacks import BestEpoch, OneCycle, ProgressBar
+from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
 from fairtask._data import holdout
 from fairtask._labels import Labels
 from fairtask._net import FairnessNet
@@ -86,9 +86,9 @@ class Samples:
                 f"n_samples={len(self)} is the only one of its class."
             )
         validation = replace(self.take(held_out), task_weight=None, group_weight=None)
-        return self.take(kept)._rescaled(), validation
+        return self.take(kept).rescaled(), validation
 
-    def _rescaled(self) -> "Samples":
+    def rescaled(self) -> "Samples":
         """Return the samples with weights whose mean is 1 again."""
         rescaled = []
         for weight in (self.task_weight, self.group_weight):
@@ -224,7 +224,7 @@ def make_callbacks(
     *,
     n_samples: int,
     max_epochs: int,
-    one_cycle: bool,
+    is_planned: bool,
     epoch_score: Callable[[FairnessNet], float] | None,
 ) -> list:
     """Return the callbacks of one training, the user's among them.
@@ -235,8 +235,8 @@ def make_callbacks(
         Whose parameters say what is wanted.
     n_samples : int
     max_epochs : int
-    one_cycle : bool
-        Whether this training is long enough to be planned.
+    is_planned : bool
+        Whether this training is the whole of it, over which a learning rate can change.
     epoch_score : callable or None
         Score of the net after an epoch, to keep the best.
     """
@@ -254,8 +254,8 @@ def make_callbacks(
         callbacks.append(("clip", GradientNormClipping(estimator.max_grad_norm)))
     batch_size = resolve_batch_size(estimator.batch_size, n_samples)
     n_steps = max_epochs * -(-n_samples // batch_size)
-    if one_cycle and estimator.lr_schedule == "one_cycle" and n_steps >= MIN_CYCLE:
-        callbacks.append(("one_cycle", OneCycle(estimator.lr, n_steps)))
+    if is_planned and estimator.lr_schedule != "constant" and n_steps >= MIN_CYCLE:
+        callbacks.append(("lr", LearningRate(estimator.lr_schedule, n_steps)))
     if estimator.progress_bar:
         callbacks.append(("progress_bar", ProgressBar()))
     if epoch_score is not None:

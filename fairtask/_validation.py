@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 __all__ = [
     "check_callbacks",
     "check_device",
+    "check_image_size",
     "check_layer_sizes",
     "check_one_of",
     "check_sample_weight",
@@ -75,6 +76,19 @@ def check_layer_sizes(sizes: Any, name: str) -> list[int]:
     ):
         raise ValueError(f"`{name}` must hold integers of at least 1; got {sizes!r}.")
     return [int(size) for size in sizes]
+
+
+def check_image_size(size: Any) -> tuple[int, int] | None:
+    """Return (height, width), or raise a ValueError if it is not a size."""
+    if size is None:
+        return None
+    sizes = [size] if isinstance(size, int | np.integer) else size
+    sizes = check_layer_sizes(sizes, "image_size")
+    if len(sizes) not in (1, 2):
+        raise ValueError(
+            f"`image_size` must be a number of pixels or (height, width); got {size!r}."
+        )
+    return sizes[0], sizes[-1]
 
 
 def check_one_of(name: str, value: Any, options: Sequence[str]) -> None:

@@ -111,10 +111,11 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
     weight_decay : float, default=None
         Weight decay of the optimizer. None: 1.0 for "adamw", which multiplies it by the
         learning rate, 0.0005 for "sgd", and the optimizer's own default for a callable.
-    lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
+    lr_schedule : {"one_cycle", "cosine", "constant"}, default="one_cycle"
         Learning rate over the batches of `fit`:
-        `torch.optim.lr_scheduler.OneCycleLR`, or `lr` throughout. Fewer than 10 batches
-        in all are trained with `lr` throughout.
+        `torch.optim.lr_scheduler.OneCycleLR`; a tenth of the batches to warm up and a
+        cosine down to 0; or `lr` throughout. Fewer than 10 batches in all are trained
+        with `lr` throughout.
     max_grad_norm : float, default=None
         Largest norm of the gradient; a larger gradient is scaled down to it.
     batch_size : int or "auto", default="auto"
@@ -237,7 +238,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
         lr: float = 2e-3,
         weight_decay: float | None = None,
-        lr_schedule: Literal["one_cycle", "constant"] = "one_cycle",
+        lr_schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle",
         max_grad_norm: float | None = None,
         batch_size: int | Literal["auto"] = "auto",
         stratify_batches: bool = False,
@@ -321,7 +322,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
                 f"encode them first: {error}"
             ) from error
 
-    def _make_trunk(self) -> tuple[nn.Module, int]:
+    def _make_trunk(self, *, weights_follow: bool) -> tuple[nn.Module, int]:
         sizes = check_layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
         if not sizes and self._trunk_pays and self._uses_sensitive_features():
             raise ValueError(
@@ -333,6 +334,28 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
             n_inputs = self._encoder.n_outputs(n_inputs)
         trunk = MLP(n_inputs, sizes, activation=self.activation, dropout=self.dropout)
         return trunk, trunk.out_features
+
+    def _describe_samples(self) -> dict[str, Any]:
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "n_features": self.n_features_in_,
+            "feature_names": None if names is None else names.tolist(),
+            "categories": self._encoder and self._encoder.categories,
+        }
+
+    def _expect_samples(
+        self,
+        *,
+        n_features: int,
+        feature_names: list[str] | None,
+        categories: dict[Any, Any] | None,
+    ) -> None:
+        self.n_features_in_ = int(n_features)
+        if feature_names is not None:
+            if len(feature_names) != self.n_features_in_:
+                raise ValueError("has not as many names of features as features.")
+            self.feature_names_in_ = np.array(feature_names, dtype=object)
+        self._encoder = None if categories is None else TableEncoder(categories)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -95,7 +95,7 @@ class TestValues:
     @pytest.mark.parametrize("size", [1, 100])
     def test_however_many_samples_are_summed_at_once(self, monkeypatch, size):
         expected = make_classifier().fit(X, y, sensitive_features=z, **VALIDATION)
-        monkeypatch.setattr(_net, "PREDICT_BATCH_SIZE", size)
+        monkeypatch.setattr(_net, "REDUCED_AT_ONCE", size)
         classifier = make_classifier().fit(X, y, sensitive_features=z, **VALIDATION)
         pd.testing.assert_frame_equal(
             classifier.group_history_, expected.group_history_, rtol=1e-5

@@ -147,8 +147,16 @@ class TestUnknownContent:
             (lambda c: c["group_losses"][0]["train"].pop(), "losses of groups"),
             (lambda c: c["group_losses"][0]["train"].__setitem__(0, "a"), "losses of"),
             (lambda c: c.update(group_losses=None), "content that is unknown"),
-            (lambda c: c.update(n_features=float("inf")), "content that is unknown"),
-            (lambda c: c.update(feature_names=["a"]), "as many names of features"),
+            (
+                lambda c: c["samples"].update(n_features=float("inf")),
+                "content that is unknown",
+            ),
+            (
+                lambda c: c["samples"].update(feature_names=["a"]),
+                "as many names of features",
+            ),
+            (lambda c: c["samples"].update(more=1), "content that is unknown"),
+            (lambda c: c["samples"].pop("categories"), "content that is unknown"),
             (lambda c: c.update(history=[1]), "content that is unknown"),
             (lambda c: c["parameters"].update(lam=2), "'lam' parameter"),
             (lambda c: c["parameters"].update(lam={"call": 1}), "content .* unknown"),

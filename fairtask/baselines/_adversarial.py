@@ -11,10 +11,11 @@ from fairtask._parameters import constructor_like
 from fairtask._template import NetworkTemplate
 from fairtask._validation import check_layer_sizes
 from fairtask.baselines._groups_as_labels import group_cross_entropy
+from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.modules import MLP, FairnessHead
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
-__all__ = ["AdversarialClassifier"]
+__all__ = ["AdversarialClassifier", "AdversarialImageClassifier"]
 
 
 class AdversaryHead(FairnessHead):
@@ -60,11 +61,6 @@ class AdversaryLoss(nn.Module):
 class _Adversarial(NetworkTemplate):
     """Hooks: the fairness head predicts the groups, against the trunk."""
 
-    _fixed_parameters = (
-        *AuxiliaryFairnessClassifier._fixed_parameters,
-        "adversary_hidden_layer_sizes",
-    )
-
     def _make_fairness_head(
         self, in_features: int, n_classes: Sequence[int], n_groups: int
     ) -> FairnessHead:
@@ -79,16 +75,20 @@ class _Adversarial(NetworkTemplate):
         return [AdversaryLoss()]
 
 
+NOT_OF_AN_ADVERSARY = (
+    "fairness_head",
+    "fairness_loss",
+    "parity",
+    "group_loss",
+    "positive_classes",
+    "group_momentum",
+)
+"""Parameters that say what a fairness loss compares."""
+
+
 @constructor_like(
     AuxiliaryFairnessClassifier,
-    without=[
-        "fairness_head",
-        "fairness_loss",
-        "parity",
-        "group_loss",
-        "positive_classes",
-        "group_momentum",
-    ],
+    without=NOT_OF_AN_ADVERSARY,
     lam=0.5,
     adversary_hidden_layer_sizes=(),
 )
@@ -133,7 +133,61 @@ class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
 
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
+    _fixed_parameters = (
+        *AuxiliaryFairnessClassifier._fixed_parameters,
+        "adversary_hidden_layer_sizes",
+    )
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **AuxiliaryFairnessClassifier._parameter_constraints,
+        "adversary_hidden_layer_sizes": ["array-like"],
+    }
+
+
+@constructor_like(
+    AuxiliaryFairnessImageClassifier,
+    without=NOT_OF_AN_ADVERSARY,
+    lam=0.5,
+    adversary_hidden_layer_sizes=(),
+)
+class AdversarialImageClassifier(_Adversarial, AuxiliaryFairnessImageClassifier):
+    """Image classifier against adversaries that predict the groups.
+
+    The method of `AdversarialClassifier`, on the backbone of
+    `~fairtask.AuxiliaryFairnessImageClassifier`.
+
+    Parameters
+    ----------
+    backbone, ..., progress_bar
+        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for those of the
+        fairness head and its loss.
+    lam : float in [0, 1], default=0.5
+        Weight of the task.
+    adversary_hidden_layer_sizes : sequence of int, default=()
+        Width of each hidden layer of the adversaries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairtask.baselines import AdversarialImageClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y, z = rng.integers(2, size=(2, 64))
+    >>> X = rng.integers(100, size=(64, 32, 32, 3)) + 100 * y[:, None, None, None]
+    >>> clf = AdversarialImageClassifier(
+    ...     "test_convnext", pretrained=False, image_size=32, max_epochs=1
+    ... )
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
+    (3,)
+    """
+
+    if TYPE_CHECKING:  # the decorator writes it
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    _fixed_parameters = (
+        *AuxiliaryFairnessImageClassifier._fixed_parameters,
+        "adversary_hidden_layer_sizes",
+    )
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **AuxiliaryFairnessImageClassifier._parameter_constraints,
         "adversary_hidden_layer_sizes": ["array-like"],
     }

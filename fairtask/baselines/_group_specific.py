@@ -14,13 +14,14 @@ from fairtask._labels import Labels
 from fairtask._parameters import constructor_like
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._template import NetworkTemplate
-from fairtask.baselines._adversarial import AdversaryLoss
+from fairtask.baselines._adversarial import NOT_OF_AN_ADVERSARY, AdversaryLoss
 from fairtask.baselines._groups_as_labels import group_cross_entropy
+from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.modules import FairnessHead, HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Terms, cross_entropies
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
-__all__ = ["GroupSpecificClassifier"]
+__all__ = ["GroupSpecificClassifier", "GroupSpecificImageClassifier"]
 
 
 class GroupSpecificHead(FairnessHead):
@@ -272,20 +273,12 @@ class _GroupSpecific(NetworkTemplate):
         )
 
 
+NOT_OF_GROUPS = (*NOT_OF_AN_ADVERSARY, "lam", "aggregator", "weighted_losses")
+"""Parameters that say how a fairness loss is weighed, and what it compares."""
+
+
 @constructor_like(
-    AuxiliaryFairnessClassifier,
-    without=[
-        "fairness_head",
-        "fairness_loss",
-        "parity",
-        "group_loss",
-        "positive_classes",
-        "group_momentum",
-        "lam",
-        "aggregator",
-        "weighted_losses",
-    ],
-    offset_penalty=0.0,
+    AuxiliaryFairnessClassifier, without=NOT_OF_GROUPS, offset_penalty=0.0
 )
 class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
     r"""Multilayer perceptron whose groups have heads of their own [1]_.
@@ -333,5 +326,46 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **AuxiliaryFairnessClassifier._parameter_constraints,
+        "offset_penalty": [Interval(Real, 0, None, closed="left")],
+    }
+
+
+@constructor_like(
+    AuxiliaryFairnessImageClassifier, without=NOT_OF_GROUPS, offset_penalty=0.0
+)
+class GroupSpecificImageClassifier(_GroupSpecific, AuxiliaryFairnessImageClassifier):
+    """Image classifier whose groups have heads of their own.
+
+    The method of `GroupSpecificClassifier`, on the backbone of
+    `~fairtask.AuxiliaryFairnessImageClassifier`.
+
+    Parameters
+    ----------
+    backbone, ..., progress_bar
+        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for ``lam``,
+        ``aggregator``, ``weighted_losses`` and those of the fairness head and its loss.
+    offset_penalty : float, default=0.0
+        Weight of the mean square of what the groups add to the logits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairtask.baselines import GroupSpecificImageClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y, z = rng.integers(2, size=(2, 64))
+    >>> X = rng.integers(100, size=(64, 32, 32, 3)) + 100 * y[:, None, None, None]
+    >>> clf = GroupSpecificImageClassifier(
+    ...     "test_convnext", pretrained=False, image_size=32, max_epochs=1
+    ... )
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
+    (3,)
+    """
+
+    if TYPE_CHECKING:  # the decorator writes it
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **AuxiliaryFairnessImageClassifier._parameter_constraints,
         "offset_penalty": [Interval(Real, 0, None, closed="left")],
     }

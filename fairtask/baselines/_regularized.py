@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from fairtask._parameters import constructor_like
 from fairtask._template import NetworkTemplate
+from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.losses import FairnessLoss
 from fairtask.modules import FairnessHead
 from fairtask.objective import Objective
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
-__all__ = ["RegularizedClassifier"]
+__all__ = ["RegularizedClassifier", "RegularizedImageClassifier"]
 
 
 class RegularizedHead(FairnessHead):
@@ -143,6 +144,56 @@ class RegularizedClassifier(_Regularized, AuxiliaryFairnessClassifier):
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
         **AuxiliaryFairnessClassifier._parameter_constraints,
+        "multiplier_lr": [Interval(Real, 0, None, closed="neither"), None],
+        "multiplier_init": [Interval(Real, 0, None, closed="left")],
+    }
+
+
+@constructor_like(
+    AuxiliaryFairnessImageClassifier,
+    without=["fairness_head"],
+    lam=0.5,
+    multiplier_lr=None,
+    multiplier_init=10.0,
+)
+class RegularizedImageClassifier(_Regularized, AuxiliaryFairnessImageClassifier):
+    """Image classifier with a fairness loss on its own output.
+
+    The method of `RegularizedClassifier`, on the backbone of
+    `~fairtask.AuxiliaryFairnessImageClassifier`.
+
+    Parameters
+    ----------
+    backbone, ..., progress_bar
+        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for
+        ``fairness_head``.
+    lam : float in [0, 1], default=0.5
+        Weight of the tasks.
+    multiplier_lr : float, default=None
+        Step of the multipliers' ascent. None: fixed weights ``lam`` and ``1 - lam``.
+    multiplier_init : float, default=10.0
+        Multipliers at the start.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairtask.baselines import RegularizedImageClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y, z = rng.integers(2, size=(2, 64))
+    >>> X = rng.integers(100, size=(64, 32, 32, 3)) + 100 * y[:, None, None, None]
+    >>> clf = RegularizedImageClassifier(
+    ...     "test_convnext", pretrained=False, image_size=32, max_epochs=1
+    ... )
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
+    (3,)
+    """
+
+    if TYPE_CHECKING:  # the decorator writes it
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **AuxiliaryFairnessImageClassifier._parameter_constraints,
         "multiplier_lr": [Interval(Real, 0, None, closed="neither"), None],
         "multiplier_init": [Interval(Real, 0, None, closed="left")],
     }

@@ -1,0 +1,1 @@
+"""Images as samples: how they are read, batched and turned into features."""

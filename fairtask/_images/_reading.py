@@ -1,0 +1,309 @@
+"""What users pass as images, and how each is opened."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+__all__ = ["Images", "as_images"]
+
+CHANNELS = (1, 3, 4)
+"""Numbers of channels of grayscale, RGB and RGBA."""
+
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for a file that is missing, broken or not an image."""
+
+MAX_NAMED = 5
+"""Images that an error message names."""
+
+
+class Images:
+    """Images in the order of the samples, each opened when it is asked for.
+
+    Parameters
+    ----------
+    entries : ndarray of shape (n_samples,) or (n_samples, H, W[, C])
+        Paths, Pillow images or pixels as objects; or the pixels of all images.
+    rows : ndarray of shape (n_samples,), optional
+        Position of each image in what the user passed, for error messages.
+    """
+
+    def __init__(self, entries: np.ndarray, rows: np.ndarray | None = None) -> None:
+        self.entries = entries
+        self.rows = np.arange(len(entries)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: Any) -> "Images":
+        return Images(self.entries[index], self.rows[index])
+
+    def open(self, i: int, *, at_least: tuple[int, int] | None = None) -> Image.Image:
+        """Return an image as RGB, upright and with any transparency on white.
+
+        Parameters
+        ----------
+        i : int
+            Its position.
+        at_least : (height, width), optional
+            Pixels that are needed. A large JPEG is then decoded at a fraction of its
+            size, which is several times faster.
+
+        Raises
+        ------
+        ValueError
+            If the image cannot be read; names its row.
+        """
+        try:
+            return _open_rgb(self.entries[i], at_least)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"`X` has an image that cannot be read: {self._describe(i, error)}."
+            ) from error
+
+    def check_exist(self) -> None:
+        """Raise a ValueError if the file of an image is not there."""
+        missing: dict[int, Exception] = {
+            i: FileNotFoundError()
+            for i, entry in enumerate(self.entries)
+            if isinstance(entry, str) and not Path(entry).is_file()
+        }
+        if missing:
+            raise ValueError(self._listed(missing))
+
+    def check_readable(self) -> None:
+        """Raise a ValueError if any image cannot be read.
+
+        Raises
+        ------
+        ValueError
+            Names the paths and rows of the first, and how many there are.
+        """
+        problems = self._problems()
+        if problems:
+            raise ValueError(
+                f"{self._listed(problems)} With on_error='skip' they are left out."
+            )
+
+    def readable(self) -> np.ndarray:
+        """Return the positions of the images that can be read, in ascending order."""
+        return np.setdiff1d(np.arange(len(self)), list(self._problems()))
+
+    def _problems(self) -> dict[int, Exception]:
+        """Return what is wrong, by position, after reading every image once."""
+        if self.entries.ndim > 1:  # pixels, which have been checked
+            return {}
+
+        def problem(i: int) -> Exception | None:
+            try:
+                # The smallest decoding finds a file that ends too early as well.
+                _load(self.entries[i], at_least=(1, 1))
+            except UNREADABLE as error:
+                return error
+            return None
+
+        # Pillow lets go of the interpreter while it decodes.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = enumerate(pool.map(problem, range(len(self)), chunksize=64))
+            return {i: error for i, error in found if error is not None}
+
+    def _listed(self, problems: dict[int, Exception]) -> str:
+        named = [
+            self._describe(i, error) for i, error in list(problems.items())[:MAX_NAMED]
+        ]
+        n, more = len(problems), len(problems) - len(named)
+        return (
+            f"`X` has {n} image{'s' if n > 1 else ''} of {len(self)} that cannot be "
+            f"read: {'; '.join(named)}{f'; and {more} more' if more else ''}."
+        )
+
+    def _describe(self, i: int, error: Exception) -> str:
+        entry = self.entries[i]
+        what = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
+        reason = str(error).replace(f" {entry!r}", "")
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such file"
+        elif isinstance(error, UnidentifiedImageError):
+            reason = "it is not an image"
+        return f"row {self.rows[i]}, {what} ({reason})"
+
+
+def as_images(X: Any) -> Images:
+    """Check what was passed as images, without opening files.
+
+    Parameters
+    ----------
+    X : array, list, Series or DataFrame
+        Pixels of shape (n, H, W, C), (n, C, H, W) or (n, H, W), integers in [0, 255] or
+        floats in [0, 1]; or paths, Pillow images or arrays, one per sample.
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    ValueError
+        If it is none of these; says what was found.
+    """
+    if isinstance(X, Images):
+        return X
+    if isinstance(X, str | bytes | os.PathLike | Image.Image):
+        raise ValueError(
+            f"`X` must hold one image per sample; got a single {type(X).__name__}. "
+            "Pass a list."
+        )
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
+    if isinstance(X, pd.DataFrame) or hasattr(X, "iloc") or hasattr(X, "to_pandas"):
+        X = _single_column(X)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
+        return _checked(Images(_pixels(X)))
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1:
+        X = X[:, 0]
+    if isinstance(X, np.ndarray) and X.ndim != 1:
+        raise ValueError(
+            f"`X` must hold images; got an array of {X.dtype} of shape {X.shape}."
+        )
+    if not isinstance(X, Iterable):
+        raise ValueError(f"`X` must hold images; got {type(X).__name__}.")
+    values = list(X)
+    entries = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        entries[i] = _entry(value, i)
+    return _checked(Images(entries))
+
+
+def _checked(images: Images) -> Images:
+    if not len(images):
+        raise ValueError("`X` must hold at least one image; found 0 sample(s).")
+    return images
+
+
+def _single_column(X: Any) -> np.ndarray:
+    """Return the values of a Series, or of a data frame of one column."""
+    if hasattr(X, "to_pandas"):  # polars
+        X = X.to_pandas()
+    if X.ndim == 2 and X.shape[1] != 1:
+        raise ValueError(
+            "`X` must have one column, that of the images; got the columns "
+            f"{list(X.columns)}."
+        )
+    return X.to_numpy(dtype=object).reshape(-1)
+
+
+def _entry(value: Any, row: int) -> Any:
+    """Return a path as str, a Pillow image, or pixels; or raise a ValueError."""
+    if isinstance(value, str | os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Image.Image):
+        return value
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        try:
+            return _pixels(value[np.newaxis])[0]
+        except ValueError as error:
+            raise ValueError(f"{error} This is the image of row {row}.") from error
+    found = "missing" if value is None or value is pd.NA else type(value).__name__
+    if isinstance(value, float) and np.isnan(value):
+        found = "missing"
+    raise ValueError(
+        "`X` must hold paths, Pillow images or arrays of pixels, one per sample; the "
+        f"value of row {row} is {found}."
+    )
+
+
+def _pixels(X: np.ndarray) -> np.ndarray:
+    """Return pixels with the channels last, as uint8 or as floats in [0, 1]."""
+    if X.ndim == 4:
+        X = _channels_last(X)
+    elif X.ndim != 3:
+        raise ValueError(
+            "`X` must have the shape (n, H, W, C), (n, C, H, W) or (n, H, W), or be a "
+            f"list with an image per sample; got an array of shape {X.shape}."
+        )
+    if 0 in X.shape[1:]:
+        raise ValueError(f"`X` has images without pixels: its shape is {X.shape}.")
+    if X.dtype == np.uint8 or not X.size:
+        return X
+    low, high = X.min(), X.max()
+    limit = 255 if X.dtype.kind in "iu" else 1
+    # The comparison is false for NaN.
+    if not (low >= 0 and high <= limit):
+        raise ValueError(
+            "`X` must have integer pixels in [0, 255] or floating-point pixels in "
+            f"[0, 1]; got {X.dtype} from {low} to {high}."
+        )
+    return X.astype(np.uint8) if X.dtype.kind in "iu" else X
+
+
+def _channels_last(X: np.ndarray) -> np.ndarray:
+    first, last = X.shape[1] in CHANNELS, X.shape[3] in CHANNELS
+    if first == last:
+        raise ValueError(
+            "`X` must have 1, 3 or 4 channels, as its last axis or as its second, and "
+            f"which of the two must be clear; got the shape {X.shape}."
+        )
+    return np.moveaxis(X, 1, 3) if first else X
+
+
+def _load(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
+    """Return an image with its pixels in memory."""
+    if isinstance(entry, str):
+        with Image.open(entry) as image:
+            if at_least is not None:
+                # Twice as many as needed, for the resizing to be as good.
+                height, width = at_least
+                image.draft("RGB", (2 * width, 2 * height))
+            image.load()
+            return image
+    if isinstance(entry, Image.Image):
+        entry.load()
+        return entry
+    if entry.dtype != np.uint8:
+        entry = np.round(255 * entry.astype(np.float32)).astype(np.uint8)
+    if entry.ndim == 3 and entry.shape[2] == 1:
+        entry = entry[:, :, 0]
+    return Image.fromarray(entry)
+
+
+def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
+    image = _load(entry, at_least)
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        return _eight_bits(image).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+ORIENTATION = 0x0112
+"""Tag of EXIF that says which side is up."""
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return an integer grayscale image, of 16 bits if a pixel exceeds 255, as "L"."""
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.max() > 255:
+        pixels = pixels * 255 // 65_535
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

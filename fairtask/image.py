@@ -1,0 +1,435 @@
+"""The estimator for images."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import joblib
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from skorch.callbacks import Callback
+from torch import nn
+
+from fairtask._averaging import WeightAverage
+from fairtask._base import BaseAuxiliaryFairnessClassifier
+from fairtask._data import InMemoryDataset, SampleDataset
+from fairtask._images._backbone import BackboneTrunk, layer_scales, make_backbone
+from fairtask._images._dataset import ImageDataset, Resize, make_augmentation
+from fairtask._images._reading import Images, as_images
+from fairtask._training import Samples
+from fairtask._validation import check_device, check_image_size, check_layer_sizes
+from fairtask._warnings import warn_user
+from fairtask.losses import FairnessLoss
+from fairtask.modules import MultiTaskNetwork
+
+__all__ = ["AuxiliaryFairnessImageClassifier"]
+
+MAX_WORKERS = 8
+"""Processes that read images for a GPU, where `num_workers` does not say."""
+
+FROZEN_HIDDEN_LAYERS = (128, 64)
+"""Hidden layers on a feature that is not trained, where none are asked for."""
+
+
+class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
+    r"""Image classifier that learns its tasks and group fairness together.
+
+    The trunk is a backbone of `timm <https://huggingface.co/docs/timm>`__, or a module
+    of your own; on its feature there is a head per task and a fairness head per
+    sensitive attribute, each a layer normalisation and a linear layer. What is
+    minimised is that of `~fairtask.AuxiliaryFairnessClassifier`.
+
+    Parameters
+    ----------
+    backbone : str or torch.nn.Module, default="convnext_tiny"
+        Name of a timm model, see ``timm.list_models()``; or a module from images of
+        shape (n, 3, height, width) to features of shape (n, width). A module is copied
+        in `fit`, with the weights that it has.
+    pretrained : bool, default=True
+        Whether a timm model starts from its pretrained weights, which are downloaded
+        when they are first used.
+    backbone_params : dict, default=None
+        Further arguments of ``timm.create_model``, for instance
+        ``{"drop_path_rate": 0.1}``, or
+        ``{"pretrained_cfg_overlay": {"file": "weights.safetensors"}}`` for pretrained
+        weights in a file.
+    image_size : int or (height, width), default=None
+        Pixels that images are resized to. None: what the backbone was made for.
+    augmentation : dict or callable, default=None
+        Random changes of the training images. A dict holds arguments of
+        ``timm.data.create_transform``, such as
+        ``{"scale": (0.8, 1), "color_jitter": 0.2, "hflip": 0.5}``; an empty one stands
+        for timm's defaults. A callable is called with an RGB image of Pillow and
+        returns one, which is resized. None: images are resized only.
+    freeze : int or "backbone", default=None
+        Stages of the backbone whose weights and running statistics are kept, counted
+        from the input: ``stages[:freeze]``, so that -2 leaves the last two to be
+        trained. "backbone": all. Its features are then computed once for all epochs.
+    hidden_layer_sizes : sequence of int, default=None
+        Width of each layer between feature and heads. None: no such layer, or (128, 64)
+        with ``freeze="backbone"``.
+    dropout : float in [0, 1), default=0.2
+        Share of the units dropped after each of these layers in training.
+    fairness_loss, ..., aggregator
+        See `~fairtask.AuxiliaryFairnessClassifier`.
+    class_weight, ..., weighted_losses
+        See `~fairtask.AuxiliaryFairnessClassifier`.
+    optimizer, ..., progress_bar
+        See `~fairtask.AuxiliaryFairnessClassifier`, with the defaults of this signature
+        and the following.
+    lr : float, default=0.0003
+        Largest learning rate.
+    layer_decay : float in (0, 1], default=1.0
+        Share of the learning rate of a layer of the backbone that the layer before it
+        gets.
+    weight_decay : float, default=0.05
+        Weight decay of the optimizer, for weights but not for biases and scales. None:
+        the optimizer's own, see `~fairtask.AuxiliaryFairnessClassifier`.
+    lr_schedule : {"cosine", "one_cycle", "constant"}, default="cosine"
+        Learning rate over the batches of `fit`.
+    batch_size : int, default=32
+        Number of images in a batch.
+    max_epochs : int, default=10
+        Number of passes over the images.
+    ema_decay : float in [0, 1), default=None
+        Decay per batch of an exponential moving average of the weights, which takes
+        their place in validation and at the end. None: there is none.
+    mixed_precision : bool or "auto", default="auto"
+        Whether the backbone computes in bfloat16. "auto": on a GPU that has it.
+    channels_last : bool, default=True
+        Whether images lie in memory with the channels last, as convolutions are
+        fastest.
+    num_workers : int or "auto", default="auto"
+        Processes that read and augment images. "auto": one per core, but at most 8, to
+        feed a GPU; none on a CPU, which is busy with the network.
+    on_error : {"raise", "skip"}, default="raise"
+        What `fit` does with images that cannot be read. All are read once before the
+        training starts. "skip" leaves them out, with a warning that counts them.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or list of these
+        Class labels; for several tasks a list with an array each.
+    sensitive_feature_names_ : list of str
+        Name of each sensitive attribute.
+    groups_ : list of ndarray
+        Groups of each sensitive attribute, sorted; tuples if ``intersectional``.
+    image_size_ : (height, width)
+        Pixels that images are resized to.
+    history_ : DataFrame
+        Mean of each term of the objective, a row per epoch.
+    group_history_ : DataFrame
+        Mean task loss of each class and group, a row per epoch.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.trunk.backbone`` is the backbone.
+
+    See Also
+    --------
+    AuxiliaryFairnessClassifier : For tables.
+    fairtask.baselines : Other methods, for images too.
+
+    Notes
+    -----
+    `X` holds one image per sample: an array of shape (n, H, W, C), (n, C, H, W) or
+    (n, H, W), of integers in [0, 255] or of floats in [0, 1]; or a list, array, Series
+    or data frame of one column, of paths, Pillow images or arrays, whose sizes may
+    differ. Files are read when their batch is due and are never all in memory.
+
+    Every image is turned upright (EXIF), converted to RGB on white, resized to
+    ``image_size`` whatever its proportions, and normalised as the backbone expects it:
+    with ``pretrained_cfg`` of timm's models, else with mean and standard deviation of
+    ImageNet.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairtask import AuxiliaryFairnessImageClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y, z = rng.integers(2, size=(2, 64))
+    >>> X = rng.integers(100, size=(64, 32, 32, 3)) + 100 * y[:, None, None, None]
+    >>> clf = AuxiliaryFairnessImageClassifier(
+    ...     "test_convnext", pretrained=False, image_size=32, max_epochs=1
+    ... )
+    >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
+    (3,)
+    """
+
+    _fixed_parameters = (
+        *BaseAuxiliaryFairnessClassifier._fixed_parameters,
+        "backbone",
+        "backbone_params",
+        "image_size",
+        "freeze",
+        "hidden_layer_sizes",
+    )
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
+        **BaseAuxiliaryFairnessClassifier._parameter_constraints,
+        "backbone": [str, nn.Module],
+        "pretrained": ["boolean"],
+        "backbone_params": [dict, None],
+        "image_size": [Integral, "array-like", None],
+        "augmentation": [dict, callable, None],
+        "freeze": [Integral, StrOptions({"backbone"}), None],
+        "hidden_layer_sizes": ["array-like", None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left"), None],
+        "mixed_precision": ["boolean", StrOptions({"auto"})],
+        "channels_last": ["boolean"],
+        "num_workers": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "on_error": [StrOptions({"raise", "skip"})],
+    }
+
+    def __init__(
+        self,
+        backbone: str | nn.Module = "convnext_tiny",
+        *,
+        pretrained: bool = True,
+        backbone_params: dict[str, Any] | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        augmentation: dict[str, Any] | Callable[..., Any] | None = None,
+        freeze: int | Literal["backbone"] | None = None,
+        hidden_layer_sizes: Sequence[int] | None = None,
+        dropout: float = 0.2,
+        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld",
+        parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
+            "equalized_odds"
+        ),
+        group_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy",
+        positive_classes: Sequence[Any] | None = None,
+        fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
+        lam: float = 0.2,
+        group_momentum: float | Literal["auto"] = "auto",
+        intersectional: bool = False,
+        aggregator: Any = None,
+        class_weight: Any = None,
+        weighted_losses: Literal["all", "task"] = "all",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
+        lr: float = 3e-4,
+        layer_decay: float = 1.0,
+        weight_decay: float | None = 0.05,
+        lr_schedule: Literal["cosine", "one_cycle", "constant"] = "cosine",
+        max_grad_norm: float | None = None,
+        batch_size: int = 32,
+        stratify_batches: bool = False,
+        max_epochs: int = 10,
+        ema_decay: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | None = 10,
+        epoch_scoring: str | Callable[..., float] = "neg_log_loss",
+        warm_start: bool = False,
+        mixed_precision: bool | Literal["auto"] = "auto",
+        channels_last: bool = True,
+        num_workers: int | Literal["auto"] = "auto",
+        on_error: Literal["raise", "skip"] = "raise",
+        callbacks: list[Callback] | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+        progress_bar: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.pretrained = pretrained
+        self.backbone_params = backbone_params
+        self.image_size = image_size
+        self.augmentation = augmentation
+        self.freeze = freeze
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.fairness_loss = fairness_loss
+        self.parity = parity
+        self.group_loss = group_loss
+        self.positive_classes = positive_classes
+        self.fairness_head = fairness_head
+        self.lam = lam
+        self.group_momentum = group_momentum
+        self.intersectional = intersectional
+        self.aggregator = aggregator
+        self.class_weight = class_weight
+        self.weighted_losses = weighted_losses
+        self.optimizer = optimizer
+        self.lr = lr
+        self.layer_decay = layer_decay
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.max_grad_norm = max_grad_norm
+        self.batch_size = batch_size
+        self.stratify_batches = stratify_batches
+        self.max_epochs = max_epochs
+        self.ema_decay = ema_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.epoch_scoring = epoch_scoring
+        self.warm_start = warm_start
+        self.mixed_precision = mixed_precision
+        self.channels_last = channels_last
+        self.num_workers = num_workers
+        self.on_error = on_error
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.progress_bar = progress_bar
+
+    def _validate_samples(self, X: Any, *, reset: bool) -> Images:
+        images = as_images(X)
+        if not reset:  # `fit` reads each of them, see `_keep_readable`
+            images.check_exist()
+        return images
+
+    def _describe_samples(self) -> dict[str, Any]:
+        return {"image_size": self.image_size_}
+
+    def _expect_samples(self, *, image_size: tuple[int, int]) -> None:
+        self.image_size_ = image_size
+
+    def _keep_readable(self, samples: Samples) -> Samples:
+        if self.on_error == "raise":
+            samples.X.check_readable()
+            return samples
+        rows = samples.X.readable()
+        n_left_out = len(samples) - len(rows)
+        if not n_left_out:
+            return samples
+        kept = samples.take(rows)
+        codes = zip(samples.labels.codes.T, kept.labels.codes.T, strict=True)
+        for before, now in codes:
+            if len(np.setdiff1d(before, now)):
+                raise ValueError(
+                    f"`X` has {n_left_out} images that cannot be read, among them all "
+                    "images of a class."
+                )
+        warn_user(
+            UserWarning,
+            f"{n_left_out} of {len(samples)} images cannot be read and are left out.",
+        )
+        return kept.rescaled()
+
+    def _make_trunk(self, *, weights_follow: bool) -> tuple[nn.Module, int]:
+        sizes = self.hidden_layer_sizes
+        if sizes is None:
+            sizes = FROZEN_HIDDEN_LAYERS if self.freeze == "backbone" else ()
+        backbone, self._image_config = make_backbone(
+            self.backbone,
+            pretrained=self.pretrained and not weights_follow,
+            image_size=check_image_size(self.image_size),
+            params=self.backbone_params,
+        )
+        self.image_size_ = self._image_config["size"]
+        trunk = BackboneTrunk(
+            backbone,
+            hidden_layer_sizes=check_layer_sizes(sizes, "hidden_layer_sizes"),
+            dropout=self.dropout,
+            size=self._image_config["size"],
+            mean=self._image_config["mean"],
+            std=self._image_config["std"],
+            freeze=self.freeze,
+            channels_last=self.channels_last,
+            mixed_precision=self._has_mixed_precision(),
+        )
+        if (
+            not trunk.is_trained
+            and self._trunk_pays
+            and self._uses_sensitive_features()
+        ):
+            raise ValueError(
+                "`hidden_layer_sizes` must hold a layer when the backbone is frozen "
+                "and `lam` is less than 1: the fairness losses act on the trunk, which "
+                "would have no weights to train."
+            )
+        return trunk, trunk.out_features
+
+    def _has_mixed_precision(self) -> bool:
+        if self.mixed_precision != "auto":
+            return bool(self.mixed_precision)
+        device = check_device(self.device)
+        return (
+            device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
+        )
+
+    def _make_head(self, in_features: int, n_outputs: int) -> nn.Module:
+        return nn.Sequential(
+            nn.LayerNorm(in_features), nn.Linear(in_features, n_outputs)
+        )
+
+    def _make_dataset(
+        self,
+        X: Images,
+        target: dict[str, np.ndarray] | None = None,
+        *,
+        device: torch.device | None = None,
+        network: MultiTaskNetwork | None = None,
+        trained_on: bool = False,
+    ) -> SampleDataset:
+        config = self._image_config
+        transform = Resize(config["size"], config["interpolation"])
+        is_frozen = self.freeze == "backbone"
+        if trained_on and self.augmentation is not None:
+            if is_frozen:
+                raise ValueError(
+                    "`augmentation` has no use with freeze='backbone', whose features "
+                    "are computed once."
+                )
+            transform = make_augmentation(self.augmentation, config)
+        device = device or self.net_.device
+        on_gpu = torch.device(device).type == "cuda"
+        by_default = min(MAX_WORKERS, joblib.cpu_count()) if on_gpu else 0
+        images = ImageDataset(
+            X,
+            transform,
+            target,
+            num_workers=by_default if self.num_workers == "auto" else self.num_workers,
+            pin_memory=on_gpu,
+        )
+        if network is None or not is_frozen:
+            return images
+        return InMemoryDataset(_features(network, images, device), target, device)
+
+    def _make_average(self) -> WeightAverage | None:
+        return None if self.ema_decay is None else WeightAverage(self.ema_decay)
+
+    def _parameter_groups(
+        self, network: MultiTaskNetwork
+    ) -> list[tuple[str, dict[str, Any]]]:
+        trunk: Any = network.trunk
+        layers = layer_scales(trunk.backbone, self.layer_decay)
+        scales = {f"trunk.backbone.{name}": scale for name, scale in layers.items()}
+        groups = []
+        for name, weight in network.named_parameters():
+            settings: dict[str, Any] = {}
+            if scales.get(name, 1.0) != 1:
+                settings["lr"] = scales[name] * self.lr
+            if weight.ndim <= 1:
+                settings["weight_decay"] = 0.0
+            if settings:
+                groups.append((name, settings))
+        return groups
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _features(
+    network: MultiTaskNetwork, images: ImageDataset, device: torch.device
+) -> torch.Tensor:
+    """Return the feature of each image, of shape (n_samples, width)."""
+    trunk: Any = network.trunk.to(device).eval()
+    with torch.no_grad():
+        features = [
+            trunk.features(X.to(device))
+            for X, _ in images.batches(images.evaluated_at_once)
+        ]
+    return torch.cat(features)
