@@ -88,9 +88,9 @@ def _create_model(
             "`backbone` must be the name of a model of timm or a module; got "
             f"{name!r}. {f'Similar: {near}.' if near else 'See timm.list_models().'}"
         )
-    if image_size is not None and is_local and _has_fixed_size(name):
-        params = {"img_size": image_size, **params}
     try:
+        if image_size is not None and is_local and _has_fixed_size(name):
+            params = {"img_size": image_size, **params}
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **params)
     except OSError as error:
         raise ValueError(

@@ -11,6 +11,8 @@ import pandas as pd
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fairtask._tables import as_pandas
+
 __all__ = ["Images", "as_images"]
 
 CHANNELS = (1, 3, 4)
@@ -167,8 +169,14 @@ def as_images(X: Any) -> Images:
         )
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
-    if isinstance(X, pd.DataFrame) or hasattr(X, "iloc") or hasattr(X, "to_pandas"):
-        X = _single_column(X)
+    X = as_pandas(X)
+    if isinstance(X, pd.DataFrame):
+        if X.shape[1] != 1:
+            raise ValueError(
+                "`X` must have one column, that of the images; got the columns "
+                f"{list(X.columns)}."
+            )
+        X = X.iloc[:, 0]
     if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
         return _checked(Images(_pixels(X)))
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1:
@@ -192,18 +200,6 @@ def _checked(images: Images) -> Images:
     return images
 
 
-def _single_column(X: Any) -> np.ndarray:
-    """Return the values of a Series, or of a data frame of one column."""
-    if hasattr(X, "to_pandas"):  # polars
-        X = X.to_pandas()
-    if X.ndim == 2 and X.shape[1] != 1:
-        raise ValueError(
-            "`X` must have one column, that of the images; got the columns "
-            f"{list(X.columns)}."
-        )
-    return X.to_numpy(dtype=object).reshape(-1)
-
-
 def _entry(value: Any, row: int) -> Any:
     """Return a path as str, a Pillow image, or pixels; or raise a ValueError."""
     if isinstance(value, str | os.PathLike):
@@ -217,9 +213,8 @@ def _entry(value: Any, row: int) -> Any:
             return _pixels(value[np.newaxis])[0]
         except ValueError as error:
             raise ValueError(f"{error} This is the image of row {row}.") from error
-    found = "missing" if value is None or value is pd.NA else type(value).__name__
-    if isinstance(value, float) and np.isnan(value):
-        found = "missing"
+    is_missing = np.ndim(value) == 0 and pd.isna(value)
+    found = "missing" if is_missing else type(value).__name__
     raise ValueError(
         "`X` must hold paths, Pillow images or arrays of pixels, one per sample; the "
         f"value of row {row} is {found}."

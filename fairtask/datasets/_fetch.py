@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sklearn.datasets import get_data_home
 
-__all__ = ["RemoteFile", "fetch_file"]
+__all__ = ["RemoteFile", "fetch_file", "find_data_home"]
 
 ENVIRONMENT_VARIABLE = "FAIRTASK_DATA"
 RETRIES = 2
@@ -61,9 +61,7 @@ def fetch_file(file: RemoteFile, data_home: str | os.PathLike[str] | None) -> Pa
     OSError
         If the file is not there and cannot be downloaded.
     """
-    if data_home is None:
-        data_home = os.environ.get(ENVIRONMENT_VARIABLE) or get_data_home()
-    target = Path(data_home).expanduser() / file.path
+    target = find_data_home(data_home) / file.path
     if target.is_file():
         return target
     try:
@@ -77,6 +75,13 @@ def fetch_file(file: RemoteFile, data_home: str | os.PathLike[str] | None) -> Pa
             f"that holds it as {file.path}."
         ) from error
     return target
+
+
+def find_data_home(data_home: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of all data sets; see `fetch_file`."""
+    if data_home is None:
+        data_home = os.environ.get(ENVIRONMENT_VARIABLE) or get_data_home()
+    return Path(data_home).expanduser()
 
 
 def _download(file: RemoteFile, target: Path) -> None:

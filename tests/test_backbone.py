@@ -1,0 +1,241 @@
+import pytest
+import timm
+import torch
+from torch import nn
+
+from fairtask._images._backbone import (
+    BackboneTrunk,
+    layer_scales,
+    make_backbone,
+    stages,
+)
+
+SIZE = (32, 32)
+
+
+class Tiny(nn.Module):
+    """A convolution, its normalisation and a linear layer: three children."""
+
+    def __init__(self, width=5):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.out = nn.Linear(4, width)
+
+    def forward(self, X):
+        return self.out(self.norm(self.conv(X)).mean(dim=(2, 3)))
+
+
+def make(backbone="test_convnext", *, pretrained=False, image_size=SIZE, params=None):
+    return make_backbone(
+        backbone, pretrained=pretrained, image_size=image_size, params=params
+    )
+
+
+def make_trunk(backbone=None, **kwargs):
+    defaults = {
+        "hidden_layer_sizes": (),
+        "dropout": 0.0,
+        "size": SIZE,
+        "mean": (0.5, 0.25, 0.0),
+        "std": (0.5, 0.25, 1.0),
+        "freeze": None,
+        "channels_last": False,
+        "mixed_precision": False,
+    }
+    return BackboneTrunk(backbone or Tiny(), **{**defaults, **kwargs})
+
+
+class TestMakeBackbone:
+    @pytest.mark.parametrize(
+        ("name", "width"),
+        [
+            ("test_convnext", 64),
+            ("test_resnet", 96),
+            ("test_vit", 64),
+            ("test_efficientnet", 256),
+        ],
+    )
+    def test_width_is_that_of_the_feature_before_the_classifier(self, name, width):
+        model, config = make(name)
+        assert model.head_hidden_size == width
+        assert make_trunk(model).out_features == width
+        assert make_trunk(model)(torch.zeros(2, 3, *SIZE)).shape == (2, width)
+        assert config["size"] == SIZE
+
+    def test_config_is_that_of_the_model(self):
+        _, config = make("test_efficientnet", image_size=None)
+        assert config == {
+            "size": (160, 160),
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "interpolation": "bicubic",
+        }
+
+    def test_params_reach_the_model(self):
+        model, _ = make("test_resnet", params={"drop_path_rate": 0.3})
+        plain, _ = make("test_resnet")
+        rates = [m.drop_prob for m in model.modules() if hasattr(m, "drop_prob")]
+        assert max(rates) == pytest.approx(0.3)
+        assert not any(hasattr(m, "drop_prob") for m in plain.modules())
+
+    def test_weights_from_a_file(self, tmp_path):
+        torch.manual_seed(1)
+        source = timm.create_model("test_convnext")
+        torch.save(source.state_dict(), tmp_path / "weights.pth")
+        model, _ = make(
+            pretrained=True,
+            params={"pretrained_cfg_overlay": {"file": str(tmp_path / "weights.pth")}},
+        )
+        assert torch.equal(model.stem[0].weight, source.stem[0].weight)
+
+    def test_module_is_copied(self):
+        module = Tiny()
+        model, config = make(module, image_size=None)
+        assert model is not module
+        assert torch.equal(model.conv.weight, module.conv.weight)
+        assert config["size"] == (224, 224)
+        assert config["mean"] == (0.485, 0.456, 0.406)
+
+    def test_module_loses_its_classifier(self):
+        model, _ = make(timm.create_model("test_convnext", num_classes=10))
+        assert model(torch.zeros(1, 3, *SIZE)).shape == (1, 64)
+
+    def test_size_is_told_to_a_model_that_must_know_it(self):
+        model, _ = make("test_vit", image_size=(48, 32))
+        assert model(torch.zeros(1, 3, 48, 32)).shape == (1, 64)
+
+    @pytest.mark.parametrize(
+        ("backbone", "kwargs", "message"),
+        [
+            ("convnxt_tiny", {}, r"got 'convnxt_tiny'. Similar: \[.*'convnext_tiny'"),
+            ("###", {}, r"timm\.list_models"),
+            ("test_convnext", {"params": {"bad": 1}}, r"cannot be made .*'bad'"),
+            ("test_convnext", {"params": {"num_classes": 2}}, r"\['num_classes'\]"),
+            ("test_convnext.none", {"pretrained": True}, "Invalid pretrained tag"),
+            (Tiny(), {"params": {"drop_rate": 1}}, "is a module; got both"),
+        ],
+    )
+    def test_wrong_arguments(self, backbone, kwargs, message):
+        with pytest.raises(ValueError, match=message):
+            make(backbone, **kwargs)
+
+    def test_missing_weights(self, tmp_path):
+        overlay = {"pretrained_cfg_overlay": {"file": str(tmp_path / "none.pth")}}
+        with pytest.raises(ValueError, match=r"weights of .* cannot be read.*False"):
+            make(pretrained=True, params=overlay)
+
+
+class TestStages:
+    @pytest.mark.parametrize(
+        ("name", "n"),
+        [("test_convnext", 6), ("test_resnet", 5), ("test_vit", 7)],
+    )
+    def test_of_timm(self, name, n):
+        model, _ = make(name)
+        found = stages(model)
+        assert len(found) == n
+        assert sorted(name for names in found for name in names) == sorted(
+            name for name, _ in model.named_parameters()
+        )
+
+    def test_of_a_module_are_its_children(self):
+        assert stages(Tiny()) == [
+            ["conv.weight", "conv.bias"],
+            ["norm.weight", "norm.bias"],
+            ["out.weight", "out.bias"],
+        ]
+
+    def test_layer_scales(self):
+        scales = layer_scales(Tiny(), 0.5)
+        assert scales["conv.bias"] == 0.25
+        assert scales["norm.weight"] == 0.5
+        assert scales["out.weight"] == 1
+
+    def test_layer_scales_of_timm_go_through_the_blocks(self):
+        model, _ = make("test_convnext")
+        scales = layer_scales(model, 0.5)
+        assert scales["head.norm.weight"] == 1
+        assert scales["stem.0.weight"] == min(scales.values()) < 0.5**6
+
+
+class TestTrunk:
+    def test_normalises_small_integers(self):
+        trunk = make_trunk()
+        X = torch.full((1, 3, *SIZE), 255, dtype=torch.uint8)
+        normalised = torch.tensor([1.0, 3.0, 1.0]).view(3, 1, 1).expand(1, 3, *SIZE)
+        torch.testing.assert_close(trunk.eval()(X), trunk(normalised))
+
+    def test_features_are_taken_for_images(self):
+        trunk = make_trunk(hidden_layer_sizes=(7,)).eval()
+        X = torch.rand(2, 3, *SIZE)
+        assert trunk.out_features == 7
+        torch.testing.assert_close(trunk(trunk.features(X)), trunk(X))
+
+    @pytest.mark.parametrize("channels_last", [True, False])
+    def test_layout_does_not_change_the_result(self, channels_last):
+        torch.manual_seed(0)
+        model, _ = make("test_resnet")
+        X = torch.rand(2, 3, *SIZE)
+        expected = model.eval()(X)
+        trunk = make_trunk(model, channels_last=channels_last).eval()
+        torch.testing.assert_close(trunk(X), expected, rtol=1e-4, atol=1e-5)
+
+    def test_mixed_precision_ends_with_the_backbone(self):
+        trunk = make_trunk(mixed_precision=True, hidden_layer_sizes=(7,))
+        seen = []
+        trunk.backbone.conv.register_forward_hook(lambda *a: seen.append(a[2].dtype))
+        h = trunk(torch.rand(2, 3, *SIZE))
+        assert seen == [torch.bfloat16]
+        assert h.dtype == torch.float32
+        h.sum().backward()
+        assert trunk.backbone.conv.weight.grad.dtype == torch.float32
+
+    @pytest.mark.parametrize(
+        ("freeze", "frozen"),
+        [
+            (None, ""),
+            (0, ""),
+            (1, "conv"),
+            (-1, "conv norm"),
+            (2, "conv norm"),
+            ("backbone", "conv norm out"),
+        ],
+    )
+    def test_freeze(self, freeze, frozen):
+        trunk = make_trunk(freeze=freeze)
+        found = {
+            name.split(".")[0]
+            for name, weight in trunk.backbone.named_parameters()
+            if not weight.requires_grad
+        }
+        assert found == set(frozen.split())
+
+    def test_running_statistics_of_frozen_stages_are_kept(self):
+        for freeze, is_kept in [(1, False), (2, True)]:
+            trunk = make_trunk(freeze=freeze).train()
+            before = trunk.backbone.norm.running_mean.clone()
+            trunk(torch.rand(4, 3, *SIZE))
+            assert torch.equal(before, trunk.backbone.norm.running_mean) == is_kept
+
+    def test_what_a_module_has_frozen_stays_frozen(self):
+        module = Tiny()
+        module.conv.weight.requires_grad_(False)
+        assert not make_trunk(module).backbone.conv.weight.requires_grad
+
+    @pytest.mark.parametrize("freeze", [3, -3, 17])
+    def test_freeze_out_of_range(self, freeze):
+        with pytest.raises(ValueError, match=f"between -2 and 2 .*; got {freeze}"):
+            make_trunk(freeze=freeze)
+
+    @pytest.mark.parametrize(
+        ("module", "message"),
+        [
+            (nn.Conv2d(3, 4, 1), r"shape \(n_samples, width\).*\(1, 4, 32, 32\)"),
+            (nn.Conv2d(1, 4, 1), "cannot compute a feature of an image of 32 times 32"),
+            (nn.Flatten(0), r"its output has shape \(3072,\)"),
+        ],
+    )
+    def test_output_must_be_a_feature(self, module, message):
+        with pytest.raises(ValueError, match=message):
+            make_trunk(module)

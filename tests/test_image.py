@@ -1,0 +1,567 @@
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import Pipeline
+from skorch.callbacks import Callback
+from torch import nn
+
+from fairtask import AuxiliaryFairnessImageClassifier
+from fairtask.baselines import (
+    AdversarialImageClassifier,
+    GroupSpecificImageClassifier,
+    RegularizedImageClassifier,
+)
+from fairtask.metrics import make_fairness_scoring
+from fairtask.model_selection import best_under_budget
+
+ESTIMATORS = [
+    AuxiliaryFairnessImageClassifier,
+    AdversarialImageClassifier,
+    GroupSpecificImageClassifier,
+    RegularizedImageClassifier,
+]
+N = 48
+
+
+def make_faces(n=N, size=20, seed=0):
+    """(X, y, z): bright images are positive; a group has a red tint."""
+    rng = np.random.default_rng(seed)
+    y, z = rng.integers(2, size=(2, n))
+    X = rng.integers(60, size=(n, size, size, 3)) + 100 * y[:, None, None, None]
+    X[..., 0] += 60 * z[:, None, None]
+    return X.astype(np.uint8), y, z
+
+
+def make_classifier(estimator_class=AuxiliaryFairnessImageClassifier, **kwargs):
+    defaults = {
+        "backbone": "test_convnext",
+        "pretrained": False,
+        "image_size": 32,
+        "max_epochs": 2,
+        "batch_size": 16,
+        "lr": 3e-3,
+        "device": "cpu",
+        "random_state": 0,
+    }
+    return estimator_class(**{**defaults, **kwargs})
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Paths of images, their labels and groups."""
+    X, y, z = make_faces()
+    files = [tmp_path / f"{i:02d}.png" for i in range(N)]
+    for path, pixels in zip(files, X, strict=True):
+        Image.fromarray(pixels).save(path)
+    return [str(path) for path in files], y, z
+
+
+class Tiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=4)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, X):
+        return self.norm(self.conv(X)).relu().mean(dim=(2, 3))
+
+
+class TestFit:
+    @pytest.mark.parametrize("estimator_class", ESTIMATORS)
+    def test_learns_the_task(self, estimator_class):
+        X, y, z = make_faces(96)
+        clf = make_classifier(estimator_class, backbone=Tiny(), max_epochs=20)
+        clf.fit(X, y, sensitive_features=z)
+        assert clf.score(X, y) > 0.9
+        assert clf.predict_proba(X).shape == (96, 2)
+        assert clf.transform(X).shape == (96, 8)
+
+    @pytest.mark.parametrize("backbone", ["test_convnext", "test_resnet", "test_vit"])
+    def test_backbones(self, backbone):
+        X, y, z = make_faces()
+        clf = make_classifier(backbone=backbone, max_epochs=1)
+        clf.fit(X, y, sensitive_features=z)
+        assert clf.image_size_ == (32, 32)
+        assert clf.transform(X).shape == (N, clf.net_.module_.trunk.out_features)
+        assert list(clf.get_feature_names_out()[:1]) == [
+            "auxiliaryfairnessimageclassifier0"
+        ]
+
+    def test_kinds_of_input_are_one(self, paths):
+        files, y, z = paths
+        X, _, _ = make_faces()
+        probabilities = [
+            make_classifier(max_epochs=1)
+            .fit(images, y, sensitive_features=z)
+            .predict_proba(images)
+            for images in (
+                X,
+                X / 255,
+                np.moveaxis(X, 3, 1),
+                [Image.fromarray(image) for image in X],
+                files,
+                pd.DataFrame({"file": files}),
+            )
+        ]
+        for other in probabilities[1:]:
+            np.testing.assert_array_equal(probabilities[0], other)
+
+    def test_what_is_predicted_for_may_be_of_another_kind(self, paths):
+        files, y, z = paths
+        clf = make_classifier(max_epochs=1).fit(files, y, sensitive_features=z)
+        np.testing.assert_array_equal(
+            clf.predict_proba(make_faces()[0]), clf.predict_proba(files)
+        )
+
+    def test_same_seed_same_bits(self):
+        X, y, z = make_faces()
+        first, again, other = (
+            make_classifier(augmentation={}, random_state=seed, num_workers=n)
+            .fit(X, y, sensitive_features=z)
+            .predict_proba(X)
+            for seed, n in [(0, 0), (0, 2), (1, 0)]
+        )
+        np.testing.assert_array_equal(first, again)
+        assert np.abs(first - other).max() > 0
+
+    def test_lam_of_one_is_single_task_learning(self):
+        X, y, z = make_faces()
+        alone = make_classifier(lam=1).fit(X, y)
+        with_groups = make_classifier(lam=1).fit(X, y, sensitive_features=z)
+        np.testing.assert_array_equal(
+            alone.predict_proba(X), with_groups.predict_proba(X)
+        )
+
+    def test_several_attributes_many_groups_unknown_values_and_tasks(self):
+        rng = np.random.default_rng(0)
+        X, y, _ = make_faces(96)
+        z = pd.DataFrame(
+            {
+                "gender": rng.choice(["f", "m", None], 96),
+                "race": rng.choice(list("abcdefg"), 96),
+            }
+        )
+        y = pd.DataFrame({"old": y, "mood": rng.choice(["glad", "sad", "calm"], 96)})
+        clf = make_classifier(max_epochs=1).fit(X, y, sensitive_features=z)
+        assert [len(groups) for groups in clf.groups_] == [2, 7]
+        assert [p.shape for p in clf.predict_proba(X)] == [(96, 2), (96, 3)]
+        assert set(clf.predict(X)[:, 1]) <= {"glad", "sad", "calm"}
+        assert {"train_fairness_loss_gender", "train_fairness_loss_race"} <= set(
+            clf.history_
+        )
+
+    def test_heads_are_a_normalisation_and_a_linear_layer(self):
+        X, y, z = make_faces()
+        clf = make_classifier(max_epochs=1).fit(X, y, sensitive_features=z)
+        network = clf.net_.module_
+        heads = [*network.task_heads, *network.fairness_heads[0].heads]
+        assert [[type(layer) for layer in head] for head in heads] == [
+            [nn.LayerNorm, nn.Linear]
+        ] * 2
+
+    def test_module_is_left_as_it_is(self):
+        X, y, z = make_faces()
+        module = Tiny()
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        make_classifier(backbone=module).fit(X, y, sensitive_features=z)
+        for name, value in module.state_dict().items():
+            assert torch.equal(value, before[name])
+
+    def test_early_stopping_and_validation_data(self):
+        X, y, z = make_faces()
+        clf = make_classifier(early_stopping=True, validation_fraction=0.25)
+        clf.fit(X, y, sensitive_features=z)
+        assert "valid_score" in clf.history_
+        clf = make_classifier().fit(
+            X, y, sensitive_features=z, X_val=X, y_val=y, sensitive_features_val=z
+        )
+        (name,) = clf.sensitive_feature_names_
+        assert f"valid_fairness_loss_{name}" in clf.history_
+
+    def test_warm_start_and_partial_fit(self):
+        X, y, z = make_faces()
+        clf = make_classifier(warm_start=True).fit(X, y, sensitive_features=z)
+        clf.fit(X, y, sensitive_features=z)
+        assert len(clf.history_) == 4
+        clf.partial_fit(X, y, sensitive_features=z)
+        assert len(clf.history_) == 5
+
+    def test_image_size_of_a_rectangle(self):
+        X, y, z = make_faces()
+        clf = make_classifier(image_size=(32, 48), max_epochs=1)
+        seen = []
+
+        class Watched(Tiny):
+            def forward(self, X):
+                seen.append(tuple(X.shape[2:]))
+                return super().forward(X)
+
+        clf.set_params(backbone=Watched()).fit(X, y, sensitive_features=z)
+        assert set(seen) == {(32, 48)} == {clf.image_size_}
+
+
+class TestFreeze:
+    def test_weights_of_frozen_stages_are_kept(self):
+        X, y, z = make_faces()
+        clf = make_classifier(freeze=-1, backbone="test_resnet")
+        weights = {}
+        for epochs in (1, 3):
+            clf.set_params(max_epochs=epochs).fit(X, y, sensitive_features=z)
+            weights[epochs] = clf.net_.module_.trunk.backbone.state_dict()
+        for name in weights[1]:
+            is_same = torch.equal(weights[1][name], weights[3][name])
+            assert is_same != name.startswith("layer4"), name
+
+    def test_features_are_computed_once(self):
+        X, y, z = make_faces()
+        seen = []
+
+        class Counting(Tiny):
+            def forward(self, X):
+                seen.append(len(X))
+                return super().forward(X)
+
+        clf = make_classifier(backbone=Counting(), freeze="backbone", max_epochs=10)
+        clf.fit(X, y, sensitive_features=z, X_val=X, y_val=y)
+        # One image to learn the width, and the training and validation images once.
+        assert sorted(seen) == [1, N, N]
+        assert clf.transform(X).shape == (N, 64)
+        assert len(seen) == 4
+
+    def test_predicts_what_it_was_trained_on(self):
+        X, y, z = make_faces()
+        clf = make_classifier(freeze="backbone", hidden_layer_sizes=(16,), dropout=0)
+        clf.fit(X, y, sensitive_features=z)
+        losses = -np.log(clf.predict_proba(X)[np.arange(N), y])
+        # Without a step the loss of another epoch is that of the predictions.
+        clf.set_params(lr=1e-30, warm_start=True, max_epochs=1, weight_decay=0)
+        clf.fit(X, y, sensitive_features=z)
+        found = clf.history_["train_task_loss"].iloc[-1]
+        assert found == pytest.approx(losses.mean(), rel=1e-4)
+
+    def test_augmentation_has_no_use(self):
+        X, y, z = make_faces()
+        with pytest.raises(ValueError, match=r"`augmentation` has no use .*'backbone'"):
+            make_classifier(freeze="backbone", augmentation={}).fit(
+                X, y, sensitive_features=z
+            )
+
+    def test_without_layers_there_is_nothing_to_train(self):
+        X, y, z = make_faces()
+        clf = make_classifier(freeze="backbone", hidden_layer_sizes=())
+        with pytest.raises(ValueError, match="`hidden_layer_sizes` must hold a layer"):
+            clf.fit(X, y, sensitive_features=z)
+        assert clf.set_params(lam=1).fit(X, y).score(X, y) > 0
+
+
+class TestOptimizer:
+    def groups_of(self, **kwargs):
+        X, y, z = make_faces()
+        clf = make_classifier(
+            backbone=Tiny(), lr_schedule="constant", max_epochs=1, **kwargs
+        )
+        net = clf.fit(X, y, sensitive_features=z).net_
+        names = {id(p): name for name, p in net.module_.named_parameters()}
+        return {
+            names[id(p)]: group
+            for group in net.optimizer_.param_groups
+            for p in group["params"]
+        }
+
+    def test_layer_decay(self):
+        groups = self.groups_of(layer_decay=0.5)
+        assert groups["trunk.backbone.conv.weight"]["lr"] == pytest.approx(1.5e-3)
+        assert groups["trunk.backbone.norm.weight"]["lr"] == pytest.approx(3e-3)
+        assert groups["task_heads.0.1.weight"]["lr"] == pytest.approx(3e-3)
+
+    def test_biases_and_scales_do_not_decay(self):
+        groups = self.groups_of(weight_decay=0.1)
+        decays = {name: group["weight_decay"] for name, group in groups.items()}
+        assert decays["trunk.backbone.conv.weight"] == 0.1
+        assert decays["task_heads.0.1.weight"] == 0.1
+        assert decays["trunk.backbone.conv.bias"] == 0
+        assert decays["trunk.backbone.norm.weight"] == 0
+        assert decays["task_heads.0.0.weight"] == 0
+
+    def test_cosine_keeps_the_shares_of_the_layers(self):
+        X, y, z = make_faces()
+        rates = []
+
+        class Watch(Callback):
+            def on_batch_begin(self, net, training, **kwargs):
+                if training:
+                    rates.append([g["lr"] for g in net.optimizer_.param_groups])
+
+        make_classifier(
+            backbone=Tiny(), layer_decay=0.5, max_epochs=10, callbacks=[Watch()]
+        ).fit(X, y, sensitive_features=z)
+        rates = np.array(rates)  # 30 batches, of which 3 warm up
+        largest = rates.max(axis=1)
+        np.testing.assert_allclose(
+            rates / largest[:, None], np.tile(rates[2] / 3e-3, (30, 1))
+        )
+        np.testing.assert_allclose(largest[:3], [1e-3, 2e-3, 3e-3])
+        angles = np.pi * np.arange(27) / 27
+        np.testing.assert_allclose(largest[3:], 3e-3 * (1 + np.cos(angles)) / 2)
+
+    def test_average_of_the_weights(self):
+        X, y, z = make_faces()
+        plain = make_classifier().fit(X, y, sensitive_features=z)
+        averaged = make_classifier(ema_decay=0.0).fit(X, y, sensitive_features=z)
+        # A mean that forgets at once is the weights themselves.
+        np.testing.assert_array_equal(plain.predict_proba(X), averaged.predict_proba(X))
+        averaged = make_classifier(ema_decay=0.9).fit(X, y, sensitive_features=z)
+        assert np.abs(plain.predict_proba(X) - averaged.predict_proba(X)).max() > 1e-4
+        # Batches were trained on as if there were none.
+        np.testing.assert_array_equal(
+            plain.history_["train_loss"], averaged.history_["train_loss"]
+        )
+        assert averaged.net_.average is None
+
+    def test_validation_is_on_the_average(self):
+        X, y, z = make_faces()
+        clf = make_classifier(ema_decay=0.9).fit(
+            X, y, sensitive_features=z, X_val=X, y_val=y
+        )
+        losses = -np.log(clf.predict_proba(X)[np.arange(N), y])
+        found = clf.history_["valid_task_loss"].iloc[-1]
+        assert found == pytest.approx(losses.mean(), rel=1e-5)
+
+    def test_mixed_precision(self):
+        X, y, z = make_faces()
+        clf = make_classifier(mixed_precision=True).fit(X, y, sensitive_features=z)
+        exact = make_classifier(mixed_precision="auto").fit(X, y, sensitive_features=z)
+        difference = np.abs(clf.predict_proba(X) - exact.predict_proba(X)).max()
+        assert 0 < difference < 0.2
+
+    def test_aggregator(self):
+        from torchjd.aggregation import PCGrad
+
+        X, y, z = make_faces()
+        for freeze in (-1, "backbone"):
+            clf = make_classifier(aggregator=PCGrad(), freeze=freeze)
+            assert clf.fit(X, y, sensitive_features=z).score(X, y) > 0
+
+
+class TestUnreadable:
+    @pytest.fixture
+    def broken(self, paths, tmp_path):
+        files, y, z = paths
+        (tmp_path / "07.png").unlink()
+        (tmp_path / "11.png").write_bytes(b"no image")
+        return files, y, z
+
+    @pytest.mark.parametrize("freeze", [None, "backbone"])
+    def test_named_before_training_starts(self, broken, freeze, monkeypatch):
+        files, y, z = broken
+        clf = make_classifier(freeze=freeze)
+        monkeypatch.setattr(clf, "_make_network", None)
+        with pytest.raises(ValueError, match="2 images of 48") as error:
+            clf.fit(files, y, sensitive_features=z)
+        assert "row 7, '" in str(error.value)
+        assert "07.png' (there is no such file)" in str(error.value)
+        assert "row 11, '" in str(error.value)
+
+    def test_skipped(self, broken):
+        files, y, z = broken
+        clf = make_classifier(on_error="skip")
+        with pytest.warns(UserWarning, match="2 of 48 images .* are left out"):
+            clf.fit(files, y, sensitive_features=z, sample_weight=np.arange(48))
+        rows = np.delete(np.arange(48), [7, 11])
+        kept = make_classifier().fit(
+            [files[i] for i in rows],
+            y[rows],
+            sensitive_features=z[rows],
+            sample_weight=rows,
+        )
+        X, _, _ = make_faces()
+        np.testing.assert_allclose(
+            clf.predict_proba(X), kept.predict_proba(X), rtol=1e-4
+        )
+
+    def test_a_class_must_remain(self, broken):
+        files, y, z = broken
+        y = np.zeros(48, int)
+        y[[7, 11]] = 1
+        with pytest.raises(ValueError, match=r"2 images .* all images of a class"):
+            make_classifier(on_error="skip").fit(files, y, sensitive_features=z)
+
+    def test_of_validation_data(self, broken):
+        files, y, z = broken
+        X, _, _ = make_faces()
+        with pytest.raises(ValueError, match=r"`X_val`: .*row 7"):
+            make_classifier().fit(X, y, sensitive_features=z, X_val=files, y_val=y)
+
+    def test_in_prediction(self, broken, paths):
+        files, y, z = broken
+        X, _, _ = make_faces()
+        clf = make_classifier(on_error="skip", max_epochs=1)
+        clf.fit(X, y, sensitive_features=z)
+        with pytest.raises(ValueError, match=r"1 image of 48 .*row 7"):
+            clf.predict(files)
+        with pytest.raises(ValueError, match=r"row 1, .*11\.png.*not an image"):
+            clf.predict([files[0], files[11]])
+
+
+class TestComposition:
+    def test_grid_search_over_lam_under_a_budget(self, paths):
+        files, y, z = paths
+        y, z = pd.Series(y), pd.Series(z, name="tint")
+        search = GridSearchCV(
+            make_classifier(max_epochs=1),
+            {"lam": [0.2, 1.0]},
+            cv=2,
+            scoring=make_fairness_scoring(
+                ["accuracy", "equalized_odds_difference"], sensitive_features=z
+            ),
+            refit=best_under_budget(
+                performance="accuracy",
+                disparity="equalized_odds_difference",
+                budget=1.0,
+            ),
+        )
+        search.fit(files, y, sensitive_features=z)
+        assert search.predict(files).shape == (N,)
+
+    @pytest.mark.parametrize("collect", [list, np.array, pd.Series])
+    def test_grid_search_on_paths(self, paths, collect):
+        files, y, z = paths
+        search = GridSearchCV(
+            make_classifier(max_epochs=1), {"lam": [0.2, 1.0]}, cv=2
+        ).fit(collect(files), y, sensitive_features=z)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+        assert search.predict(files).shape == (N,)
+
+    def test_pipeline_from_a_table(self, paths):
+        files, y, z = paths
+        table = pd.DataFrame({"id": range(N), "file": files})
+        pipeline = Pipeline(
+            [
+                ("file", ColumnTransformer([("file", "passthrough", ["file"])])),
+                ("clf", make_classifier(max_epochs=1)),
+            ]
+        )
+        pipeline.fit(table, y, clf__sensitive_features=z)
+        expected = make_classifier(max_epochs=1).fit(files, y, sensitive_features=z)
+        np.testing.assert_array_equal(
+            pipeline.predict_proba(table), expected.predict_proba(files)
+        )
+
+    def test_cross_val_predict(self, paths):
+        files, y, z = paths
+        p = cross_val_predict(
+            make_classifier(max_epochs=1),
+            files,
+            y,
+            cv=2,
+            method="predict_proba",
+            params={"sensitive_features": z},
+        )
+        assert p.shape == (N, 2)
+
+    def test_clone_has_no_trained_weights(self):
+        X, y, z = make_faces()
+        clf = make_classifier(backbone=Tiny())
+        before = clf.backbone.conv.weight.clone()
+        copied = clone(clf.fit(X, y, sensitive_features=z))
+        assert torch.equal(copied.backbone.conv.weight, before)
+
+
+class TestPersistence:
+    @pytest.mark.parametrize("freeze", [None, "backbone"])
+    @pytest.mark.parametrize("estimator_class", ESTIMATORS)
+    def test_save_and_load(self, tmp_path, estimator_class, freeze, monkeypatch):
+        X, y, z = make_faces()
+        clf = make_classifier(estimator_class, freeze=freeze, image_size=(32, 40))
+        clf.fit(X, y, sensitive_features=z).save(tmp_path / "model")
+        # Whoever loads it has no network: pretrained weights would be downloaded.
+        loaded = estimator_class.load(tmp_path / "model")
+        np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
+        assert loaded.image_size_ == (32, 40)
+        assert loaded.get_params() == clf.get_params()
+
+    def test_loading_needs_no_pretrained_weights(self, tmp_path):
+        import timm
+
+        weights = tmp_path / "weights.pth"
+        torch.save(timm.create_model("test_convnext").state_dict(), weights)
+        overlay = {"pretrained_cfg_overlay": {"file": str(weights)}}
+        X, y, z = make_faces()
+        clf = make_classifier(pretrained=True, backbone_params=overlay)
+        clf.fit(X, y, sensitive_features=z).save(tmp_path / "model")
+        weights.unlink()
+        loaded = AuxiliaryFairnessImageClassifier.load(tmp_path / "model")
+        np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
+
+    def test_module_needs_pickle(self, tmp_path):
+        X, y, z = make_faces()
+        clf = make_classifier(backbone=Tiny()).fit(X, y, sensitive_features=z)
+        with pytest.raises(ValueError, match="`backbone` holds a Tiny"):
+            clf.save(tmp_path / "model")
+
+    @pytest.mark.parametrize("how", ["pickle", "joblib"])
+    def test_pickle(self, tmp_path, how):
+        X, y, z = make_faces()
+        clf = make_classifier(backbone=Tiny()).fit(X, y, sensitive_features=z)
+        if how == "pickle":
+            again = pickle.loads(pickle.dumps(clf))
+        else:
+            joblib.dump(clf, tmp_path / "model")
+            again = joblib.load(tmp_path / "model")
+        np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
+
+
+class TestWrongArguments:
+    @pytest.mark.parametrize(
+        ("kwargs", "message"),
+        [
+            ({"image_size": (1, 2, 3)}, r"`image_size` must be .*\(1, 2, 3\)"),
+            ({"image_size": 0}, "`image_size`"),
+            ({"image_size": (32, "a")}, "`image_size`"),
+            ({"backbone": "convnet_tiny"}, "Similar"),
+            ({"backbone": 3}, "'backbone' parameter"),
+            ({"freeze": "stem"}, "'freeze' parameter"),
+            ({"freeze": 99}, "`freeze` must be between"),
+            ({"augmentation": 0.5}, "'augmentation' parameter"),
+            ({"batch_size": "auto"}, "'batch_size' parameter"),
+            ({"layer_decay": 0}, "'layer_decay' parameter"),
+            ({"ema_decay": 1.0}, "'ema_decay' parameter"),
+            ({"on_error": "ignore"}, "'on_error' parameter"),
+            ({"num_workers": -1}, "'num_workers' parameter"),
+        ],
+    )
+    def test_parameters(self, kwargs, message):
+        X, y, z = make_faces()
+        with pytest.raises(ValueError, match=message):
+            make_classifier(**kwargs).fit(X, y, sensitive_features=z)
+
+    def test_lengths(self):
+        X, y, z = make_faces()
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples|48"):
+            make_classifier().fit(X, y[:-1], sensitive_features=z)
+        with pytest.raises(ValueError, match="`sensitive_features`"):
+            make_classifier().fit(X, y, sensitive_features=z[:-1])
+
+    def test_not_fitted(self):
+        from sklearn.exceptions import NotFittedError
+
+        for method in ("predict", "predict_proba", "transform"):
+            with pytest.raises(NotFittedError):
+                getattr(make_classifier(), method)(make_faces()[0])
+
+    def test_a_training_that_fails_leaves_what_was_fitted(self):
+        X, y, z = make_faces()
+        clf = make_classifier(max_epochs=1).fit(X, y, sensitive_features=z)
+        before = clf.predict_proba(X)
+        clf.set_params(freeze="backbone", augmentation={})
+        with pytest.raises(ValueError, match="`augmentation`"):
+            clf.fit(X, y, sensitive_features=z)
+        np.testing.assert_array_equal(clf.predict_proba(X), before)

@@ -1,0 +1,96 @@
+"""scikit-learn's checks of the estimators for images.
+
+The checks pass rows of numbers, which these estimators refuse. So they run on a
+subclass that makes an image of each row: what they say of labels, weights, parameters,
+clones, pickles, the order of samples and of errors holds for images as well. What is
+checked of the reading of rows is scikit-learn's own `validate_data`, and says nothing
+here.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_param_validation,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
+from sklearn.utils.validation import validate_data
+from timm.models import register_model
+from torch import nn
+
+from fairtask._images._reading import as_images
+from fairtask.baselines import (
+    AdversarialImageClassifier,
+    GroupSpecificImageClassifier,
+    RegularizedImageClassifier,
+)
+from fairtask.image import AuxiliaryFairnessImageClassifier
+from tests.test_common import EXPECTED_FAILURES, no_penalty
+
+ESTIMATORS = [
+    AuxiliaryFairnessImageClassifier,
+    AdversarialImageClassifier,
+    GroupSpecificImageClassifier,
+    RegularizedImageClassifier,
+]
+PIXELS = 12
+
+
+# By name, for a module has another hash after each copy, whatever its weights.
+@register_model
+def fairtask_flat(pretrained=False, **kwargs):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * PIXELS, 32), nn.ReLU())
+
+
+def of_rows(estimator_class):
+    """Return the estimator for rows, each taken for an image of one column."""
+
+    def _validate_samples(self, X, *, reset):
+        X = validate_data(self, X, reset=reset, dtype=np.float64)
+        return as_images((np.tanh(X / 4) + 1)[:, :, None] / 2)
+
+    def __sklearn_tags__(self):  # noqa: N807
+        tags = estimator_class.__sklearn_tags__(self)
+        tags.input_tags.one_d_array = tags.input_tags.three_d_array = False
+        tags.input_tags.two_d_array, tags.input_tags.string = True, False
+        return tags
+
+    name = f"{estimator_class.__name__}OfRows"
+    methods = [_validate_samples, __sklearn_tags__]
+    cls = type(name, (estimator_class,), {m.__name__: m for m in methods})
+    cls.__module__ = __name__  # where pickles find it
+    globals()[name] = cls
+    return cls(
+        "fairtask_flat",
+        image_size=(PIXELS, 1),
+        max_epochs=60,
+        batch_size=512,
+        lr=0.01,
+        device="cpu",
+    )
+
+
+@pytest.mark.slow
+@no_penalty
+@parametrize_with_checks(
+    [of_rows(cls) for cls in ESTIMATORS],
+    expected_failed_checks=lambda _: EXPECTED_FAILURES,
+)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_parameters_are_validated(cls):
+    check_param_validation(cls.__name__, cls())
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_scikit_learn_itself_checks_nothing_of_images(cls):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (only,) = estimator_checks_generator(cls())
+    assert only[1].func.__name__ == "check_estimator_cloneable"
+    assert "requires input" in str(caught[0].message)

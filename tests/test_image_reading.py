@@ -1,0 +1,254 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from fairtask._images._reading import Images, as_images
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def pixels(X, i=0):
+    """Image i as RGB, shape (H, W, 3)."""
+    return np.asarray(as_images(X).open(i))
+
+
+def two_by_three():
+    """An image of which no two pixels are equal, shape (2, 3, 3)."""
+    return np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Paths of three images, and what is in them."""
+    rng = np.random.default_rng(0)
+    arrays = rng.integers(256, size=(3, 8, 6, 3), dtype=np.uint8)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, array in zip(paths, arrays, strict=True):
+        Image.fromarray(array).save(path)
+    return paths, arrays
+
+
+class TestArrays:
+    def test_channels_last(self):
+        X = two_by_three()[None]
+        np.testing.assert_array_equal(pixels(X), X[0])
+
+    def test_channels_first(self):
+        X = np.moveaxis(np.tile(two_by_three(), (1, 5, 5, 1)), 3, 1)
+        np.testing.assert_array_equal(pixels(X), np.moveaxis(X[0], 0, 2))
+
+    def test_tensor(self):
+        X = torch.arange(2 * 3 * 5 * 7, dtype=torch.uint8).reshape(2, 3, 5, 7)
+        np.testing.assert_array_equal(pixels(X, 1), X[1].permute(1, 2, 0))
+
+    def test_floats_are_rounded_to_256_levels(self):
+        X = two_by_three()[None] / 255
+        np.testing.assert_array_equal(pixels(X), two_by_three())
+        assert pixels(X.astype(np.float16)).tolist() == two_by_three().tolist()
+
+    def test_other_integers(self):
+        X = two_by_three()[None].astype(np.int64)
+        np.testing.assert_array_equal(pixels(X), two_by_three())
+
+    def test_truth_values_are_black_and_white(self):
+        X = np.array([[[True, False]]])
+        assert pixels(X).tolist() == [[[255] * 3, [0] * 3]]
+
+    @pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2, 3, 1), (1, 1, 2, 5)])
+    def test_grayscale(self, shape):
+        X = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+        found = pixels(X)
+        assert found.shape[2] == 3
+        np.testing.assert_array_equal(found[..., 0].ravel(), X.ravel())
+        np.testing.assert_array_equal(found[..., 0], found[..., 2])
+
+    def test_transparency_is_put_on_white(self):
+        row = [[*RED, 255], [*RED, 0], [*RED, 51]]
+        X = np.array([[row, row]], dtype=np.uint8)
+        # A fifth of red and four fifths of white.
+        assert pixels(X)[0].tolist() == [[255, 0, 0], [255] * 3, [255, 204, 204]]
+
+    def test_list_of_arrays_of_different_sizes(self):
+        X = [two_by_three(), two_by_three()[:, :2] / 255]
+        assert [pixels(X, i).shape for i in range(2)] == [(2, 3, 3), (2, 2, 3)]
+
+    @pytest.mark.parametrize(
+        ("X", "message"),
+        [
+            (
+                np.zeros((5, 4)),
+                r"must have the shape .* got an array of shape \(5, 4\)",
+            ),
+            (
+                np.zeros((2, 3, 8, 3)),
+                r"which of the two must be clear; .*\(2, 3, 8, 3\)",
+            ),
+            (np.zeros((2, 5, 5, 5)), r"1, 3 or 4 channels"),
+            (np.zeros((0, 8, 8, 3)), "at least one image"),
+            (np.zeros((1, 0, 8, 3)), r"without pixels.*\(1, 0, 8, 3\)"),
+            (np.full((1, 8, 8, 3), 1.5), r"in\s\[0, 1\]; got float64 from 1.5 to 1.5"),
+            (np.full((1, 8, 8, 3), np.nan), "got float64 from nan"),
+            (np.full((1, 8, 8, 3), 300), r"in \[0, 255\].*from 300 to 300"),
+            (np.full((1, 8, 8, 3), -1), "from -1 to -1"),
+            (np.zeros((1, 8, 8, 3), complex), "got an array of complex128"),
+            ([np.zeros((8, 8, 3)), np.zeros((8, 8, 2))], "the image of row 1"),
+            ([np.zeros((8, 8, 3)), None], "the value of row 1 is missing"),
+            ([np.zeros((8, 8, 3)), 3], "the value of row 1 is int"),
+            ("face.png", "one image per sample; got a single str"),
+            (Image.new("RGB", (2, 2)), "got a single Image"),
+            (3, "must hold images; got int"),
+            ([], "at least one image"),
+        ],
+    )
+    def test_what_is_no_image(self, X, message):
+        with pytest.raises(ValueError, match=message):
+            as_images(X)
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        "collect",
+        [
+            list,
+            tuple,
+            lambda paths: [str(p) for p in paths],
+            lambda paths: np.array([str(p) for p in paths]),
+            lambda paths: np.array(paths, dtype=object),
+            lambda paths: np.array(paths, dtype=object)[:, None],
+            lambda paths: pd.Series(paths, index=[7, 5, 5]),
+            lambda paths: pd.Series([str(p) for p in paths], dtype="string"),
+            lambda paths: pd.Series([str(p) for p in paths], dtype="category"),
+            lambda paths: pd.DataFrame({"file": paths}),
+            lambda paths: pl.Series([str(p) for p in paths]),
+            lambda paths: pl.DataFrame({"file": [str(p) for p in paths]}),
+            lambda paths: [Image.open(p) for p in paths],
+        ],
+    )
+    def test_collections(self, files, collect):
+        paths, arrays = files
+        images = as_images(collect(paths))
+        assert len(images) == 3
+        for i, array in enumerate(arrays):
+            np.testing.assert_array_equal(images.open(i), array)
+
+    def test_rows_are_taken_and_keep_their_numbers(self, files):
+        paths, arrays = files
+        images = as_images(paths)[np.array([2, 0])]
+        np.testing.assert_array_equal(images.open(0), arrays[2])
+        paths[2].unlink()
+        with pytest.raises(ValueError, match=r"row 2, .*2\.png.*no such file"):
+            images.open(0)
+
+    def test_several_columns(self):
+        with pytest.raises(ValueError, match=r"one column.*\['a', 'b'\]"):
+            as_images(pd.DataFrame({"a": ["x"], "b": ["y"]}))
+
+    def test_a_missing_path_is_not_a_file_named_nan(self):
+        with pytest.raises(ValueError, match="row 1 is missing"):
+            as_images(pd.Series(["a.png", np.nan]))
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LA", "RGBA"])
+    def test_modes(self, tmp_path, mode):
+        suffix = "jpg" if mode in ("CMYK", "YCbCr") else "png"
+        image = Image.new("RGB", (16, 16), "white").convert(mode)
+        image.save(tmp_path / f"image.{suffix}")
+        found = pixels([tmp_path / f"image.{suffix}"])
+        assert found.shape == (16, 16, 3)
+        assert found.min() >= 254
+
+    def test_palette_with_a_transparent_color(self, tmp_path):
+        image = Image.new("P", (2, 1), 0)
+        image.putpalette([*RED, *GREEN])
+        image.putpixel((1, 0), 1)
+        image.save(tmp_path / "image.png", transparency=0)
+        assert pixels([tmp_path / "image.png"]).tolist() == [[[255] * 3, [0, 255, 0]]]
+
+    def test_sixteen_bits(self, tmp_path):
+        gray = np.array([[0, 257, 65_535]], dtype=np.uint16)
+        Image.fromarray(gray).save(tmp_path / "image.png")
+        assert pixels([tmp_path / "image.png"])[0, :, 0].tolist() == [0, 1, 255]
+
+    def test_floating_point_pixels_of_unknown_range(self, tmp_path):
+        Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "image.tiff")
+        with pytest.raises(ValueError, match=r"row 0.*image\.tiff.*unknown range"):
+            pixels([tmp_path / "image.tiff"])
+
+    def test_orientation(self, tmp_path):
+        # Red on the left, blue on the right; the camera was turned by a quarter.
+        image = Image.new("RGB", (32, 16), RED)
+        image.paste(BLUE, (16, 0, 32, 16))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.save(tmp_path / "image.jpg", exif=exif, quality=95)
+        found = pixels([tmp_path / "image.jpg"])
+        assert found.shape == (32, 16, 3)
+        assert found[0, 0].argmax() == 0  # red is above
+        assert found[-1, 0].argmax() == 2
+
+    def test_large_jpeg_is_decoded_small(self, tmp_path):
+        path = tmp_path / "image.jpg"
+        Image.linear_gradient("L").resize((1600, 800)).save(path)
+        images = as_images([path])
+        small = images.open(0, at_least=(100, 100))
+        # Not smaller than twice what is needed.
+        assert small.size == (400, 200)
+        whole = images.open(0).resize(small.size, Image.Resampling.BOX)
+        assert np.abs(np.asarray(small, float) - np.asarray(whole, float)).max() < 3
+
+
+class TestProblems:
+    @pytest.fixture
+    def broken(self, files, tmp_path):
+        """Paths of which 1 is missing, 3 is cut off and 4 is text."""
+        paths, _ = files
+        cut, text = tmp_path / "cut.jpg", tmp_path / "text.png"
+        rng = np.random.default_rng(0)
+        noise = rng.integers(256, size=(64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(cut)
+        cut.write_bytes(cut.read_bytes()[:2000])
+        text.write_text("not an image")
+        return [paths[0], tmp_path / "missing.png", paths[1], cut, text, paths[2]]
+
+    def test_readable(self, broken):
+        assert as_images(broken).readable().tolist() == [0, 2, 5]
+
+    def test_all_are_named_at_once(self, broken):
+        with pytest.raises(ValueError, match="3 images of 6") as error:
+            as_images(broken).check_readable()
+        message = str(error.value)
+        assert re.search("row 1, .*missing.png' .there is no such file", message)
+        assert re.search("row 3, .*cut.jpg' .*truncated", message)
+        assert re.search("row 4, .*text.png' .it is not an image", message)
+        assert "on_error='skip'" in message
+
+    def test_many_are_counted(self, tmp_path):
+        paths = [tmp_path / str(i) for i in range(12)]
+        with pytest.raises(
+            ValueError, match=r"12 images of 12.*row 4, .*and 7 more"
+        ) as e:
+            as_images(paths).check_exist()
+        assert "row 5" not in str(e.value)
+
+    def test_folder(self, tmp_path):
+        with pytest.raises(ValueError, match="row 0"):
+            as_images([tmp_path]).check_exist()
+        with pytest.raises(ValueError, match="row 0"):
+            as_images([tmp_path]).check_readable()
+
+    def test_cut_off_image_of_pillow(self, broken):
+        with pytest.raises(ValueError, match=r"row 0, a JpegImageFile .*truncated"):
+            as_images([Image.open(broken[3])]).check_readable()
+
+    def test_nothing_is_read_to_see_whether_files_exist(self, broken):
+        paths = [Path(p) for p in broken if Path(p).exists()]
+        as_images(paths).check_exist()
+
+    def test_pixels_need_no_reading(self, monkeypatch):
+        monkeypatch.setattr(Images, "open", None)
+        assert as_images(np.zeros((3, 8, 8, 3))).readable().tolist() == [0, 1, 2]
