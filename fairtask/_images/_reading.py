@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -26,6 +27,9 @@ UNREADABLE = (
     Image.DecompressionBombError,
 )
 """What Pillow raises for a file that is missing, broken or not an image."""
+
+READ_IN_A_ROW = 256
+"""Images that a thread reads before it is given others."""
 
 MAX_NAMED = 5
 """Images that an error message names."""
@@ -108,18 +112,23 @@ class Images:
         if self.entries.ndim > 1:  # pixels, which have been checked
             return {}
 
-        def problem(i: int) -> Exception | None:
-            try:
-                # The smallest decoding finds a file that ends too early as well.
-                _load(self.entries[i], at_least=(1, 1))
-            except UNREADABLE as error:
-                return error
-            return None
+        def problems_from(start: int) -> dict[int, Exception]:
+            found: dict[int, Exception] = {}
+            for i in range(start, min(start + READ_IN_A_ROW, len(self))):
+                try:
+                    # The smallest decoding finds a file that ends too early as well.
+                    _load(self.entries[i], at_least=(1, 1))
+                except UNREADABLE as error:
+                    found[i] = error
+            return found
 
+        problems: dict[int, Exception] = {}
         # Pillow lets go of the interpreter while it decodes.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = enumerate(pool.map(problem, range(len(self)), chunksize=64))
-            return {i: error for i, error in found if error is not None}
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+            starts = range(0, len(self), READ_IN_A_ROW)
+            for found in pool.map(problems_from, starts):
+                problems.update(found)
+        return problems
 
     def _listed(self, problems: dict[int, Exception]) -> str:
         named = [
