@@ -26,7 +26,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"demo\.py|__init__\.py",
+    "ignore_pattern": r"demo\.py|__init__\.py",  # faces.py is shown, not run
     "download_all_examples": False,
     "show_memory": False,
     "abort_on_example_error": True,

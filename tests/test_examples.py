@@ -61,3 +61,22 @@ def test_demo(tmp_path):
     assert "EOD" in result.stdout
     assert "training on synthetic" in result.stderr  # the progress bar
     assert (tmp_path / "demo_output" / "pareto_synthetic.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_faces(tmp_path):
+    data = Path(os.environ.get("FAIRTASK_DATA", ""))
+    weights = data.parent / "weights" / "tf_efficientnet_lite0.safetensors"
+    if not (data / "fairface" / "labels.csv").is_file() or not weights.is_file():
+        pytest.skip("FAIRTASK_DATA has no fairface, or there are no weights beside it")
+    result = run(
+        EXAMPLES / "faces.py",
+        *["--weights", str(weights), "--n-train", "200", "--n-test", "200"],
+        *["--image-size", "64"],
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "lam=0.1: accuracy" in result.stdout
+    for name in ("gender", "race"):
+        assert (tmp_path / "faces_output" / f"{name}.png").stat().st_size > 50_000
