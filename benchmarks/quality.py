@@ -195,7 +195,7 @@ def parse_settings(entries):
         name, _, value = entry.partition("=")
         try:
             settings[name] = ast.literal_eval(value)
-        except ValueError:
+        except (ValueError, SyntaxError):
             settings[name] = value
     return settings
 

@@ -1,5 +1,7 @@
 """Exponential moving averages of weights."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ class WeightAverage:
     After step t it moves to :math:`d_t \bar{w} + (1 - d_t) w` with
     :math:`d_t = \min(d, (1 + t) / (10 + t))`, so that the weights at the start are soon
     forgotten. It covers parameters that are trained and buffers, such as the running
-    statistics of a batch normalisation; numbers that are not real are copied.
+    statistics of a batch normalisation; integers and truth values are copied.
 
     Parameters
     ----------
@@ -26,6 +28,12 @@ class WeightAverage:
         self._average: list[Tensor] | None = None
         self._trained: list[Tensor] | None = None
 
+    def copy(self, decay: float) -> "WeightAverage":
+        """Return a copy that goes on from here, with another decay."""
+        copied = copy.deepcopy(self)
+        copied.decay = decay
+        return copied
+
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move towards the weights."""
@@ -37,7 +45,9 @@ class WeightAverage:
         decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
         for mean, weight in zip(self._average, weights, strict=True):
             if mean.is_floating_point():
-                mean.lerp_(weight, 1 - decay)
+                # What does not change stays as it is: it may be infinite.
+                moved = mean.lerp(weight, 1 - decay)
+                mean.copy_(torch.where(mean == weight, mean, moved))
             else:
                 mean.copy_(weight)
 

@@ -270,7 +270,7 @@ class BaseAuxiliaryFairnessClassifier(
         y_pred : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Labels, of the type seen in `fit`.
         """
-        return self._labels_of(self._probabilities(X))
+        return self._labels_of(self._probabilities(self._validate_given(X)))
 
     def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Predict the probability of each class.
@@ -285,7 +285,7 @@ class BaseAuxiliaryFairnessClassifier(
         probabilities : ndarray of shape (n_samples, n_classes), or list of these
             In the order of ``classes_``; for several tasks a list with an array each.
         """
-        probabilities = self._probabilities(X)
+        probabilities = self._probabilities(self._validate_given(X))
         return probabilities if self._known.labels.is_multioutput else probabilities[0]
 
     def transform(self, X: Any) -> np.ndarray:
@@ -301,8 +301,7 @@ class BaseAuxiliaryFairnessClassifier(
         h : ndarray of shape (n_samples, n_features_out), float32
             Output of the trunk.
         """
-        check_is_fitted(self)
-        dataset = self._make_dataset(self._validate_samples(X, reset=False))
+        dataset = self._make_dataset(self._validate_given(X))
         (h,) = self.net_.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
         return h.numpy()
 

@@ -20,16 +20,22 @@ __all__ = [
     "warn_if_nothing_learnt",
 ]
 
+REMEDIES = {
+    True: "It has not learnt the task yet: train for more epochs, or raise `lr`.",
+    False: "The head of fairness_head='probe' is fitted to the task.",
+}
+"""What to do about a head, by whether it has a task loss of its own."""
+
 COLLAPSED_SPREAD = 0.1
 """A head whose probabilities vary less than this share of the task head's is flat."""
 
 
-def check_finite(net: FairnessNet) -> None:
-    """Raise a ValueError if the training diverged."""
+def check_finite(net: FairnessNet, remedy: str) -> None:
+    """Raise a ValueError if the training diverged; tell the remedy."""
     if not all(p.isfinite().all() for p in net.module_.parameters()):
         raise ValueError(
-            "The training diverged: weights are NaN or infinite. Standardise `X`, "
-            f"whose features may be large, or lower `lr`, which is {net.lr}."
+            f"The training diverged: weights are NaN or infinite. {remedy} `lr`, which "
+            f"is {net.lr}."
         )
 
 
@@ -43,7 +49,7 @@ def warn_if_never_scored(net: FairnessNet) -> None:
         )
 
 
-def warn_if_nothing_learnt(net: FairnessNet, labels: Labels) -> None:
+def warn_if_nothing_learnt(net: FairnessNet, labels: Labels, remedy: str) -> None:
     """Compare the task losses of the epoch that was kept with those of a guess."""
     kept = -1 if net.kept_epoch_ is None else net.kept_epoch_ - 1
     for n_classes, term in zip(labels.n_classes, net.term_names, strict=False):
@@ -54,8 +60,7 @@ def warn_if_nothing_learnt(net: FairnessNet, labels: Labels) -> None:
             warn_user(
                 ConvergenceWarning,
                 f"The task loss is {loss:.3g} after training, while that of a guess is "
-                f"{guessing:.3g}. Standardise `X`, whose features may be large, or "
-                f"lower `lr`, which is {net.lr}.",
+                f"{guessing:.3g}. {remedy} `lr`, which is {net.lr}.",
             )
 
 
@@ -81,12 +86,13 @@ def warn_if_collapsed(
         for k in range(n_tasks):
             spread, of_task = spreads[i * n_tasks + k], spreads[k]
             if spread < COLLAPSED_SPREAD * of_task:
+                is_fitted = net.module_.fairness_heads[s].is_fitted
                 warn_user(
                     CollapsedHeadWarning,
-                    f"The fairness head of {attribute_names[s]!r} has collapsed: the "
-                    f"standard deviation of its probabilities is {spread:.2g}, that of "
-                    f"the task head's {of_task:.2g}. A constant head makes every "
-                    "difference between groups zero, so that the fairness loss no "
-                    "longer acts on the representation. The head of "
-                    "fairness_head='probe' is fitted to the task.",
+                    f"The fairness head of {attribute_names[s]!r} "
+                    f"{'is' if is_fitted else 'has collapsed: it is'} almost constant. "
+                    f"The standard deviation of its probabilities is {spread:.2g}, "
+                    f"that of the task head's {of_task:.2g}. A constant head makes "
+                    "every difference between groups zero, so that the fairness loss "
+                    f"does not act on the representation. {REMEDIES[is_fitted]}",
                 )

@@ -50,6 +50,8 @@ class FairnessNet(NeuralNet):
         See `SampleDataset.batches`.
     average : WeightAverage, optional
         Takes the place of the weights between the epochs.
+    weight_settings : dict of str to dict, optional
+        Settings of the optimizer by the name of a weight, where they differ.
     **kwargs
         Parameters of `skorch.NeuralNet`.
     """
@@ -64,6 +66,7 @@ class FairnessNet(NeuralNet):
         backward: Callable[..., Tensor] | None = None,
         stratify_batches: bool = False,
         average: WeightAverage | None = None,
+        weight_settings: dict[str, dict[str, Any]] | None = None,
         train_split: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -73,17 +76,37 @@ class FairnessNet(NeuralNet):
         self.backward = backward
         self.stratify_batches = stratify_batches
         self.average = average
+        self.weight_settings = weight_settings
 
     def initialize(self) -> "FairnessNet":
         """Initialize the net."""
         super().initialize()
         self._epoch_terms: dict[bool, tuple[Any, int]] = {}
         self._epoch_group_losses: dict[bool, _GroupLosses] = {}
+        self._valid_logits: list[list[Tensor]] = []
         self.group_losses_: list[dict[str, list[float]]] = []
         self.interrupted_ = False
         self.stop_ = False
         self.kept_epoch_: int | None = None  # the last, unless a callback says so
         return self
+
+    def get_params_for_optimizer(
+        self, prefix: str, named_parameters: Any
+    ) -> tuple[list, dict[str, Any]]:
+        """Return a group of weights for each kind of settings.
+
+        skorch makes one for each weight that it is given settings for, and an optimizer
+        takes a step for each group.
+        """
+        _, kwargs = super().get_params_for_optimizer(prefix, [])
+        groups: dict[tuple, dict[str, Any]] = {}
+        for name, weight in named_parameters:
+            if weight.requires_grad:
+                settings = (self.weight_settings or {}).get(name, {})
+                group = {**settings, "params": []}
+                key = tuple(sorted(settings.items()))
+                groups.setdefault(key, group)["params"].append(weight)
+        return [list(groups.values())], kwargs
 
     def get_iterator(
         self, dataset: SampleDataset, training: bool = False
@@ -146,6 +169,9 @@ class FairnessNet(NeuralNet):
         sums, n_samples = self._epoch_terms.get(training, (0, 0))
         weighted = torch.stack(terms.values) * n
         self._epoch_terms[training] = sums + weighted, n_samples + n
+        if not training:
+            logits = self.module_.prediction_logits(y_pred)
+            self._valid_logits.append([task.detach() for task in logits])
         if recorded_groups is not None:
             self._epoch_group_losses.setdefault(
                 training, _GroupLosses(self.n_groups)
@@ -211,6 +237,7 @@ class FairnessNet(NeuralNet):
         """Start the sums of the terms."""
         super().on_epoch_begin(*args, **kwargs)
         self._epoch_terms, self._epoch_group_losses = {}, {}
+        self._valid_logits = []
         self.group_losses_.append({})
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
@@ -225,6 +252,21 @@ class FairnessNet(NeuralNet):
             part = "train" if training else "valid"
             self.group_losses_[-1][part] = losses.means()
         self._epoch_terms, self._epoch_group_losses = {}, {}
+
+    def release(self, *, keep_average: bool) -> None:
+        """Forget what only the training needed: validation data and their logits.
+
+        The average of the weights has taken their place; what it holds is for a
+        training that goes on.
+        """
+        self.train_split = None
+        self._valid_logits = []
+        if not keep_average:
+            self.average = None
+
+    def valid_logits(self) -> list[Tensor]:
+        """Logits of the validation data in the last epoch, by task, on the CPU."""
+        return [torch.cat(task).cpu() for task in zip(*self._valid_logits, strict=True)]
 
     def history_table(self) -> pd.DataFrame:
         """History without batches and bookkeeping, a row per epoch."""

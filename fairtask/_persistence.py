@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -217,7 +217,7 @@ def _pack(value: Any, where: str) -> Any:
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, torch.device):
+    if isinstance(value, torch.device | PurePath):
         return str(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufUO":
         kind = value.dtype.str if value.dtype.kind != "O" else "object"

@@ -11,6 +11,7 @@ import torch
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.helper import predefined_split
 from skorch.history import History
+from torch import Tensor, nn
 
 from fairtask._data import SampleDataset
 from fairtask._diagnosis import (
@@ -32,6 +33,7 @@ from fairtask._training import (
     make_callbacks,
     resolve_batch_size,
     score_probabilities,
+    take_rows,
 )
 from fairtask._validation import check_device, check_sample_weight
 from fairtask._warnings import warn_user
@@ -59,6 +61,40 @@ class TrainingSteps(NetworkTemplate):
     ) -> Samples:
         """Check what was passed for training and encode it."""
         X = self._validate_samples(X, reset=known is None)
+
+        def encode(*arguments: Any) -> Samples:
+            return self._encode_training(
+                *arguments,
+                known=known,
+                classes=classes,
+                groups=groups,
+                is_stream=is_stream,
+            )
+
+        # Wrong arguments are found before every sample is read.
+        samples = encode(X, y, sensitive_features, sample_weight)
+        rows = self._readable(X)
+        if rows is None:
+            return samples
+        # Anew: weights are relative to the mean of the samples there are.
+        return encode(
+            X[rows],
+            *(take_rows(v, rows) for v in (y, sensitive_features, sample_weight)),
+        )
+
+    def _encode_training(
+        self,
+        X: Any,
+        y: Any,
+        sensitive_features: Any,
+        sample_weight: Any,
+        *,
+        known: Samples | None,
+        classes: Any,
+        groups: Any,
+        is_stream: bool,
+    ) -> Samples:
+        """Encode samples that have been checked."""
         n_samples = _num_samples(X)
         labels = encode_labels(
             y,
@@ -79,9 +115,7 @@ class TrainingSteps(NetworkTemplate):
             self.class_weight, sample_weight, labels, normalize=not is_stream
         )
         group_weight = sample_weight if self._weighs_groups() else None
-        return self._keep_readable(
-            Samples(X, labels, sensitive, task_weight, group_weight)
-        )
+        return Samples(X, labels, sensitive, task_weight, group_weight)
 
     def _encode_validation(
         self, X: Any, y: Any, sensitive_features: Any, *, known: Samples
@@ -108,7 +142,8 @@ class TrainingSteps(NetworkTemplate):
         )
         samples = Samples(X, labels, sensitive)
         with _named_in_errors("X_val"):
-            return self._keep_readable(samples)
+            rows = self._readable(X)
+        return samples if rows is None else samples.take(rows)
 
     def _train(
         self,
@@ -166,7 +201,7 @@ class TrainingSteps(NetworkTemplate):
         with seeded(seeds[2] + n_epochs, device):
             try:
                 net.initialize()
-            except TypeError as error:
+            except (TypeError, ValueError) as error:
                 raise ValueError(
                     f"`optimizer` cannot be made with these settings: {error}"
                 ) from error
@@ -175,17 +210,18 @@ class TrainingSteps(NetworkTemplate):
                 net.group_losses_.extend(self.net_.group_losses_)
                 if is_stream:
                     _continue_optimizer(net, self.net_)
+                    if net.average is not None and self.net_.average is not None:
+                        net.average = self.net_.average.copy(net.average.decay)
             net.partial_fit(dataset)
-        net.train_split = None  # it holds the validation data
-        net.average = None  # it holds weights, and has taken their place
+        net.release(keep_average=is_stream)
         if net.interrupted_:
             raise KeyboardInterrupt
-        check_finite(net)
+        check_finite(net, self._remedy_for_divergence)
 
         self._set_fitted(net, samples, attributes, width)
         if not is_stream:  # the first parts of a stream have learnt little
             warn_if_never_scored(net)
-            warn_if_nothing_learnt(net, samples.labels)
+            warn_if_nothing_learnt(net, samples.labels, self._remedy_for_divergence)
             warn_if_collapsed(net, dataset, self._attribute_names())
         return self
 
@@ -225,8 +261,9 @@ class TrainingSteps(NetworkTemplate):
                 NothingPenalizedWarning,
                 "`fit` got no `sensitive_features`, so that no difference between "
                 "groups is penalised. Pass them (through a pipeline or a search as "
-                "`<step>__sensitive_features`, or by metadata routing), or take "
-                "AuxiliaryFairnessClassifier(lam=1) for a model of the task alone.",
+                "`<step>__sensitive_features`, or by metadata routing), or learn the "
+                "task alone, with lam=1 of AuxiliaryFairnessClassifier and "
+                "AuxiliaryFairnessImageClassifier.",
             )
         attributes = []
         for s, name in enumerate(sensitive.names):
@@ -281,9 +318,8 @@ class TrainingSteps(NetworkTemplate):
                 check_epoch_scoring(self.epoch_scoring, validation.labels)
 
                 def epoch_score(net: FairnessNet) -> float:
-                    probabilities = self._evaluate(net, dataset_valid)
                     return score_probabilities(
-                        self.epoch_scoring, validation, probabilities
+                        self.epoch_scoring, validation, _softmax(net.valid_logits())
                     )
 
         labels, names = samples.labels, samples.sensitive.names
@@ -301,7 +337,7 @@ class TrainingSteps(NetworkTemplate):
             lr=self.lr,
             **{f"optimizer__{name}": value for name, value in settings.items()},
             batch_size=resolve_batch_size(self.batch_size, len(samples)),
-            optimizer__param_groups=self._parameter_groups(network),
+            weight_settings=self._weight_settings(network),
             stratify_batches=self.stratify_batches,
             average=self._make_average(),
             max_epochs=max_epochs,
@@ -357,20 +393,25 @@ class TrainingSteps(NetworkTemplate):
 
     def _evaluate(self, net: FairnessNet, dataset: SampleDataset) -> list[np.ndarray]:
         """Probabilities of each task's classes."""
-        logits = net.evaluate(
-            dataset,
-            lambda network, X, target: network.task_logits(
-                X, target.get("given_groups")
-            ),
+        return _softmax(
+            net.evaluate(
+                dataset,
+                lambda network, X, target: network.task_logits(
+                    X, target.get("given_groups")
+                ),
+            )
         )
-        return [task.double().softmax(dim=1).numpy() for task in logits]
+
+    def _validate_given(self, X: Any) -> Any:
+        """Check samples that something is computed for."""
+        check_is_fitted(self)
+        return self._validate_samples(X, reset=False)
 
     def _probabilities(
         self, X: Any, target: dict[str, np.ndarray] | None = None
     ) -> list[np.ndarray]:
-        check_is_fitted(self)
-        dataset = self._make_dataset(self._validate_samples(X, reset=False), target)
-        probabilities = self._evaluate(self.net_, dataset)
+        """Probabilities of each task's classes for samples that have been checked."""
+        probabilities = self._evaluate(self.net_, self._make_dataset(X, target))
         if not all(np.isfinite(p).all() for p in probabilities):
             raise ValueError("`X` has values so large that the network overflows.")
         return probabilities
@@ -379,6 +420,10 @@ class TrainingSteps(NetworkTemplate):
         """Labels of the largest probabilities."""
         codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
         return self._known.labels.decode(codes)
+
+
+def _softmax(logits: Sequence[Tensor]) -> list[np.ndarray]:
+    return [task.double().softmax(dim=1).numpy() for task in logits]
 
 
 @contextmanager
@@ -392,6 +437,8 @@ def _named_in_errors(argument: str) -> Iterator[None]:
 
 def _comparable(value: Any) -> str:
     """Return the same for parameters that mean the same, such as [8] and (8,)."""
+    if isinstance(value, nn.Module):
+        return str(id(value))  # another of the same form has other weights
     return repr(list(value) if isinstance(value, tuple | np.ndarray) else value)
 
 

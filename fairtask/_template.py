@@ -30,9 +30,9 @@ LOSS_SETTINGS = ("parity", "group_loss", "positive_classes", "group_momentum")
 class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     """The network and its objective, and the hooks by which methods differ.
 
-    A kind of samples says how they are read (`_validate_samples`, `_keep_readable`,
+    A kind of samples says how they are read (`_validate_samples`, `_readable`,
     `_make_dataset`), what they are learnt by (`_make_trunk`, `_make_head`), and how
-    (`_make_average`, `_parameter_groups`). A method that differs in what is penalised
+    (`_make_average`, `_weight_settings`). A method that differs in what is penalised
     replaces `_make_fairness_head`, `_make_fairness_losses`, `_make_objective` or
     `_network_class`. Parameters are those of the estimator that this is a part of.
     """
@@ -47,6 +47,8 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         "intersectional",
     )
     """Parameters that made the network and its objective what they are."""
+    _remedy_for_divergence = "Standardise `X`, whose features may be large, or lower"
+    """What to do, apart from the learning rate, when a training diverges."""
     _trunk_pays = True
     """Whether the trunk alone pays for the differences between groups."""
 
@@ -69,9 +71,12 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
     def _expect_samples(self, *args: Any, **description: Any) -> None:
         """Take what `_describe_samples` returned, or raise a ValueError."""
 
-    def _keep_readable(self, samples: Samples) -> Samples:
-        """Return the samples to train on, or raise a ValueError; read each of them."""
-        return samples
+    def _readable(self, X: Any) -> np.ndarray | None:
+        """Return the positions of the samples to train on; None stands for all.
+
+        Raises a ValueError for a sample that cannot be read and is not to be left out.
+        """
+        return None
 
     def _make_dataset(
         self,
@@ -92,11 +97,9 @@ class NetworkTemplate(BaseEstimator, metaclass=ABCMeta):
         """Return the average of the weights that is kept in place of the last ones."""
         return None
 
-    def _parameter_groups(
-        self, network: MultiTaskNetwork
-    ) -> list[tuple[str, dict[str, Any]]]:
-        """Return settings of the optimizer by the name of a weight."""
-        return []
+    def _weight_settings(self, network: MultiTaskNetwork) -> dict[str, dict[str, Any]]:
+        """Return settings of the optimizer that differ, by the name of a weight."""
+        return {}
 
     def _make_head(self, in_features: int, n_outputs: int) -> nn.Module:
         """Return a head from the representation to logits."""

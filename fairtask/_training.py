@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
+from sklearn.utils import _safe_indexing
 from skorch.callbacks import GradientNormClipping, LRScheduler
 
 from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
@@ -26,6 +27,7 @@ __all__ = [
     "make_callbacks",
     "resolve_batch_size",
     "score_probabilities",
+    "take_rows",
 ]
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
@@ -86,9 +88,9 @@ class Samples:
                 f"n_samples={len(self)} is the only one of its class."
             )
         validation = replace(self.take(held_out), task_weight=None, group_weight=None)
-        return self.take(kept).rescaled(), validation
+        return self.take(kept)._rescaled(), validation
 
-    def rescaled(self) -> "Samples":
+    def _rescaled(self) -> "Samples":
         """Return the samples with weights whose mean is 1 again."""
         rescaled = []
         for weight in (self.task_weight, self.group_weight):
@@ -207,6 +209,21 @@ def score_probabilities(
     if isinstance(score, str) or not hasattr(score, "__float__"):
         raise ValueError(f"`epoch_scoring` must return a number; got {score!r}.")
     return float(score)
+
+
+def take_rows(values: Any, rows: np.ndarray) -> Any:
+    """Return the rows of what users pass with the samples, or None if there are none.
+
+    Parameters
+    ----------
+    values : array-like, dict of array-likes, or None
+    rows : ndarray of int
+    """
+    if values is None:
+        return None
+    if isinstance(values, dict):
+        return {name: _safe_indexing(column, rows) for name, column in values.items()}
+    return _safe_indexing(values, rows)
 
 
 def resolve_batch_size(batch_size: int | str, n_samples: int) -> int:

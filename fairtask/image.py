@@ -1,5 +1,6 @@
 """The estimator for images."""
 
+import multiprocessing
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -14,12 +15,15 @@ from torch import nn
 from fairtask._averaging import WeightAverage
 from fairtask._base import BaseAuxiliaryFairnessClassifier
 from fairtask._data import InMemoryDataset, SampleDataset
-from fairtask._images._backbone import BackboneTrunk, layer_scales, make_backbone
+from fairtask._images._backbone import (
+    BackboneTrunk,
+    layer_scales,
+    make_backbone,
+    without_decay,
+)
 from fairtask._images._dataset import ImageDataset, Resize, make_augmentation
 from fairtask._images._reading import Images, as_images
-from fairtask._training import Samples
-from fairtask._validation import check_device, check_image_size, check_layer_sizes
-from fairtask._warnings import warn_user
+from fairtask._validation import check_image_size, check_layer_sizes
 from fairtask.losses import FairnessLoss
 from fairtask.modules import MultiTaskNetwork
 
@@ -59,33 +63,39 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
     augmentation : dict or callable, default=None
         Random changes of the training images. A dict holds arguments of
         ``timm.data.create_transform``, such as
-        ``{"scale": (0.8, 1), "color_jitter": 0.2, "hflip": 0.5}``; an empty one stands
-        for timm's defaults. A callable is called with an RGB image of Pillow and
-        returns one, which is resized. None: images are resized only.
+        ``{"scale": (0.8, 1), "color_jitter": 0.2, "hflip": 0.5}``; what it leaves out
+        keeps timm's default, such as crops of down to 8 % of the area. A callable is
+        called with an RGB image of Pillow and returns one, which is resized. None:
+        images are resized only.
     freeze : int or "backbone", default=None
         Stages of the backbone whose weights and running statistics are kept, counted
         from the input: ``stages[:freeze]``, so that -2 leaves the last two to be
-        trained. "backbone": all. Its features are then computed once for all epochs.
+        trained. The stem is a stage; of a vision transformer each block is one.
+        "backbone": all. Its features are then computed once for all epochs.
     hidden_layer_sizes : sequence of int, default=None
         Width of each layer between feature and heads. None: no such layer, or (128, 64)
         with ``freeze="backbone"``.
-    dropout : float in [0, 1), default=0.2
-        Share of the units dropped after each of these layers in training.
-    fairness_loss, ..., aggregator
-        See `~fairtask.AuxiliaryFairnessClassifier`.
-    class_weight, ..., weighted_losses
-        See `~fairtask.AuxiliaryFairnessClassifier`.
-    optimizer, ..., progress_bar
-        See `~fairtask.AuxiliaryFairnessClassifier`, with the defaults of this signature
-        and the following.
+    dropout : float in [0, 1), default=0.0
+        Share of the backbone's feature, and of the units of these layers, dropped in
+        training. What is dropped inside of the backbone is one of `backbone_params`.
+    fairness_loss : str, FairnessLoss or callable, default="glf"
+        See `~fairtask.AuxiliaryFairnessClassifier`, whose default is "gld": that
+        penalty fades with the squares of the group losses, which on images that a
+        network knows by heart are small.
+    lam : float in [0, 1], default=0.8
+        Weight of the tasks, for "glf". "gld" wants a smaller one.
+    parity, ..., progress_bar
+        All others: see `~fairtask.AuxiliaryFairnessClassifier`, with the defaults of
+        this signature and the following.
     lr : float, default=0.0003
         Largest learning rate.
     layer_decay : float in (0, 1], default=1.0
         Share of the learning rate of a layer of the backbone that the layer before it
         gets.
     weight_decay : float, default=0.05
-        Weight decay of the optimizer, for weights but not for biases and scales. None:
-        the optimizer's own, see `~fairtask.AuxiliaryFairnessClassifier`.
+        Weight decay of the optimizer, not for biases, scales and what the backbone
+        exempts, such as embeddings of positions. None: the optimizer's own, for all
+        weights; see `~fairtask.AuxiliaryFairnessClassifier`.
     lr_schedule : {"cosine", "one_cycle", "constant"}, default="cosine"
         Learning rate over the batches of `fit`.
     batch_size : int, default=32
@@ -94,15 +104,18 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
         Number of passes over the images.
     ema_decay : float in [0, 1), default=None
         Decay per batch of an exponential moving average of the weights, which takes
-        their place in validation and at the end. None: there is none.
+        their place in validation and at the end. It starts at less than that, at step t
+        at (1 + t) / (10 + t). None: there is none.
     mixed_precision : bool or "auto", default="auto"
-        Whether the backbone computes in bfloat16. "auto": on a GPU that has it.
+        Whether the backbone computes in bfloat16. "auto": on a CUDA device that has it.
     channels_last : bool, default=True
         Whether images lie in memory with the channels last, as convolutions are
         fastest.
     num_workers : int or "auto", default="auto"
-        Processes that read and augment images. "auto": one per core, but at most 8, to
-        feed a GPU; none on a CPU, which is busy with the network.
+        Processes that read and augment images. "auto": none, but for files that are
+        read for a CUDA device one per core, at most 8, where processes are forked (as
+        on Linux up to Python 3.13). Elsewhere a script that sets a number must guard
+        its start with ``if __name__ == "__main__"``.
     on_error : {"raise", "skip"}, default="raise"
         What `fit` does with images that cannot be read. All are read once before the
         training starts. "skip" leaves them out, with a warning that counts them.
@@ -155,12 +168,12 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
     (3,)
     """
 
+    _remedy_for_divergence = "Lower"
     _fixed_parameters = (
         *BaseAuxiliaryFairnessClassifier._fixed_parameters,
         "backbone",
         "backbone_params",
         "image_size",
-        "freeze",
         "hidden_layer_sizes",
     )
 
@@ -196,15 +209,15 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
         augmentation: dict[str, Any] | Callable[..., Any] | None = None,
         freeze: int | Literal["backbone"] | None = None,
         hidden_layer_sizes: Sequence[int] | None = None,
-        dropout: float = 0.2,
-        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld",
+        dropout: float = 0.0,
+        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "glf",
         parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
             "equalized_odds"
         ),
         group_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy",
         positive_classes: Sequence[Any] | None = None,
         fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
-        lam: float = 0.2,
+        lam: float = 0.8,
         group_momentum: float | Literal["auto"] = "auto",
         intersectional: bool = False,
         aggregator: Any = None,
@@ -280,60 +293,68 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
         self.progress_bar = progress_bar
 
     def _validate_samples(self, X: Any, *, reset: bool) -> Images:
-        images = as_images(X)
-        if not reset:  # `fit` reads each of them, see `_keep_readable`
-            images.check_exist()
+        return as_images(X)
+
+    def _readable(self, X: Images) -> np.ndarray | None:
+        rows = X.readable(self.on_error)
+        if len(rows) == len(X):
+            return None
+        return rows
+
+    def _validate_given(self, X: Any) -> Images:
+        images = super()._validate_given(X)
+        images.check_exist()
         return images
 
     def _describe_samples(self) -> dict[str, Any]:
-        return {"image_size": self.image_size_}
+        if isinstance(self.backbone, str) and ":" in self.backbone:
+            raise ValueError(
+                f"`backbone={self.backbone!r}` is described outside of timm, where "
+                "`load` does not look. Use pickle."
+            )
+        return self._image_config
 
-    def _expect_samples(self, *, image_size: tuple[int, int]) -> None:
-        self.image_size_ = image_size
-
-    def _keep_readable(self, samples: Samples) -> Samples:
-        if self.on_error == "raise":
-            samples.X.check_readable()
-            return samples
-        rows = samples.X.readable()
-        n_left_out = len(samples) - len(rows)
-        if not n_left_out:
-            return samples
-        kept = samples.take(rows)
-        codes = zip(samples.labels.codes.T, kept.labels.codes.T, strict=True)
-        for before, now in codes:
-            if len(np.setdiff1d(before, now)):
-                raise ValueError(
-                    f"`X` has {n_left_out} images that cannot be read, among them all "
-                    "images of a class."
-                )
-        warn_user(
-            UserWarning,
-            f"{n_left_out} of {len(samples)} images cannot be read and are left out.",
-        )
-        return kept.rescaled()
+    def _expect_samples(
+        self,
+        *,
+        size: tuple[int, int],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        interpolation: str,
+    ) -> None:
+        if check_image_size(self.image_size) not in (None, size):
+            raise ValueError(f"has images of {size}, not `image_size`.")
+        self._image_config = {
+            "size": size,
+            "mean": mean,
+            "std": std,
+            "interpolation": interpolation,
+        }
 
     def _make_trunk(self, *, weights_follow: bool) -> tuple[nn.Module, int]:
         sizes = self.hidden_layer_sizes
         if sizes is None:
             sizes = FROZEN_HIDDEN_LAYERS if self.freeze == "backbone" else ()
-        backbone, self._image_config = make_backbone(
+        backbone, config = make_backbone(
             self.backbone,
             pretrained=self.pretrained and not weights_follow,
             image_size=check_image_size(self.image_size),
             params=self.backbone_params,
         )
-        self.image_size_ = self._image_config["size"]
+        if weights_follow:  # they were trained on images like this
+            config = self._image_config
+        self._image_config = config
+        self.image_size_ = config["size"]
         trunk = BackboneTrunk(
             backbone,
             hidden_layer_sizes=check_layer_sizes(sizes, "hidden_layer_sizes"),
             dropout=self.dropout,
-            size=self._image_config["size"],
-            mean=self._image_config["mean"],
-            std=self._image_config["std"],
+            size=config["size"],
+            mean=config["mean"],
+            std=config["std"],
             freeze=self.freeze,
             channels_last=self.channels_last,
-            mixed_precision=self._has_mixed_precision(),
+            mixed_precision=self.mixed_precision,
         )
         if (
             not trunk.is_trained
@@ -346,14 +367,6 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
                 "would have no weights to train."
             )
         return trunk, trunk.out_features
-
-    def _has_mixed_precision(self) -> bool:
-        if self.mixed_precision != "auto":
-            return bool(self.mixed_precision)
-        device = check_device(self.device)
-        return (
-            device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
-        )
 
     def _make_head(self, in_features: int, n_outputs: int) -> nn.Module:
         return nn.Sequential(
@@ -369,49 +382,66 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
         network: MultiTaskNetwork | None = None,
         trained_on: bool = False,
     ) -> SampleDataset:
-        config = self._image_config
-        transform = Resize(config["size"], config["interpolation"])
+        config: Any = self._image_config
+        resize = Resize(config["size"], config["interpolation"])
         is_frozen = self.freeze == "backbone"
+        if trained_on and is_frozen and self.layer_decay != 1:
+            raise ValueError(
+                "`layer_decay` has no use with freeze='backbone', of which no layer is "
+                "trained."
+            )
+        augmentation = None
         if trained_on and self.augmentation is not None:
             if is_frozen:
                 raise ValueError(
                     "`augmentation` has no use with freeze='backbone', whose features "
                     "are computed once."
                 )
-            transform = make_augmentation(self.augmentation, config)
-        device = device or self.net_.device
-        on_gpu = torch.device(device).type == "cuda"
-        by_default = min(MAX_WORKERS, joblib.cpu_count()) if on_gpu else 0
+            augmentation = make_augmentation(
+                self.augmentation, resize, mean=config["mean"], std=config["std"]
+            )
+        device = torch.device(device or self.net_.device)
         images = ImageDataset(
             X,
-            transform,
+            resize,
             target,
-            num_workers=by_default if self.num_workers == "auto" else self.num_workers,
-            pin_memory=on_gpu,
+            augmentation=augmentation,
+            num_workers=self._resolve_num_workers(X, device),
+            pin_memory=device.type == "cuda",
         )
         if network is None or not is_frozen:
             return images
         return InMemoryDataset(_features(network, images, device), target, device)
 
+    def _resolve_num_workers(self, images: Images, device: torch.device) -> int:
+        if self.num_workers != "auto":
+            return self.num_workers
+        # Processes that are not forked import the script that started them, and end
+        # with an error where it is not written for that.
+        method = multiprocessing.get_start_method(allow_none=True)
+        is_forked = (method or multiprocessing.get_all_start_methods()[0]) == "fork"
+        if device.type != "cuda" or not images.are_files or not is_forked:
+            return 0
+        return min(MAX_WORKERS, joblib.cpu_count())
+
     def _make_average(self) -> WeightAverage | None:
         return None if self.ema_decay is None else WeightAverage(self.ema_decay)
 
-    def _parameter_groups(
-        self, network: MultiTaskNetwork
-    ) -> list[tuple[str, dict[str, Any]]]:
+    def _weight_settings(self, network: MultiTaskNetwork) -> dict[str, dict[str, Any]]:
         trunk: Any = network.trunk
-        layers = layer_scales(trunk.backbone, self.layer_decay)
-        scales = {f"trunk.backbone.{name}": scale for name, scale in layers.items()}
-        groups = []
+        scales = layer_scales(trunk.backbone, self.layer_decay)
+        exempt = without_decay(trunk.backbone)
+        settings: dict[str, dict[str, Any]] = {}
         for name, weight in network.named_parameters():
-            settings: dict[str, Any] = {}
-            if scales.get(name, 1.0) != 1:
-                settings["lr"] = scales[name] * self.lr
-            if weight.ndim <= 1:
-                settings["weight_decay"] = 0.0
-            if settings:
-                groups.append((name, settings))
-        return groups
+            inside = name.removeprefix("trunk.backbone.")
+            own: dict[str, Any] = {}
+            if name != inside and scales[inside] != 1:
+                own["lr"] = scales[inside] * self.lr
+            is_exempt = weight.ndim <= 1 if name == inside else inside in exempt
+            if is_exempt and self.weight_decay is not None:
+                own["weight_decay"] = 0.0
+            settings[name] = own
+        return settings
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -85,10 +85,13 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
         Whether the class is made with `heads`.
     may_collapse : bool
         Whether a constant head is a failure.
+    is_fitted : bool
+        Whether the head has a task loss of its own.
     """
 
     has_own_heads = True
     may_collapse = True
+    is_fitted = False
 
     def __init__(self, heads: Iterable[nn.Module] = ()) -> None:
         super().__init__()
@@ -126,6 +129,8 @@ class ProbeHead(FairnessHead):
     make it constant.
     """
 
+    is_fitted = True
+
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
     ) -> tuple[list[Tensor], list[Tensor]]:
@@ -155,6 +160,8 @@ class AnchoredHead(FairnessHead):
 
     Head and trunk pay the fairness loss; the task loss of this head stays in it.
     """
+
+    is_fitted = True
 
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
@@ -252,6 +259,21 @@ class MultiTaskNetwork(nn.Module):
             fairness=[fairness for fairness, _ in evaluated],
             fitted=[fitted for _, fitted in evaluated],
         )
+
+    def prediction_logits(self, outputs: HeadOutputs) -> list[Tensor]:
+        """Return what predictions are made from, of outputs that have been computed.
+
+        Parameters
+        ----------
+        outputs : HeadOutputs
+            Outputs of this network.
+
+        Returns
+        -------
+        list of K Tensor of shape (n_samples, n_classes)
+            See `task_logits`.
+        """
+        return outputs.task
 
     def task_logits(
         self, X: Tensor, given_groups: Tensor | None = None

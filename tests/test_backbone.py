@@ -8,6 +8,7 @@ from fairtask._images._backbone import (
     layer_scales,
     make_backbone,
     stages,
+    without_decay,
 )
 
 SIZE = (32, 32)
@@ -122,14 +123,22 @@ class TestMakeBackbone:
 
     def test_missing_weights(self, tmp_path):
         overlay = {"pretrained_cfg_overlay": {"file": str(tmp_path / "none.pth")}}
-        with pytest.raises(ValueError, match=r"weights of .* cannot be read.*False"):
+        with pytest.raises(ValueError, match=r"cannot be read .*none\.pth.*False"):
             make(pretrained=True, params=overlay)
+        (tmp_path / "none.pth").write_bytes(b"no weights")
+        with pytest.raises(ValueError, match=r"cannot be made .*none\.pth"):
+            make(pretrained=True, params=overlay)
+
+    def test_module_in_double_precision(self):
+        model, _ = make(Tiny().double())
+        assert make_trunk(model).out_features == 5
 
 
 class TestStages:
     @pytest.mark.parametrize(
         ("name", "n"),
-        [("test_convnext", 6), ("test_resnet", 5), ("test_vit", 7)],
+        # A stem and four stages; a stem and six blocks. Norms at the end are none.
+        [("test_convnext", 5), ("test_resnet", 5), ("test_vit", 7)],
     )
     def test_of_timm(self, name, n):
         model, _ = make(name)
@@ -141,15 +150,21 @@ class TestStages:
 
     def test_of_a_module_are_its_children(self):
         assert stages(Tiny()) == [
-            ["conv.weight", "conv.bias"],
-            ["norm.weight", "norm.bias"],
+            ["conv.weight", "conv.bias", "norm.weight", "norm.bias"],
             ["out.weight", "out.bias"],
         ]
 
+    def test_without_decay(self):
+        assert without_decay(Tiny()) == {
+            "conv.bias", "norm.weight", "norm.bias", "out.bias"
+        }  # fmt: skip
+        model, _ = make("test_vit")
+        assert {"cls_token", "pos_embed"} <= without_decay(model)
+        assert "blocks.0.attn.qkv.weight" not in without_decay(model)
+
     def test_layer_scales(self):
         scales = layer_scales(Tiny(), 0.5)
-        assert scales["conv.bias"] == 0.25
-        assert scales["norm.weight"] == 0.5
+        assert scales["conv.bias"] == scales["norm.weight"] == 0.5
         assert scales["out.weight"] == 1
 
     def test_layer_scales_of_timm_go_through_the_blocks(self):
@@ -196,9 +211,8 @@ class TestTrunk:
         [
             (None, ""),
             (0, ""),
-            (1, "conv"),
+            (1, "conv norm"),
             (-1, "conv norm"),
-            (2, "conv norm"),
             ("backbone", "conv norm out"),
         ],
     )
@@ -211,21 +225,43 @@ class TestTrunk:
         }
         assert found == set(frozen.split())
 
-    def test_running_statistics_of_frozen_stages_are_kept(self):
-        for freeze, is_kept in [(1, False), (2, True)]:
-            trunk = make_trunk(freeze=freeze).train()
-            before = trunk.backbone.norm.running_mean.clone()
-            trunk(torch.rand(4, 3, *SIZE))
-            assert torch.equal(before, trunk.backbone.norm.running_mean) == is_kept
+    @pytest.mark.parametrize("affine", [True, False])
+    @pytest.mark.parametrize("freeze", [None, 1])
+    def test_running_statistics_of_frozen_stages_are_kept(self, freeze, affine):
+        module = Tiny()
+        module.norm = nn.BatchNorm2d(4, affine=affine)
+        trunk = make_trunk(module, freeze=freeze).train()
+        before = trunk.backbone.norm.running_mean.clone()
+        trunk(torch.rand(4, 3, *SIZE))
+        is_kept = torch.equal(before, trunk.backbone.norm.running_mean)
+        assert is_kept == (freeze == 1)
+
+    def test_a_backbone_that_is_frozen_is_never_in_training(self):
+        trunk = make_trunk(nn.Sequential(nn.Dropout(), Tiny()), freeze="backbone")
+        trunk.train()
+        assert trunk.training
+        assert not any(module.training for module in trunk.backbone.modules())
+
+    def test_dropout_is_on_the_feature(self):
+        trunk = make_trunk(dropout=0.5)
+        X = torch.rand(64, 3, *SIZE)
+        share = (trunk.train()(X) == 0).float().mean()
+        assert 0.3 < share < 0.7
+        assert (trunk.eval()(X) != 0).all()
 
     def test_what_a_module_has_frozen_stays_frozen(self):
         module = Tiny()
         module.conv.weight.requires_grad_(False)
         assert not make_trunk(module).backbone.conv.weight.requires_grad
 
-    @pytest.mark.parametrize("freeze", [3, -3, 17])
+    @pytest.mark.parametrize("freeze", [2, -2, 17])
     def test_freeze_out_of_range(self, freeze):
-        with pytest.raises(ValueError, match=f"between -2 and 2 .*; got {freeze}"):
+        with pytest.raises(ValueError, match=f"between -1 and 1 .*; got {freeze}"):
+            make_trunk(freeze=freeze)
+
+    @pytest.mark.parametrize("freeze", [True, False])
+    def test_freeze_is_not_yes_or_no(self, freeze):
+        with pytest.raises(ValueError, match=f"number of stages .*; got {freeze}"):
             make_trunk(freeze=freeze)
 
     @pytest.mark.parametrize(

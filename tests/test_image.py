@@ -1,9 +1,13 @@
+import gc
 import pickle
+import random
+import weakref
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 from PIL import Image
 from sklearn.base import clone
@@ -14,6 +18,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from fairtask import AuxiliaryFairnessImageClassifier
+from fairtask._images._reading import Images, as_images
 from fairtask.baselines import (
     AdversarialImageClassifier,
     GroupSpecificImageClassifier,
@@ -21,6 +26,11 @@ from fairtask.baselines import (
 )
 from fairtask.metrics import make_fairness_scoring
 from fairtask.model_selection import best_under_budget
+
+# Fairness heads hardly get to know the task in so few batches.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::fairtask.exceptions.CollapsedHeadWarning"
+)
 
 ESTIMATORS = [
     AuxiliaryFairnessImageClassifier,
@@ -124,13 +134,65 @@ class TestFit:
     def test_same_seed_same_bits(self):
         X, y, z = make_faces()
         first, again, other = (
-            make_classifier(augmentation={}, random_state=seed, num_workers=n)
+            make_classifier(
+                augmentation={"scale": (0.5, 1)}, random_state=seed, num_workers=n
+            )
             .fit(X, y, sensitive_features=z)
             .predict_proba(X)
             for seed, n in [(0, 0), (0, 2), (1, 0)]
         )
         np.testing.assert_array_equal(first, again)
         assert np.abs(first - other).max() > 0
+
+    def test_global_random_states_are_left_as_they_were(self):
+        X, y, z = make_faces()
+
+        def states():
+            return (
+                random.getstate(),
+                np.random.get_state()[1].tolist(),  # noqa: NPY002
+                torch.get_rng_state().tolist(),
+            )
+
+        before = states()
+        make_classifier(augmentation={}, max_epochs=1).fit(X, y, sensitive_features=z)
+        assert states() == before
+
+    def test_validation_images_are_read_once_an_epoch(self, monkeypatch):
+        X, y, _ = make_faces()
+        opened = []
+        read = Images.open
+
+        def watched(self, i, **kwargs):
+            opened.append(i)
+            return read(self, i, **kwargs)
+
+        monkeypatch.setattr(Images, "open", watched)
+        make_classifier(early_stopping=True, max_epochs=3, lam=1).fit(
+            X, y, X_val=X, y_val=y
+        )
+        assert len(opened) == 3 * 2 * N
+
+    def test_score_of_an_epoch_is_that_of_its_predictions(self):
+        X, y, z = make_faces()
+        clf = make_classifier(
+            GroupSpecificImageClassifier, early_stopping=True, max_epochs=3
+        ).fit(X, y, sensitive_features=z, X_val=X, y_val=y, sensitive_features_val=z)
+        losses = -np.log(clf.predict_proba(X)[np.arange(N), y])
+        assert -clf.history_["valid_score"].max() == pytest.approx(
+            losses.mean(), rel=1e-5
+        )
+
+    def test_nothing_of_the_training_is_kept(self):
+        X, y, z = make_faces()
+        images = as_images(X)
+        is_alive = weakref.ref(images)
+        clf = make_classifier(early_stopping=True, max_epochs=1)
+        clf.fit(images, y, sensitive_features=z)
+        del images
+        gc.collect()
+        assert is_alive() is None
+        assert len(pickle.dumps(clf)) < 6 * 4 * 300_000  # weights and two moments
 
     def test_lam_of_one_is_single_task_learning(self):
         X, y, z = make_faces()
@@ -254,22 +316,48 @@ class TestFreeze:
                 X, y, sensitive_features=z
             )
 
+    def test_layer_decay_has_no_use(self):
+        X, y, z = make_faces()
+        with pytest.raises(ValueError, match=r"`layer_decay` has no use .*'backbone'"):
+            make_classifier(freeze="backbone", layer_decay=0.5).fit(
+                X, y, sensitive_features=z
+            )
+
+    def test_head_first_and_then_the_backbone(self):
+        X, y, z = make_faces()
+        clf = make_classifier(
+            freeze="backbone", hidden_layer_sizes=(16,), warm_start=True
+        ).fit(X, y, sensitive_features=z)
+        before = clf.net_.module_.state_dict()
+        clf.set_params(freeze=None, lr=1e-30).fit(X, y, sensitive_features=z)
+        for name, weight in clf.net_.module_.named_parameters():
+            assert weight.requires_grad
+            torch.testing.assert_close(weight, before[name])
+
+    def test_parts_of_a_stream(self):
+        X, y, z = make_faces()
+        clf = make_classifier(freeze="backbone")
+        for rows in (slice(24), slice(24, None)):
+            clf.partial_fit(X[rows], y[rows], sensitive_features=z[rows])
+        assert clf.history_["train_loss"].notna().all()
+
     def test_without_layers_there_is_nothing_to_train(self):
         X, y, z = make_faces()
         clf = make_classifier(freeze="backbone", hidden_layer_sizes=())
         with pytest.raises(ValueError, match="`hidden_layer_sizes` must hold a layer"):
             clf.fit(X, y, sensitive_features=z)
-        assert clf.set_params(lam=1).fit(X, y).score(X, y) > 0
+        assert clf.set_params(lam=1).fit(X, y).transform(X).shape == (N, 64)
 
 
 class TestOptimizer:
     def groups_of(self, **kwargs):
         X, y, z = make_faces()
         clf = make_classifier(
-            backbone=Tiny(), lr_schedule="constant", max_epochs=1, **kwargs
+            **{"backbone": Tiny(), "lr_schedule": "constant", "max_epochs": 1, **kwargs}
         )
         net = clf.fit(X, y, sensitive_features=z).net_
         names = {id(p): name for name, p in net.module_.named_parameters()}
+        assert len(net.optimizer_.param_groups) < len(names)
         return {
             names[id(p)]: group
             for group in net.optimizer_.param_groups
@@ -277,9 +365,14 @@ class TestOptimizer:
         }
 
     def test_layer_decay(self):
-        groups = self.groups_of(layer_decay=0.5)
-        assert groups["trunk.backbone.conv.weight"]["lr"] == pytest.approx(1.5e-3)
-        assert groups["trunk.backbone.norm.weight"]["lr"] == pytest.approx(3e-3)
+        groups = self.groups_of(layer_decay=0.5, backbone="test_resnet")
+        rates = {
+            name: groups[f"trunk.backbone.{name}.weight"]["lr"]
+            for name in ("layer4.0.conv1", "layer3.0.conv1", "conv1.0")
+        }
+        assert rates["layer4.0.conv1"] == pytest.approx(3e-3)
+        assert rates["layer3.0.conv1"] == pytest.approx(1.5e-3)
+        assert rates["conv1.0"] == pytest.approx(3e-3 / 2**4)
         assert groups["task_heads.0.1.weight"]["lr"] == pytest.approx(3e-3)
 
     def test_biases_and_scales_do_not_decay(self):
@@ -290,6 +383,19 @@ class TestOptimizer:
         assert decays["trunk.backbone.conv.bias"] == 0
         assert decays["trunk.backbone.norm.weight"] == 0
         assert decays["task_heads.0.0.weight"] == 0
+        groups = self.groups_of(weight_decay=None)
+        assert {group["weight_decay"] for group in groups.values()} == {1.0}
+
+    def test_frozen_weights_are_none_of_its(self):
+        assert not any(
+            "layer1" in n for n in self.groups_of(backbone="test_resnet", freeze=-1)
+        )
+
+    def test_that_takes_no_settings_by_layer(self):
+        X, y, z = make_faces()
+        clf = make_classifier(optimizer=torch.optim.LBFGS, max_epochs=1)
+        with pytest.raises(ValueError, match="`optimizer` cannot be made"):
+            clf.fit(X, y, sensitive_features=z)
 
     def test_cosine_keeps_the_shares_of_the_layers(self):
         X, y, z = make_faces()
@@ -301,7 +407,10 @@ class TestOptimizer:
                     rates.append([g["lr"] for g in net.optimizer_.param_groups])
 
         make_classifier(
-            backbone=Tiny(), layer_decay=0.5, max_epochs=10, callbacks=[Watch()]
+            backbone="test_resnet",
+            layer_decay=0.5,
+            max_epochs=10,
+            callbacks=[Watch()],
         ).fit(X, y, sensitive_features=z)
         rates = np.array(rates)  # 30 batches, of which 3 warm up
         largest = rates.max(axis=1)
@@ -319,12 +428,36 @@ class TestOptimizer:
         # A mean that forgets at once is the weights themselves.
         np.testing.assert_array_equal(plain.predict_proba(X), averaged.predict_proba(X))
         averaged = make_classifier(ema_decay=0.9).fit(X, y, sensitive_features=z)
+        assert averaged.net_.average is None
         assert np.abs(plain.predict_proba(X) - averaged.predict_proba(X)).max() > 1e-4
         # Batches were trained on as if there were none.
         np.testing.assert_array_equal(
             plain.history_["train_loss"], averaged.history_["train_loss"]
         )
-        assert averaged.net_.average is None
+
+    def test_average_over_the_parts_of_a_stream(self):
+        X, y, z = make_faces()
+
+        def parts(**kwargs):
+            clf = make_classifier(**kwargs)
+            for start in range(0, N, 16):  # a batch each
+                rows = slice(start, start + 16)
+                clf.partial_fit(X[rows], y[rows], sensitive_features=z[rows])
+            return clf
+
+        plain, averaged = parts(), parts(ema_decay=0.9)
+        # Trained on as if there were none, and not what is trained.
+        np.testing.assert_allclose(
+            plain.history_["train_loss"], averaged.history_["train_loss"]
+        )
+        assert np.abs(plain.predict_proba(X) - averaged.predict_proba(X)).max() > 1e-4
+
+    def test_best_epoch_is_one_of_the_average(self):
+        X, y, z = make_faces()
+        clf = make_classifier(
+            ema_decay=0.5, early_stopping=True, max_epochs=4, epoch_scoring="accuracy"
+        ).fit(X, y, X_val=X, y_val=y, sensitive_features=z)
+        assert clf.score(X, y) == clf.history_["valid_score"].max()
 
     def test_validation_is_on_the_average(self):
         X, y, z = make_faces()
@@ -348,7 +481,8 @@ class TestOptimizer:
         X, y, z = make_faces()
         for freeze in (-1, "backbone"):
             clf = make_classifier(aggregator=PCGrad(), freeze=freeze)
-            assert clf.fit(X, y, sensitive_features=z).score(X, y) > 0
+            clf.fit(X, y, sensitive_features=z)
+            assert len(clf.history_) == 2
 
 
 class TestUnreadable:
@@ -370,29 +504,39 @@ class TestUnreadable:
         assert "07.png' (there is no such file)" in str(error.value)
         assert "row 11, '" in str(error.value)
 
-    def test_skipped(self, broken):
+    @pytest.mark.parametrize("class_weight", [None, "balanced"])
+    def test_skipped(self, broken, class_weight):
         files, y, z = broken
-        clf = make_classifier(on_error="skip")
-        with pytest.warns(UserWarning, match="2 of 48 images .* are left out"):
-            clf.fit(files, y, sensitive_features=z, sample_weight=np.arange(48))
+        clf = make_classifier(on_error="skip", class_weight=class_weight)
+        with pytest.warns(UserWarning, match=r"2 images of 48 .*row 7.* are left out"):
+            clf.fit(files, y, sensitive_features={"z": z}, sample_weight=np.arange(48))
         rows = np.delete(np.arange(48), [7, 11])
-        kept = make_classifier().fit(
+        kept = make_classifier(class_weight=class_weight).fit(
             [files[i] for i in rows],
             y[rows],
-            sensitive_features=z[rows],
+            sensitive_features={"z": z[rows]},
             sample_weight=rows,
         )
         X, _, _ = make_faces()
-        np.testing.assert_allclose(
-            clf.predict_proba(X), kept.predict_proba(X), rtol=1e-4
-        )
+        np.testing.assert_array_equal(clf.predict_proba(X), kept.predict_proba(X))
 
-    def test_a_class_must_remain(self, broken):
+    def test_class_of_which_no_image_is_left(self, broken):
         files, y, z = broken
         y = np.zeros(48, int)
         y[[7, 11]] = 1
-        with pytest.raises(ValueError, match=r"2 images .* all images of a class"):
-            make_classifier(on_error="skip").fit(files, y, sensitive_features=z)
+        clf = make_classifier(on_error="skip")
+        with (
+            pytest.warns(UserWarning, match="are left out"),
+            pytest.raises(ValueError, match="class"),
+        ):
+            clf.fit(files, y, sensitive_features=z)
+        # Not so in a part of a stream, and in validation data.
+        part, labels = [files[0], files[7]], [0, 1]
+        with pytest.warns(UserWarning, match="1 image of 2"):
+            make_classifier(on_error="skip", lam=1).partial_fit(part, labels, [0, 1])
+        X, y, _ = make_faces()
+        with pytest.warns(UserWarning, match="1 image of 2"):
+            make_classifier(on_error="skip", lam=1).fit(X, y, X_val=part, y_val=labels)
 
     def test_of_validation_data(self, broken):
         files, y, z = broken
@@ -403,12 +547,14 @@ class TestUnreadable:
     def test_in_prediction(self, broken, paths):
         files, y, z = broken
         X, _, _ = make_faces()
-        clf = make_classifier(on_error="skip", max_epochs=1)
+        clf = make_classifier(on_error="skip", max_epochs=1, num_workers=1)
         clf.fit(X, y, sensitive_features=z)
         with pytest.raises(ValueError, match=r"1 image of 48 .*row 7"):
             clf.predict(files)
-        with pytest.raises(ValueError, match=r"row 1, .*11\.png.*not an image"):
-            clf.predict([files[0], files[11]])
+        with pytest.raises(
+            ValueError, match=r"^`X` .*row 200, .*11\.png.*not an image"
+        ):
+            clf.predict([*[files[0]] * 200, files[11]])
 
 
 class TestComposition:
@@ -478,19 +624,18 @@ class TestComposition:
 class TestPersistence:
     @pytest.mark.parametrize("freeze", [None, "backbone"])
     @pytest.mark.parametrize("estimator_class", ESTIMATORS)
-    def test_save_and_load(self, tmp_path, estimator_class, freeze, monkeypatch):
+    def test_save_and_load(self, tmp_path, estimator_class, freeze):
         X, y, z = make_faces()
-        clf = make_classifier(estimator_class, freeze=freeze, image_size=(32, 40))
+        clf = make_classifier(
+            estimator_class, freeze=freeze, image_size=(32, 40), max_epochs=4
+        )
         clf.fit(X, y, sensitive_features=z).save(tmp_path / "model")
-        # Whoever loads it has no network: pretrained weights would be downloaded.
         loaded = estimator_class.load(tmp_path / "model")
         np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
         assert loaded.image_size_ == (32, 40)
         assert loaded.get_params() == clf.get_params()
 
     def test_loading_needs_no_pretrained_weights(self, tmp_path):
-        import timm
-
         weights = tmp_path / "weights.pth"
         torch.save(timm.create_model("test_convnext").state_dict(), weights)
         overlay = {"pretrained_cfg_overlay": {"file": str(weights)}}
@@ -500,6 +645,45 @@ class TestPersistence:
         weights.unlink()
         loaded = AuxiliaryFairnessImageClassifier.load(tmp_path / "model")
         np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
+
+    def test_path_of_weights_is_saved_as_text(self, tmp_path):
+        weights = tmp_path / "weights.pth"
+        torch.save(timm.create_model("test_convnext").state_dict(), weights)
+        X, y, z = make_faces()
+        clf = make_classifier(
+            pretrained=True,
+            backbone_params={"pretrained_cfg_overlay": {"file": weights}},
+        ).fit(X, y, sensitive_features=z)
+        clf.save(tmp_path / "model")
+        loaded = AuxiliaryFairnessImageClassifier.load(tmp_path / "model")
+        overlay = loaded.backbone_params["pretrained_cfg_overlay"]
+        assert overlay == {"file": str(weights)}
+
+    def test_what_was_learnt_of_images_is_in_the_file(self, tmp_path, monkeypatch):
+        X, y, z = make_faces()
+        clf = make_classifier(image_size=None, max_epochs=1)
+        clf.fit(X, y, sensitive_features=z).save(tmp_path / "model")
+        # A later version of timm may have other defaults.
+        monkeypatch.setattr(
+            timm.data,
+            "resolve_model_data_config",
+            lambda model: {
+                "input_size": (3, 96, 96),
+                "mean": (0.0,) * 3,
+                "std": (1.0,) * 3,
+                "interpolation": "nearest",
+            },
+        )
+        loaded = AuxiliaryFairnessImageClassifier.load(tmp_path / "model")
+        assert loaded.image_size_ == (160, 160)
+        np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
+
+    def test_backbone_that_only_its_hub_describes(self, tmp_path):
+        X, y, z = make_faces()
+        clf = make_classifier(max_epochs=1).fit(X, y, sensitive_features=z)
+        clf.set_params(backbone="hf-hub:timm/test_convnext.r160_in1k")
+        with pytest.raises(ValueError, match=r"'hf-hub:.* outside of timm.*pickle"):
+            clf.save(tmp_path / "model")
 
     def test_module_needs_pickle(self, tmp_path):
         X, y, z = make_faces()
@@ -519,6 +703,40 @@ class TestPersistence:
         np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
 
 
+class TestWorkers:
+    @pytest.mark.parametrize(
+        ("method", "device", "kind", "n"),
+        [
+            ("fork", "cuda", "files", 8),
+            ("fork", "cuda", "pixels", 0),
+            ("fork", "cpu", "files", 0),
+            ("spawn", "cuda", "files", 0),
+        ],
+    )
+    def test_auto(self, monkeypatch, method, device, kind, n):
+        monkeypatch.setattr(
+            "multiprocessing.get_start_method", lambda allow_none: method
+        )
+        monkeypatch.setattr("joblib.cpu_count", lambda: 32)
+        X = ["a.png", "b.png"] if kind == "files" else make_faces()[0]
+        clf = make_classifier()
+        found = clf._resolve_num_workers(as_images(X), torch.device(device))
+        assert found == n
+        clf.set_params(num_workers=3)
+        assert clf._resolve_num_workers(as_images(X), torch.device(device)) == 3
+
+
+class TestGroupSpecific:
+    def test_predictions_take_the_groups(self):
+        X, y, z = make_faces()
+        clf = make_classifier(GroupSpecificImageClassifier)
+        clf.fit(X, y, sensitive_features=z)
+        given = clf.predict_proba(X, sensitive_features=z)
+        assert np.abs(given - clf.predict_proba(X)).max() > 0
+        with pytest.raises(ValueError, match="got a single str"):
+            clf.predict("face.png", sensitive_features=z)
+
+
 class TestWrongArguments:
     @pytest.mark.parametrize(
         ("kwargs", "message"),
@@ -530,6 +748,8 @@ class TestWrongArguments:
             ({"backbone": 3}, "'backbone' parameter"),
             ({"freeze": "stem"}, "'freeze' parameter"),
             ({"freeze": 99}, "`freeze` must be between"),
+            ({"freeze": True}, "`freeze` must be"),
+            ({"backbone_params": {"checkpoint_path": "a"}}, r"\['checkpoint_path'\]"),
             ({"augmentation": 0.5}, "'augmentation' parameter"),
             ({"batch_size": "auto"}, "'batch_size' parameter"),
             ({"layer_decay": 0}, "'layer_decay' parameter"),
@@ -545,7 +765,7 @@ class TestWrongArguments:
 
     def test_lengths(self):
         X, y, z = make_faces()
-        with pytest.raises(ValueError, match=r"inconsistent numbers of samples|48"):
+        with pytest.raises(ValueError, match=r"expected 48, found 47|\[48, 47\]"):
             make_classifier().fit(X, y[:-1], sensitive_features=z)
         with pytest.raises(ValueError, match="`sensitive_features`"):
             make_classifier().fit(X, y, sensitive_features=z[:-1])

@@ -1,3 +1,4 @@
+import functools
 import random
 
 import numpy as np
@@ -6,15 +7,16 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from fairtask._images._dataset import ImageDataset, Resize, make_augmentation
+from fairtask._images import _dataset
+from fairtask._images._dataset import ImageDataset, Resize
 from fairtask._images._reading import as_images
 
-CONFIG = {
-    "size": (12, 16),
-    "interpolation": "bilinear",
-    "mean": (0.5, 0.5, 0.5),
-    "std": (0.5, 0.5, 0.5),
-}
+RESIZE = Resize((12, 16), "bilinear")
+
+
+def make_augmentation(augmentation):
+    half = (0.5, 0.5, 0.5)
+    return _dataset.make_augmentation(augmentation, RESIZE, mean=half, std=half)
 
 
 def make_images(n=10, height=20, width=24):
@@ -26,8 +28,9 @@ def make_dataset(n=10, augmentation=None, **kwargs):
     """Images of which number i has the label i."""
     return ImageDataset(
         as_images(make_images(n)),
-        make_augmentation(augmentation, CONFIG),
+        RESIZE,
         {"y": np.arange(n)[:, None], "groups": np.arange(n)[:, None] % 2},
+        augmentation=None if augmentation is None else make_augmentation(augmentation),
         **kwargs,
     )
 
@@ -52,22 +55,11 @@ class TestResize:
             Resize((12, 16), "bicubic")(Image.fromarray(X)), X
         )
 
-    def test_small_decoding_only_where_the_whole_image_is_shown(self):
-        assert Resize((12, 16), "bicubic").decoded_size == (12, 16)
-        assert Resize((12, 16), "bicubic", lambda image: image).decoded_size is None
-
 
 class TestAugmentation:
-    def test_none_is_resizing(self):
-        image = Image.fromarray(make_images(1)[0])
-        found = make_augmentation(None, CONFIG)
-        assert not found.is_random
-        np.testing.assert_array_equal(found(image), Resize((12, 16), "bilinear")(image))
-
     def test_arguments_of_timm(self):
         image = Image.fromarray(make_images(1)[0])
-        augment = make_augmentation({"hflip": 1.0, "scale": (1, 1)}, CONFIG)
-        assert augment.is_random
+        augment = make_augmentation({"hflip": 1.0, "scale": (1, 1)})
         assert augment(image).shape == (12, 16, 3)
         assert augment(image).dtype == torch.uint8
 
@@ -76,15 +68,14 @@ class TestAugmentation:
         image = Image.fromarray(make_images(1, 24, 32)[0])
         augment = make_augmentation(
             {"scale": (1, 1), "ratio": (4 / 3, 4 / 3), "hflip": 0, "color_jitter": 0},
-            CONFIG,
         )
-        expected = Resize((12, 16), "bilinear")(image)
+        expected = RESIZE(image)
         np.testing.assert_array_equal(augment(image), expected)
 
     def test_erased_regions_are_noise_on_normalised_pixels(self):
         image = Image.new("RGB", (16, 12), (255, 255, 255))
         augment = make_augmentation(
-            {"re_prob": 1.0, "re_mode": "pixel", "color_jitter": 0}, CONFIG
+            {"re_prob": 1.0, "re_mode": "pixel", "color_jitter": 0}
         )
         found = augment(image)
         assert found.dtype == torch.float32
@@ -92,11 +83,9 @@ class TestAugmentation:
 
     def test_callable(self):
         image = Image.fromarray(make_images(1)[0])
-        flip = make_augmentation(transforms.RandomHorizontalFlip(p=1), CONFIG)
+        flip = make_augmentation(transforms.RandomHorizontalFlip(p=1))
         mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        np.testing.assert_array_equal(
-            flip(image), Resize((12, 16), "bilinear")(mirrored)
-        )
+        np.testing.assert_array_equal(flip(image), RESIZE(mirrored))
 
     @pytest.mark.parametrize(
         ("augmentation", "message"),
@@ -108,11 +97,13 @@ class TestAugmentation:
     )
     def test_wrong_arguments(self, augmentation, message):
         with pytest.raises(ValueError, match=message):
-            make_augmentation(augmentation, CONFIG)
+            make_augmentation(augmentation)
 
     def test_callable_must_return_an_image(self):
-        to_tensor = make_augmentation(transforms.ToTensor(), CONFIG)
-        with pytest.raises(ValueError, match="must return a Pillow image; got Tensor"):
+        to_tensor = make_augmentation(transforms.ToTensor())
+        with pytest.raises(
+            ValueError, match=r"must return a Pillow image; got torch\.Tensor"
+        ):
             to_tensor(Image.new("RGB", (4, 4)))
 
 
@@ -123,9 +114,7 @@ class TestBatches:
         assert [X.shape for X, _ in batches] == [(4, 3, 12, 16)] * 2 + [(2, 3, 12, 16)]
         assert torch.cat([y for _, y in batches])[:, 0].tolist() == list(range(10))
         image = Image.fromarray(make_images()[5])
-        np.testing.assert_array_equal(
-            batches[1][0][1].permute(1, 2, 0), Resize((12, 16), "bilinear")(image)
-        )
+        np.testing.assert_array_equal(batches[1][0][1].permute(1, 2, 0), RESIZE(image))
 
     def test_channels_are_last_in_memory(self):
         ((X, _), *_) = an_epoch(make_dataset())
@@ -188,8 +177,70 @@ class TestBatches:
         assert states[0] == random.getstate()
         assert states[1] == np.random.get_state()[1].tolist()  # noqa: NPY002
 
+    def test_a_single_image_joins_the_batch_before_it(self):
+        # Where it is trained on: a batch normalisation needs two.
+        sizes = {
+            shuffle: [len(X) for X, _ in make_dataset(9).batches(4, shuffle=shuffle)]
+            for shuffle in (True, False)
+        }
+        assert sizes == {True: [4, 5], False: [4, 4, 1]}
+        batches = make_dataset(9).batches(4, shuffle=True)
+        assert len(batches) == 2
+        assert len(list(make_dataset(1).batches(4, shuffle=True))) == 1
+
+    def test_large_files_are_decoded_small_unless_augmented(self, monkeypatch):
+        sizes = []
+        opened = _dataset.Images.open
+
+        def watched(self, i, *, at_least=None):
+            sizes.append(at_least)
+            return opened(self, i, at_least=at_least)
+
+        monkeypatch.setattr(_dataset.Images, "open", watched)
+        an_epoch(make_dataset(1))
+        an_epoch(make_dataset(1, augmentation={}))
+        assert sizes == [(12, 16), None]
+
+    def test_spawned_workers_make_the_same_batches(self, monkeypatch):
+        # As on Windows and macOS: what they need is sent to them.
+        alone = an_epoch(make_dataset(augmentation={}))
+        monkeypatch.setattr(
+            _dataset,
+            "DataLoader",
+            functools.partial(_dataset.DataLoader, multiprocessing_context="spawn"),
+        )
+        together = an_epoch(make_dataset(augmentation={}, num_workers=1))
+        for (X, _), (X_together, _) in zip(alone, together, strict=True):
+            assert torch.equal(X, X_together)
+
+    @pytest.mark.filterwarnings("ignore:Got pickle error")  # torch adds its own advice
+    def test_augmentation_that_cannot_be_sent(self, monkeypatch):
+        monkeypatch.setattr(
+            _dataset,
+            "DataLoader",
+            functools.partial(_dataset.DataLoader, multiprocessing_context="spawn"),
+        )
+        dataset = make_dataset(augmentation=lambda image: image, num_workers=1)
+        with pytest.raises(
+            ValueError, match=r"`augmentation` cannot be sent.*num_work"
+        ):
+            an_epoch(dataset)
+
+    def test_an_augmentation_may_work_in_place(self):
+        def blacken(image):
+            image.paste("black", (0, 0, *image.size))
+            return image
+
+        image = Image.new("RGB", (16, 12), "white")
+        dataset = ImageDataset(
+            as_images([image]), RESIZE, augmentation=make_augmentation(blacken)
+        )
+        ((X, _),) = dataset.batches(1)
+        assert X.max() == 0
+        assert image.getpixel((0, 0)) == (255, 255, 255)
+
     def test_thinned(self):
-        batches = list(make_dataset().thinned(4).batches(2))
+        batches = list(make_dataset(augmentation={}).thinned(4).batches(2))
         assert [len(X) for X, _ in batches] == [2, 1]
         expected = an_epoch(make_dataset())[1][0][0]  # number 4
         assert torch.equal(batches[0][0][1], expected)
@@ -203,5 +254,5 @@ class TestBatches:
             Resize((4, 4), "bilinear"),
             num_workers=1,
         )
-        with pytest.raises(ValueError, match=r"row 1, .*no such file"):
+        with pytest.raises(ValueError, match=r"^`X` has .* row 1, .*no such file"):
             list(dataset.batches(1))

@@ -52,6 +52,11 @@ class TestArrays:
         np.testing.assert_array_equal(pixels(X), two_by_three())
         assert pixels(X.astype(np.float16)).tolist() == two_by_three().tolist()
 
+    def test_floats_that_exceed_one_by_rounding(self):
+        X = np.full((1, 8, 8, 3), 1 + 1e-6)
+        assert pixels(X).min() == 255
+        assert pixels(-1e-6 * X).max() == 0
+
     def test_other_integers(self):
         X = two_by_three()[None].astype(np.int64)
         np.testing.assert_array_equal(pixels(X), two_by_three())
@@ -60,7 +65,7 @@ class TestArrays:
         X = np.array([[[True, False]]])
         assert pixels(X).tolist() == [[[255] * 3, [0] * 3]]
 
-    @pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2, 3, 1), (1, 1, 2, 5)])
+    @pytest.mark.parametrize("shape", [(1, 2, 5), (1, 2, 3, 1), (1, 1, 2, 5)])
     def test_grayscale(self, shape):
         X = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
         found = pixels(X)
@@ -98,7 +103,10 @@ class TestArrays:
             (np.full((1, 8, 8, 3), -1), "from -1 to -1"),
             (np.zeros((1, 8, 8, 3), complex), "got an array of complex128"),
             ([np.zeros((8, 8, 3)), np.zeros((8, 8, 2))], "the image of row 1"),
-            ([np.zeros((8, 8, 3)), None], "the value of row 1 is missing"),
+            (np.zeros((8, 8, 3)), r"\(8, 8, 3\), which is that of a single image"),
+            ([(np.zeros((8, 8, 3)), 1)], "the value of row 0 is tuple"),
+            ({"a.png", "b.png"}, "must hold images; got set"),
+            ((name for name in ["a.png"]), "must hold images; got generator"),
             ([np.zeros((8, 8, 3)), 3], "the value of row 1 is int"),
             ("face.png", "one image per sample; got a single str"),
             (Image.new("RGB", (2, 2)), "got a single Image"),
@@ -149,9 +157,12 @@ class TestFiles:
         with pytest.raises(ValueError, match=r"one column.*\['a', 'b'\]"):
             as_images(pd.DataFrame({"a": ["x"], "b": ["y"]}))
 
-    def test_a_missing_path_is_not_a_file_named_nan(self):
-        with pytest.raises(ValueError, match="row 1 is missing"):
-            as_images(pd.Series(["a.png", np.nan]))
+    @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+    def test_a_missing_path_is_not_a_file_named_nan(self, files, missing):
+        images = as_images(pd.Series([files[0][0], missing], dtype=object))
+        for check in (images.check_exist, lambda: images.readable("raise")):
+            with pytest.raises(ValueError, match=r"row 1 \(its value is missing\)"):
+                check()
 
     @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LA", "RGBA"])
     def test_modes(self, tmp_path, mode):
@@ -173,11 +184,17 @@ class TestFiles:
         gray = np.array([[0, 257, 65_535]], dtype=np.uint16)
         Image.fromarray(gray).save(tmp_path / "image.png")
         assert pixels([tmp_path / "image.png"])[0, :, 0].tolist() == [0, 1, 255]
+        # Not a guess: a dark image stays dark.
+        Image.fromarray(np.full((2, 2), 200, np.uint16)).save(tmp_path / "image.png")
+        assert pixels([tmp_path / "image.png"]).max() == 0
 
     def test_floating_point_pixels_of_unknown_range(self, tmp_path):
         Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "image.tiff")
         with pytest.raises(ValueError, match=r"row 0.*image\.tiff.*unknown range"):
             pixels([tmp_path / "image.tiff"])
+        # Before a training starts, not in it.
+        with pytest.raises(ValueError, match=r"row 0.*unknown range"):
+            as_images([tmp_path / "image.tiff"]).readable("raise")
 
     def test_orientation(self, tmp_path):
         # Red on the left, blue on the right; the camera was turned by a quarter.
@@ -215,12 +232,14 @@ class TestProblems:
         text.write_text("not an image")
         return [paths[0], tmp_path / "missing.png", paths[1], cut, text, paths[2]]
 
-    def test_readable(self, broken):
-        assert as_images(broken).readable().tolist() == [0, 2, 5]
+    def test_skipped(self, broken):
+        with pytest.warns(UserWarning, match=r"3 images of 6 .* They are left out"):
+            rows = as_images(broken).readable("skip")
+        assert rows.tolist() == [0, 2, 5]
 
     def test_all_are_named_at_once(self, broken):
         with pytest.raises(ValueError, match="3 images of 6") as error:
-            as_images(broken).check_readable()
+            as_images(broken).readable("raise")
         message = str(error.value)
         assert re.search("row 1, .*missing.png' .there is no such file", message)
         assert re.search("row 3, .*cut.jpg' .*truncated", message)
@@ -239,11 +258,11 @@ class TestProblems:
         with pytest.raises(ValueError, match="row 0"):
             as_images([tmp_path]).check_exist()
         with pytest.raises(ValueError, match="row 0"):
-            as_images([tmp_path]).check_readable()
+            as_images([tmp_path]).readable("raise")
 
     def test_cut_off_image_of_pillow(self, broken):
         with pytest.raises(ValueError, match=r"row 0, a JpegImageFile .*truncated"):
-            as_images([Image.open(broken[3])]).check_readable()
+            as_images([Image.open(broken[3])]).readable("raise")
 
     def test_nothing_is_read_to_see_whether_files_exist(self, broken):
         paths = [Path(p) for p in broken if Path(p).exists()]
@@ -251,4 +270,4 @@ class TestProblems:
 
     def test_pixels_need_no_reading(self, monkeypatch):
         monkeypatch.setattr(Images, "open", None)
-        assert as_images(np.zeros((3, 8, 8, 3))).readable().tolist() == [0, 1, 2]
+        assert as_images(np.zeros((3, 8, 8, 3))).readable("raise").tolist() == [0, 1, 2]

@@ -3,16 +3,26 @@
 import copy
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from fairtask.modules import MLP
 
-__all__ = ["BackboneTrunk", "layer_scales", "make_backbone", "stages"]
+__all__ = [
+    "BackboneTrunk",
+    "layer_scales",
+    "make_backbone",
+    "stages",
+    "without_decay",
+]
 
-TAKEN = ("model_name", "num_classes", "pretrained", "in_chans")
+BFLOAT16 = (8, 0)
+"""Compute capability from which on CUDA devices have bfloat16."""
+
+TAKEN = ("checkpoint_path", "in_chans", "model_name", "num_classes", "pretrained")
 """Arguments of `timm.create_model` that are not the user's."""
 
 
@@ -55,7 +65,7 @@ def make_backbone(
                 "`backbone_params` are arguments of timm.create_model, and `backbone` "
                 "is a module; got both."
             )
-        model: Any = copy.deepcopy(backbone)
+        model: Any = copy.deepcopy(backbone).to("cpu").float()
         # One of timm's, or made like them: the feature before its classifier.
         if getattr(model, "num_classes", 0) and hasattr(model, "reset_classifier"):
             model.reset_classifier(0)
@@ -80,7 +90,9 @@ def _create_model(
 
     taken = sorted(set(params) & set(TAKEN))
     if taken:
-        raise ValueError(f"`backbone_params` must not have {taken}.")
+        raise ValueError(
+            f"`backbone_params` must not have {taken}, which the estimator decides."
+        )
     is_local = ":" not in name  # not in the hub
     if is_local and not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), cutoff=0.5)
@@ -94,11 +106,12 @@ def _create_model(
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **params)
     except OSError as error:
         raise ValueError(
-            f"The pretrained weights of `backbone={name!r}` cannot be read ({error}). "
+            f"The pretrained weights of `backbone={name!r}` cannot be read with "
+            f"`backbone_params={params!r}`: {str(error) or type(error).__name__}. "
             "Without the network, take pretrained=False, or a file: "
             "backbone_params={'pretrained_cfg_overlay': {'file': path}}."
         ) from error
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except Exception as error:  # models, and formats of weights, raise what they like
         raise ValueError(
             f"`backbone={name!r}` cannot be made with pretrained={pretrained} and "
             f"`backbone_params={params!r}`: {error}"
@@ -116,8 +129,8 @@ def _has_fixed_size(name: str) -> bool:
 def stages(backbone: nn.Module, *, coarse: bool = True) -> list[list[str]]:
     """Return the names of the parameters of each stage, from the input on.
 
-    Stages are those of timm's models, their stem and what follows the last among them;
-    of other modules they are the children.
+    Stages are those of timm's models, the stem the first among them; of other modules
+    they are the children. A normalisation by itself belongs to the stage before it.
 
     Parameters
     ----------
@@ -125,16 +138,39 @@ def stages(backbone: nn.Module, *, coarse: bool = True) -> list[list[str]]:
     coarse : bool, default=True
         Whether to keep the blocks of a stage together.
     """
+    weights = dict(backbone.named_parameters())
     matcher: Any = getattr(backbone, "group_matcher", None)
     if matcher is not None:
         from timm.models import group_parameters
 
         groups = group_parameters(backbone, matcher(coarse=coarse))
-        return [list(groups[i]) for i in sorted(groups)]
-    by_child: dict[str, list[str]] = {}
-    for name, _ in backbone.named_parameters():
-        by_child.setdefault(name.split(".")[0], []).append(name)
-    return list(by_child.values())
+        parts = [list(groups[i]) for i in sorted(groups)]
+    else:
+        by_child: dict[str, list[str]] = {}
+        for name in weights:
+            by_child.setdefault(name.split(".")[0], []).append(name)
+        parts = list(by_child.values())
+    found: list[list[str]] = []
+    for part in parts:
+        is_normalization = all(weights[name].ndim <= 1 for name in part)
+        if found and is_normalization:
+            found[-1].extend(part)
+        else:
+            found.append(part)
+    return found
+
+
+def without_decay(backbone: nn.Module) -> set[str]:
+    """Return the names of the weights that weight decay should leave alone.
+
+    Biases and scales, and what the backbone names, such as embeddings of positions.
+    """
+    exempt: set[str] = getattr(backbone, "no_weight_decay", set)()
+    return {
+        name
+        for name, weight in backbone.named_parameters()
+        if weight.ndim <= 1 or name in exempt
+    }
 
 
 def layer_scales(backbone: nn.Module, decay: float) -> dict[str, float]:
@@ -161,7 +197,7 @@ class BackboneTrunk(nn.Module):
     hidden_layer_sizes : sequence of int
         Width of each layer between the feature and the heads.
     dropout : float in [0, 1)
-        Share of their units dropped in training.
+        Share of the feature and of the units of these layers dropped in training.
     size : (height, width)
     mean, std : sequence of 3 floats
         Of each channel, on the scale from 0 to 1.
@@ -169,8 +205,9 @@ class BackboneTrunk(nn.Module):
         Stages whose weights are kept: ``stages[:freeze]``, or all.
     channels_last : bool
         Layout of images in memory.
-    mixed_precision : bool
-        Whether the backbone computes in bfloat16 where that is precise enough.
+    mixed_precision : bool or "auto"
+        Whether the backbone computes in bfloat16 where that is precise enough. "auto":
+        on CUDA devices that have it.
 
     Attributes
     ----------
@@ -198,7 +235,7 @@ class BackboneTrunk(nn.Module):
         std: Sequence[float],
         freeze: int | str | None,
         channels_last: bool,
-        mixed_precision: bool,
+        mixed_precision: bool | Literal["auto"],
     ) -> None:
         super().__init__()
         self.channels_last = channels_last
@@ -206,24 +243,23 @@ class BackboneTrunk(nn.Module):
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
-        self.hidden = MLP(
-            _feature_width(backbone, size), hidden_layer_sizes, dropout=dropout
-        )
+        width = _feature_width(backbone, size)
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = MLP(width, hidden_layer_sizes, dropout=dropout)
         self.out_features = self.hidden.out_features
         frozen = _frozen_names(backbone, freeze)
         for name, weight in backbone.named_parameters():
             if name in frozen:
                 weight.requires_grad_(False)
+        self._frozen = _frozen_modules(backbone)
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "BackboneTrunk":
         """Switch dropout and running statistics, but not those of frozen stages."""
         super().train(mode)
-        for module in self.backbone.modules():
-            weights = list(module.parameters())
-            if weights and not any(weight.requires_grad for weight in weights):
-                module.eval()
+        for module in self._frozen:
+            module.training = False
         return self
 
     @property
@@ -243,7 +279,7 @@ class BackboneTrunk(nn.Module):
         -------
         Tensor of shape (n_samples, p)
         """
-        return self.hidden(self.features(X) if X.ndim == 4 else X)
+        return self.hidden(self.dropout(self.features(X) if X.ndim == 4 else X))
 
     def features(self, X: Tensor) -> Tensor:
         """Compute what the backbone makes of images.
@@ -260,14 +296,29 @@ class BackboneTrunk(nn.Module):
             X = (X.float() / 255 - self.mean) / self.std
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         X = X.contiguous(memory_format=layout)
-        with torch.autocast(X.device.type, torch.bfloat16, self.mixed_precision):
+        with self._precision(X.device):
             feature = self.backbone(X)
         return feature.float()
+
+    def _precision(self, device: torch.device) -> AbstractContextManager:
+        is_mixed = self.mixed_precision
+        if is_mixed == "auto":
+            is_mixed = (
+                device.type == "cuda"
+                and torch.cuda.get_device_capability(device) >= BFLOAT16
+            )
+        return (
+            torch.autocast(device.type, torch.bfloat16) if is_mixed else nullcontext()
+        )
 
 
 def _frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
     if freeze is None:
         return set()
+    if isinstance(freeze, bool):
+        raise ValueError(
+            f"`freeze` must be None, a number of stages or 'backbone'; got {freeze}."
+        )
     parts = stages(backbone)
     if freeze == "backbone":
         freeze = len(parts)
@@ -278,6 +329,30 @@ def _frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
             f"got {freeze}."
         )
     return {name for part in parts[: int(freeze)] for name in part}
+
+
+def _frozen_modules(backbone: nn.Module) -> list[nn.Module]:
+    """Return the modules of which no weight is trained.
+
+    A module without weights, such as dropout or a normalisation without scale, goes
+    with the one before it.
+    """
+    if not any(weight.requires_grad for weight in backbone.parameters()):
+        return list(backbone.modules())
+    is_frozen: dict[nn.Module, bool] = {}
+    before = False
+    for module in backbone.modules():
+        if next(module.children(), None) is None:
+            weights = list(module.parameters())
+            if weights:
+                before = not any(weight.requires_grad for weight in weights)
+            is_frozen[module] = before
+    return [
+        module
+        for module in backbone.modules()
+        if all(is_frozen.get(part, True) for part in module.modules())
+        and not any(weight.requires_grad for weight in module.parameters())
+    ]
 
 
 def _feature_width(backbone: nn.Module, size: tuple[int, int]) -> int:

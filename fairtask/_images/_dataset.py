@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -24,46 +25,20 @@ TAKEN = (
 
 
 class Resize:
-    """From an RGB image to pixels of one size.
+    """From an RGB image to pixels of one size, whatever its proportions.
 
     Parameters
     ----------
     size : (height, width)
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"}
-    augment : callable, optional
-        From an RGB image to one that is changed at random.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        interpolation: str,
-        augment: Callable[[Image.Image], Image.Image] | None = None,
-    ) -> None:
+    def __init__(self, size: tuple[int, int], interpolation: str) -> None:
         self.size = size
         self.interpolation = interpolation
-        self.augment = augment
-
-    @property
-    def decoded_size(self) -> tuple[int, int] | None:
-        """Pixels needed; None where a part of the image may be enlarged."""
-        return self.size if self.augment is None else None
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the same image may come out differently."""
-        return self.augment is not None
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return a Tensor of shape (height, width, 3), uint8."""
-        if self.augment is not None:
-            image = self.augment(image)
-            if not isinstance(image, Image.Image):
-                raise ValueError(
-                    "`augmentation` must return a Pillow image; got "
-                    f"{type(image).__name__}."
-                )
-            image = image.convert("RGB")
         height, width = self.size
         if image.size != (width, height):
             resample = Image.Resampling[self.interpolation.upper()]
@@ -71,17 +46,41 @@ class Resize:
         return torch.from_numpy(np.array(image))
 
 
+class ChangedAndResized:
+    """A change at random, and `Resize`.
+
+    Parameters
+    ----------
+    change : callable
+        From an RGB image to another.
+    resize : Resize
+    """
+
+    def __init__(
+        self, change: Callable[[Image.Image], Image.Image], resize: Resize
+    ) -> None:
+        self.change = change
+        self.resize = resize
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return a Tensor of shape (height, width, 3), uint8."""
+        changed = self.change(image.copy())  # it may be the user's own
+        if not isinstance(changed, Image.Image):
+            raise ValueError(
+                "`augmentation` must return a Pillow image; got "
+                f"{type(changed).__module__}.{type(changed).__qualname__}."
+            )
+        return self.resize(changed.convert("RGB"))
+
+
 class TimmAugmentation:
-    """timm's training transforms, from an RGB image to pixels of one size.
+    """timm's training transforms.
 
     Parameters
     ----------
     transform : callable
         From an RGB image to a Tensor of shape (3, height, width).
     """
-
-    decoded_size = None
-    is_random = True
 
     def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
         self.transform = transform
@@ -91,18 +90,25 @@ class TimmAugmentation:
         return self.transform(image).permute(1, 2, 0)
 
 
-def make_augmentation(augmentation: Any, config: dict[str, Any]) -> Any:
-    """Return what turns an image into pixels in training.
+def make_augmentation(
+    augmentation: Any,
+    resize: Resize,
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> Callable[[Image.Image], Tensor]:
+    """Return what changes an image at random and turns it into pixels.
 
     Parameters
     ----------
-    augmentation : None, dict or callable
+    augmentation : dict or callable
         See `~fairtask.AuxiliaryFairnessImageClassifier`.
-    config : dict
-        ``size`` (height, width), ``interpolation``, ``mean`` and ``std``.
+    resize : Resize
+    mean, std : tuple of 3 floats
+        Of each channel, for pixels that have to be normalised.
     """
     if not isinstance(augmentation, dict):
-        return Resize(config["size"], config["interpolation"], augmentation)
+        return ChangedAndResized(augmentation, resize)
     from timm.data import create_transform
 
     taken = sorted(set(augmentation) & set(TAKEN))
@@ -114,12 +120,12 @@ def make_augmentation(augmentation: Any, config: dict[str, Any]) -> Any:
     # be filled with noise, which is not one.
     try:
         transform = create_transform(
-            config["size"],
+            resize.size,
             is_training=True,
-            mean=config["mean"],
-            std=config["std"],
+            mean=mean,
+            std=std,
             normalize=bool(augmentation.get("re_prob", 0)),
-            **{"interpolation": config["interpolation"], **augmentation},
+            **{"interpolation": resize.interpolation, **augmentation},
         )
     except (TypeError, ValueError, KeyError, AssertionError) as error:
         raise ValueError(
@@ -135,8 +141,10 @@ class ImageDataset(SampleDataset):
     Parameters
     ----------
     images : Images
-    transform : Resize or TimmAugmentation
+    resize : Resize
         From an image to pixels.
+    augmentation : callable, optional
+        The same at random, in place of it.
     target : dict of str to ndarray of shape (n_samples, ...), optional
         See `SampleDataset`.
     num_workers : int
@@ -150,15 +158,17 @@ class ImageDataset(SampleDataset):
     def __init__(
         self,
         images: Images,
-        transform: Any,
+        resize: Resize,
         target: dict[str, np.ndarray] | None = None,
         *,
+        augmentation: Callable[[Image.Image], Tensor] | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
         super().__init__(target)
         self.images = images
-        self.transform = transform
+        self.resize = resize
+        self.augmentation = augmentation
         self.num_workers = num_workers
         self.pin_memory = pin_memory
 
@@ -173,7 +183,7 @@ class ImageDataset(SampleDataset):
 
     def thinned(self, step: int) -> "ImageDataset":
         """See `SampleDataset.thinned`."""
-        return ImageDataset(self.images[::step], self.transform)
+        return ImageDataset(self.images[::step], self.resize)
 
 
 class ImageBatches:
@@ -194,12 +204,12 @@ class ImageBatches:
             partial(dataset.shuffled, stratify) if shuffle else None,
             len(dataset),
             batch_size,
-            dataset.transform.is_random,
+            seeded=dataset.augmentation is not None,
         )
         # No more processes than there are batches.
         num_workers = min(dataset.num_workers, len(sampler) if len(sampler) > 1 else 0)
         self._loader = DataLoader(
-            _Pixels(dataset.images, dataset.transform),
+            _Pixels(dataset.images, dataset.resize, dataset.augmentation),
             batch_sampler=sampler,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
@@ -212,28 +222,48 @@ class ImageBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         target = self.dataset.target
-        for pixels, rows in self._loader:
-            # A view: what is channels-last in memory has the shape of channels-first.
-            yield pixels.permute(0, 3, 1, 2), {n: v[rows] for n, v in target.items()}
+        try:
+            batches = iter(self._loader)
+        except (AttributeError, TypeError, PicklingError) as error:
+            raise ValueError(
+                "`augmentation` cannot be sent to the processes that read images "
+                f"({error}). Define it at the top of a module, or set num_workers=0."
+            ) from error
+        try:
+            for pixels, rows in batches:
+                # A view: channels-last in memory, in the shape of channels-first.
+                X = pixels.permute(0, 3, 1, 2)
+                yield X, {name: values[rows] for name, values in target.items()}
+        except ValueError as error:
+            # What comes from another process is a traceback that ends in the message.
+            raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from (
+                error
+            )
 
 
 class _Pixels(Dataset):
-    """What a worker holds: images, without targets."""
+    """What a process that reads images is given: no targets."""
 
-    def __init__(self, images: Images, transform: Any) -> None:
+    def __init__(
+        self,
+        images: Images,
+        resize: Resize,
+        augmentation: Callable[[Image.Image], Tensor] | None,
+    ) -> None:
         self.images = images
-        self.transform = transform
+        self.resize = resize
+        self.augmentation = augmentation
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, sample: tuple[int, int | None]) -> tuple[Tensor, int]:
         i, seed = sample
-        image = self.images.open(i, at_least=self.transform.decoded_size)
-        if seed is None:
-            return self.transform(image), i
+        if self.augmentation is None or seed is None:
+            return self.resize(self.images.open(i, at_least=self.resize.size)), i
+        image = self.images.open(i)  # whole: a part of it may be enlarged
         with everything_seeded(seed):
-            return self.transform(image), i
+            return self.augmentation(image), i
 
 
 class _Epoch:
@@ -241,6 +271,13 @@ class _Epoch:
 
     A seed for each image, and not for each worker, makes an epoch the same whatever the
     number of workers.
+
+    Parameters
+    ----------
+    shuffled : callable or None
+        Returns the positions in a new order. None: they stay in order.
+    n_samples, batch_size : int
+    seeded : bool
     """
 
     def __init__(
@@ -248,23 +285,29 @@ class _Epoch:
         shuffled: Callable[[], Tensor] | None,
         n_samples: int,
         batch_size: int,
-        is_random: bool,
+        *,
+        seeded: bool,
     ) -> None:
         self.shuffled = shuffled
-        self.n_samples = n_samples
-        self.batch_size = batch_size
-        self.is_random = is_random
+        self.seeded = seeded
+        self.ends = list(range(batch_size, n_samples, batch_size))
+        # A batch normalisation cannot be trained on a batch of one, which joins the
+        # batch before it.
+        if shuffled is not None and self.ends and self.ends[-1] == n_samples - 1:
+            self.ends.pop()
+        self.ends.append(n_samples)
 
     def __len__(self) -> int:
-        return -(-self.n_samples // self.batch_size)
+        return len(self.ends)
 
     def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
-        order = list(range(self.n_samples))
+        n_samples = self.ends[-1]
+        order = list(range(n_samples))
         if self.shuffled is not None:
             order = self.shuffled().tolist()
-        seeds: list[Any] = [None] * self.n_samples
-        if self.is_random:
-            seeds = torch.randint(2**31 - 1, (self.n_samples,)).tolist()
+        seeds: list[Any] = [None] * n_samples
+        if self.seeded:
+            seeds = torch.randint(2**31 - 1, (n_samples,)).tolist()
         samples = list(zip(order, seeds, strict=True))
-        for start in range(0, self.n_samples, self.batch_size):
-            yield samples[start : start + self.batch_size]
+        for start, end in zip([0, *self.ends], self.ends, strict=False):
+            yield samples[start:end]

@@ -1,10 +1,9 @@
 """What users pass as images, and how each is opened."""
 
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 import numpy as np
@@ -13,23 +12,21 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fairtask._tables import as_pandas
+from fairtask._warnings import warn_user
 
 __all__ = ["Images", "as_images"]
 
 CHANNELS = (1, 3, 4)
 """Numbers of channels of grayscale, RGB and RGBA."""
 
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for a file that is missing, broken or not an image."""
+ORIENTATION = 0x0112
+"""Tag of EXIF that says which side is up."""
 
 READ_IN_A_ROW = 256
 """Images that a thread reads before it is given others."""
+
+ROUNDING = 1e-4
+"""By how much floats may exceed 1, as they do after an interpolation."""
 
 MAX_NAMED = 5
 """Images that an error message names."""
@@ -53,6 +50,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def are_files(self) -> bool:
+        """Whether there are paths among the images."""
+        return self.entries.ndim == 1 and any(isinstance(e, str) for e in self.entries)
+
     def __getitem__(self, index: Any) -> "Images":
         return Images(self.entries[index], self.rows[index])
 
@@ -74,38 +76,40 @@ class Images:
         """
         try:
             return _open_rgb(self.entries[i], at_least)
-        except UNREADABLE as error:
+        except Exception as error:  # Pillow's plugins raise whatever they run into
             raise ValueError(
                 f"`X` has an image that cannot be read: {self._describe(i, error)}."
             ) from error
 
     def check_exist(self) -> None:
         """Raise a ValueError if the file of an image is not there."""
+        if self.entries.ndim > 1:  # pixels
+            return
         missing: dict[int, Exception] = {
             i: FileNotFoundError()
             for i, entry in enumerate(self.entries)
-            if isinstance(entry, str) and not Path(entry).is_file()
+            if entry is None or (isinstance(entry, str) and not Path(entry).is_file())
         }
         if missing:
             raise ValueError(self._listed(missing))
 
-    def check_readable(self) -> None:
-        """Raise a ValueError if any image cannot be read.
+    def readable(self, on_error: Literal["raise", "skip"]) -> np.ndarray:
+        """Read every image once; return the positions of those that can be read.
 
         Raises
         ------
         ValueError
-            Names the paths and rows of the first, and how many there are.
+            If an image cannot be read and that is not to be skipped. Names the paths
+            and rows of the first, and how many there are.
         """
         problems = self._problems()
-        if problems:
+        if problems and on_error == "raise":
             raise ValueError(
-                f"{self._listed(problems)} With on_error='skip' they are left out."
+                f"{self._listed(problems)} With on_error='skip' `fit` leaves them out."
             )
-
-    def readable(self) -> np.ndarray:
-        """Return the positions of the images that can be read, in ascending order."""
-        return np.setdiff1d(np.arange(len(self)), list(self._problems()))
+        if problems:
+            warn_user(UserWarning, f"{self._listed(problems)} They are left out.")
+        return np.setdiff1d(np.arange(len(self)), list(problems))
 
     def _problems(self) -> dict[int, Exception]:
         """Return what is wrong, by position, after reading every image once."""
@@ -117,8 +121,8 @@ class Images:
             for i in range(start, min(start + READ_IN_A_ROW, len(self))):
                 try:
                     # The smallest decoding finds a file that ends too early as well.
-                    _load(self.entries[i], at_least=(1, 1))
-                except UNREADABLE as error:
+                    _open_rgb(self.entries[i], at_least=(1, 1))
+                except Exception as error:  # see `open`
                     found[i] = error
             return found
 
@@ -143,6 +147,8 @@ class Images:
     def _describe(self, i: int, error: Exception) -> str:
         entry = self.entries[i]
         what = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
+        if entry is None:
+            return f"row {self.rows[i]} (its value is missing)"
         reason = str(error).replace(f" {entry!r}", "")
         if isinstance(error, FileNotFoundError):
             reason = "there is no such file"
@@ -194,7 +200,11 @@ def as_images(X: Any) -> Images:
         raise ValueError(
             f"`X` must hold images; got an array of {X.dtype} of shape {X.shape}."
         )
-    if not isinstance(X, Iterable):
+    if (
+        isinstance(X, dict)
+        or not hasattr(X, "__len__")
+        or not hasattr(X, "__getitem__")
+    ):
         raise ValueError(f"`X` must hold images; got {type(X).__name__}.")
     values = list(X)
     entries = np.empty(len(values), dtype=object)
@@ -210,7 +220,7 @@ def _checked(images: Images) -> Images:
 
 
 def _entry(value: Any, row: int) -> Any:
-    """Return a path as str, a Pillow image, or pixels; or raise a ValueError."""
+    """Return a path as str, a Pillow image, pixels, or None for a missing value."""
     if isinstance(value, str | os.PathLike):
         return os.fsdecode(value)
     if isinstance(value, Image.Image):
@@ -222,11 +232,11 @@ def _entry(value: Any, row: int) -> Any:
             return _pixels(value[np.newaxis])[0]
         except ValueError as error:
             raise ValueError(f"{error} This is the image of row {row}.") from error
-    is_missing = np.ndim(value) == 0 and pd.isna(value)
-    found = "missing" if is_missing else type(value).__name__
+    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+        return None  # may be left out, see `Images.readable`
     raise ValueError(
         "`X` must hold paths, Pillow images or arrays of pixels, one per sample; the "
-        f"value of row {row} is {found}."
+        f"value of row {row} is {type(value).__name__}."
     )
 
 
@@ -234,6 +244,11 @@ def _pixels(X: np.ndarray) -> np.ndarray:
     """Return pixels with the channels last, as uint8 or as floats in [0, 1]."""
     if X.ndim == 4:
         X = _channels_last(X)
+    elif X.ndim == 3 and X.shape[2] in CHANNELS[1:]:
+        raise ValueError(
+            f"`X` must hold one image per sample; got the shape {X.shape}, which is "
+            "that of a single image. Pass a list, or X[np.newaxis]."
+        )
     elif X.ndim != 3:
         raise ValueError(
             "`X` must have the shape (n, H, W, C), (n, C, H, W) or (n, H, W), or be a "
@@ -244,14 +259,15 @@ def _pixels(X: np.ndarray) -> np.ndarray:
     if X.dtype == np.uint8 or not X.size:
         return X
     low, high = X.min(), X.max()
-    limit = 255 if X.dtype.kind in "iu" else 1
+    is_integer = X.dtype.kind in "iu"
+    limits = (0, 255) if is_integer else (-ROUNDING, 1 + ROUNDING)
     # The comparison is false for NaN.
-    if not (low >= 0 and high <= limit):
+    if not (low >= limits[0] and high <= limits[1]):
         raise ValueError(
             "`X` must have integer pixels in [0, 255] or floating-point pixels in "
             f"[0, 1]; got {X.dtype} from {low} to {high}."
         )
-    return X.astype(np.uint8) if X.dtype.kind in "iu" else X
+    return X.astype(np.uint8) if is_integer else X
 
 
 def _channels_last(X: np.ndarray) -> np.ndarray:
@@ -266,6 +282,8 @@ def _channels_last(X: np.ndarray) -> np.ndarray:
 
 def _load(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
     """Return an image with its pixels in memory."""
+    if entry is None:
+        raise ValueError("its value is missing")
     if isinstance(entry, str):
         with Image.open(entry) as image:
             if at_least is not None:
@@ -278,7 +296,7 @@ def _load(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
         entry.load()
         return entry
     if entry.dtype != np.uint8:
-        entry = np.round(255 * entry.astype(np.float32)).astype(np.uint8)
+        entry = np.round(255 * entry.astype(np.float32).clip(0, 1)).astype(np.uint8)
     if entry.ndim == 3 and entry.shape[2] == 1:
         entry = entry[:, :, 0]
     return Image.fromarray(entry)
@@ -301,13 +319,12 @@ def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
     return image.convert("RGB")
 
 
-ORIENTATION = 0x0112
-"""Tag of EXIF that says which side is up."""
-
-
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return an integer grayscale image, of 16 bits if a pixel exceeds 255, as "L"."""
+    """Return an integer grayscale image as "L".
+
+    Mode "I", which does not say of how many bits it is, has 16 if a pixel exceeds 255.
+    """
     pixels = np.asarray(image).astype(np.int64)
-    if pixels.max() > 255:
+    if image.mode != "I" or pixels.max() > 255:
         pixels = pixels * 255 // 65_535
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

@@ -68,7 +68,7 @@ class _Adversarial(NetworkTemplate):
             self.adversary_hidden_layer_sizes, "adversary_hidden_layer_sizes"
         )
         hidden = MLP(in_features, sizes)
-        last = nn.Linear(hidden.out_features, n_groups)
+        last = self._make_head(hidden.out_features, n_groups)
         return AdversaryHead([nn.Sequential(hidden, last)])
 
     def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import _num_samples
 from torch import Tensor, nn
 
 from fairtask._labels import Labels
@@ -72,7 +72,12 @@ class GroupSpecificNetwork(MultiTaskNetwork):
         -------
         list of K Tensor of shape (n_samples, n_classes)
         """
-        outputs = self(X)
+        return self.prediction_logits(self(X), given_groups)
+
+    def prediction_logits(
+        self, outputs: HeadOutputs, given_groups: Tensor | None = None
+    ) -> list[Tensor]:
+        """See `task_logits`; from outputs that have been computed."""
         logits = list(outputs.task)
         for s, offsets in enumerate(outputs.fairness):
             if given_groups is None:
@@ -193,7 +198,7 @@ class _GroupSpecific(NetworkTemplate):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples.
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes), default=None
@@ -214,7 +219,7 @@ class _GroupSpecific(NetworkTemplate):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples.
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes), default=None
@@ -240,7 +245,7 @@ class _GroupSpecific(NetworkTemplate):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, ...)
             Samples.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             Their labels.
@@ -259,7 +264,7 @@ class _GroupSpecific(NetworkTemplate):
         return self._accuracy(y_pred, y, sample_weight)
 
     def _mixed_probabilities(self, X: Any, sensitive_features: Any) -> list[np.ndarray]:
-        check_is_fitted(self)
+        X = self._validate_given(X)
         if sensitive_features is None:
             return self._probabilities(X)
         given = encode_sensitive_features(

@@ -132,7 +132,7 @@ def fetch_fairface(
     table, paths = _read_labels(folder)
     if subset != "all":
         table = table[table["split"] == subset].reset_index(drop=True)
-    files = (f"{folder}{os.sep}" + table["file"]).rename("file")
+    files = table["file"].map(lambda file: str(folder / file))
     missing = [path for path in files if not Path(path).is_file()]
     if missing:
         raise OSError(
