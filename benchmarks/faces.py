@@ -4,9 +4,9 @@ Task: 30 years or older; sensitive attributes: gender and race together. The tra
 and test images are FairFace's own, the seeds those of the network. All methods have the
 recipe `RECIPE`; our defaults, loss and ``lam``, were chosen on fifths of the training
 images. EOD and EOpD are the largest gaps between groups in error rates and in true
-positive rates, GACCD in accuracy. MR is the mean rank over accuracy, EOD, EOpD and GACCD
-of both attributes, delta-m the relative change against single-task learning as the paper
-computes it.
+positive rates, GACCD in accuracy. MR is the mean rank over accuracy, EOD, EOpD and
+GACCD of both attributes, delta-m the relative change against single-task learning as
+the paper computes it.
 
     python benchmarks/faces.py --weights tf_efficientnet_lite0.safetensors
     python benchmarks/faces.py --methods "single task" ours --seeds 10

@@ -13,6 +13,9 @@ class BudgetNotMetWarning(UserWarning):
 class CollapsedHeadWarning(UserWarning):
     """A fairness head predicts nearly the same for every sample.
 
+    The fairness loss made it constant or, with a task loss of its own, it has not
+    learnt the task yet.
+
     A constant head makes every difference between groups zero, so its fairness
     loss says nothing about the representation and the trunk gets no gradient from
     it: the model equals one trained on the task alone.

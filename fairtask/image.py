@@ -297,9 +297,7 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
 
     def _readable(self, X: Images) -> np.ndarray | None:
         rows = X.readable(self.on_error)
-        if len(rows) == len(X):
-            return None
-        return rows
+        return None if len(rows) == len(X) else rows
 
     def _validate_given(self, X: Any) -> Images:
         images = super()._validate_given(X)
@@ -333,6 +331,8 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
 
     def _make_trunk(self, *, weights_follow: bool) -> tuple[nn.Module, int]:
         sizes = self.hidden_layer_sizes
+        if self.freeze == "backbone":
+            self._refuse_what_trains_the_backbone()
         if sizes is None:
             sizes = FROZEN_HIDDEN_LAYERS if self.freeze == "backbone" else ()
         backbone, config = make_backbone(
@@ -368,6 +368,16 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
             )
         return trunk, trunk.out_features
 
+    def _refuse_what_trains_the_backbone(self) -> None:
+        """Raise a ValueError for parameters without use when it is frozen."""
+        for name, unused in (("augmentation", None), ("layer_decay", 1)):
+            value = getattr(self, name)
+            if value != unused:
+                raise ValueError(
+                    f"`{name}={value!r}` has no use with freeze='backbone', of which "
+                    "no layer is trained and whose features are computed once."
+                )
+
     def _make_head(self, in_features: int, n_outputs: int) -> nn.Module:
         return nn.Sequential(
             nn.LayerNorm(in_features), nn.Linear(in_features, n_outputs)
@@ -384,19 +394,8 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
     ) -> SampleDataset:
         config: Any = self._image_config
         resize = Resize(config["size"], config["interpolation"])
-        is_frozen = self.freeze == "backbone"
-        if trained_on and is_frozen and self.layer_decay != 1:
-            raise ValueError(
-                "`layer_decay` has no use with freeze='backbone', of which no layer is "
-                "trained."
-            )
         augmentation = None
         if trained_on and self.augmentation is not None:
-            if is_frozen:
-                raise ValueError(
-                    "`augmentation` has no use with freeze='backbone', whose features "
-                    "are computed once."
-                )
             augmentation = make_augmentation(
                 self.augmentation, resize, mean=config["mean"], std=config["std"]
             )
@@ -409,7 +408,7 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
             num_workers=self._resolve_num_workers(X, device),
             pin_memory=device.type == "cuda",
         )
-        if network is None or not is_frozen:
+        if network is None or self.freeze != "backbone":
             return images
         return InMemoryDataset(_features(network, images, device), target, device)
 
