@@ -65,9 +65,9 @@ def of_rows(estimator_class):
     return cls(
         "fairtask_flat",
         image_size=(PIXELS, 1),
-        max_epochs=60,
+        max_epochs=30,
         batch_size=512,
-        lr=0.01,
+        lr=0.02,
         device="cpu",
     )
 
