@@ -261,8 +261,11 @@ class TestProblems:
             as_images([tmp_path]).readable("raise")
 
     def test_cut_off_image_of_pillow(self, broken):
-        with pytest.raises(ValueError, match=r"row 0, a JpegImageFile .*truncated"):
-            as_images([Image.open(broken[3])]).readable("raise")
+        with (
+            Image.open(broken[3]) as image,
+            pytest.raises(ValueError, match=r"row 0, a JpegImageFile .*truncated"),
+        ):
+            as_images([image]).readable("raise")
 
     def test_nothing_is_read_to_see_whether_files_exist(self, broken):
         paths = [Path(p) for p in broken if Path(p).exists()]
