@@ -61,7 +61,7 @@ models = {
         lam=lam,
         random_state=0,
     ).fit(X, y, sensitive_features=z)
-    for lam in (1.0, 0.8)
+    for lam in (1.0, 0.2)
 }
 
 # %%
@@ -80,7 +80,7 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 N_EACH = 4
-model = models[0.8]
+model = models[0.2]
 score = model.predict_proba(X_test)[:, 1]
 for name in z_test:
     groups = z_test[name].cat.categories

@@ -78,13 +78,7 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
     dropout : float in [0, 1), default=0.0
         Share of the backbone's feature, and of the units of these layers, dropped in
         training. What is dropped inside of the backbone is one of `backbone_params`.
-    fairness_loss : str, FairnessLoss or callable, default="glf"
-        See `~fairtask.AuxiliaryFairnessClassifier`, whose default is "gld": that
-        penalty fades with the squares of the group losses, which on images that a
-        network knows by heart are small.
-    lam : float in [0, 1], default=0.8
-        Weight of the tasks, for "glf". "gld" wants a smaller one.
-    parity, ..., progress_bar
+    fairness_loss, ..., progress_bar
         All others: see `~fairtask.AuxiliaryFairnessClassifier`, with the defaults of
         this signature and the following.
     lr : float, default=0.0003
@@ -210,14 +204,14 @@ class AuxiliaryFairnessImageClassifier(BaseAuxiliaryFairnessClassifier):
         freeze: int | Literal["backbone"] | None = None,
         hidden_layer_sizes: Sequence[int] | None = None,
         dropout: float = 0.0,
-        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "glf",
+        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld",
         parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
             "equalized_odds"
         ),
         group_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy",
         positive_classes: Sequence[Any] | None = None,
         fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
-        lam: float = 0.8,
+        lam: float = 0.2,
         group_momentum: float | Literal["auto"] = "auto",
         intersectional: bool = False,
         aggregator: Any = None,

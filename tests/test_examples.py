@@ -77,6 +77,6 @@ def test_faces(tmp_path):
         cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
-    assert "lam=0.8: accuracy" in result.stdout
+    assert "lam=0.2: accuracy" in result.stdout
     for name in ("gender", "race"):
         assert (tmp_path / "faces_output" / f"{name}.png").stat().st_size > 50_000
