@@ -75,6 +75,12 @@ METHODS = {
     ),
     "ours": (AuxiliaryFairnessImageClassifier, {}),
 }
+DIFFERENCES = {
+    "EOD": equalized_odds_difference,
+    "EOpD": equal_opportunity_difference,
+    "GACCD": group_accuracy_difference,
+}
+
 FEATURES: dict[bytes, torch.Tensor] = {}
 """Features that the frozen backbone of all runs of a process has computed."""
 
@@ -97,13 +103,6 @@ class Remembering(torch.nn.Module):
             computed = self.backbone(X[new])
             FEATURES.update(zip([keys[i] for i in new], computed, strict=True))
         return torch.stack([FEATURES[key] for key in keys])
-
-
-DIFFERENCES = {
-    "EOD": equalized_odds_difference,
-    "EOpD": equal_opportunity_difference,
-    "GACCD": group_accuracy_difference,
-}
 
 
 def parameters_of(method, settings, weights):

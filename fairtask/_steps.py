@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -61,16 +62,13 @@ class TrainingSteps(NetworkTemplate):
     ) -> Samples:
         """Check what was passed for training and encode it."""
         X = self._validate_samples(X, reset=known is None)
-
-        def encode(*arguments: Any) -> Samples:
-            return self._encode_training(
-                *arguments,
-                known=known,
-                classes=classes,
-                groups=groups,
-                is_stream=is_stream,
-            )
-
+        encode = partial(
+            self._encode_training,
+            known=known,
+            classes=classes,
+            groups=groups,
+            is_stream=is_stream,
+        )
         # Wrong arguments are found before every sample is read.
         samples = encode(X, y, sensitive_features, sample_weight)
         rows = self._readable(X)
