@@ -1,0 +1,218 @@
+"""Commands `run`, `ablate`, `report` and `methods`."""
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from fairtask.experiments._cases import DATASETS, DataSource
+from fairtask.experiments._methods import BASELINE, Method, find_methods
+from fairtask.experiments._recipes import PRESETS
+from fairtask.experiments._runner import carry_out_all
+from fairtask.experiments._store import Experiment, Run, Store
+
+__all__ = ["main"]
+
+LAMS = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command; return 0, or 1 if a run failed, or 2 if it made no sense."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return asked.command(asked)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fairtask.experiments",
+        description="Compare methods of group fairness on repeated hold-outs.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train, and save the predictions")
+    _add_arguments(run, repeats=10)
+    run.set_defaults(command=_run)
+
+    ablate = commands.add_parser("ablate", help="the same over a grid of lam")
+    _add_arguments(ablate, repeats=3)
+    ablate.add_argument("--lams", nargs="+", type=float, default=LAMS, metavar="LAM")
+    ablate.set_defaults(command=_ablate)
+
+    report = commands.add_parser("report", help="tables and figures of what was saved")
+    report.add_argument("results", type=Path, nargs="?", default=Path("results"))
+    report.add_argument("--output", type=Path, help="default: RESULTS/report")
+    report.add_argument(
+        "--eod", choices=("mean", "worst_case"), default="mean",
+        help="EOD as the mean of the two gaps (as in the paper), or the larger",
+    )  # fmt: skip
+    report.add_argument(
+        "--min-group-size", type=int, default=1, metavar="N",
+        help="leave groups with fewer positives or negatives out (default: 1)",
+    )  # fmt: skip
+    report.set_defaults(command=_report)
+
+    methods = commands.add_parser("methods", help="list the methods there are")
+    methods.add_argument("--methods-file", action="append", default=[], metavar="FILE")
+    methods.set_defaults(command=_list_methods)
+    return parser
+
+
+def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
+    parser.add_argument(
+        "--dataset", required=True, help=f"{', '.join(DATASETS)}, or a CSV file"
+    )
+    parser.add_argument(
+        "--attributes", "--sensitive", type=_names, metavar="A,B",
+        help="sensitive attributes (default: all of the data set)",
+    )  # fmt: skip
+    parser.add_argument("--target", metavar="COLUMN", help="labels, of a CSV file")
+    parser.add_argument("--positive", metavar="LABEL", help="of a CSV file")
+    parser.add_argument(
+        "--drop-sensitive", action="store_true",
+        help="leave the sensitive columns out of the features",
+    )  # fmt: skip
+    parser.add_argument(
+        "--methods", type=_names, metavar="A,B", help="default: all that suit the data"
+    )
+    parser.add_argument(
+        "--methods-file", action="append", default=[], metavar="FILE",
+        help="a file of Python with a list METHODS of fairtask.experiments.Method",
+    )  # fmt: skip
+    parser.add_argument("--preset", choices=PRESETS, default="paper")
+    parser.add_argument("--repeats", type=int, metavar="N")
+    parser.add_argument("--output", type=Path, default=Path("results"))
+    parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), metavar="N")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="pretrained weights of the backbone"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE",
+        help="parameters of fairtask's networks, in place of the preset's",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true",
+        help="1,500 samples, three epochs, two repeats: to see that all works",
+    )  # fmt: skip
+    parser.add_argument("--retry-failed", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.set_defaults(default_repeats=repeats)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _run(asked: argparse.Namespace) -> int:
+    experiment, methods = _prepare(asked)
+    return _carry_out(asked, experiment, list(methods), [None])
+
+
+def _ablate(asked: argparse.Namespace) -> int:
+    if not all(0 <= lam <= 1 for lam in asked.lams):
+        raise ValueError(f"`lams` must be in [0, 1]; got {asked.lams}.")
+    experiment, methods = _prepare(asked)
+    varied = [name for name, method in methods.items() if method.has_lam]
+    fixed = [name for name in methods if name not in varied]
+    failed = _carry_out(asked, experiment, fixed, [None])
+    return max(failed, _carry_out(asked, experiment, varied, asked.lams))
+
+
+def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
+    """Check what was asked for before anything is trained."""
+    if asked.repeats is not None and asked.repeats < 1:
+        raise ValueError(f"`repeats` must be at least 1; got {asked.repeats}.")
+    source = DataSource.of(
+        asked.dataset,
+        asked.attributes,
+        target=asked.target,
+        positive=asked.positive,
+        drop_sensitive=asked.drop_sensitive,
+        quick=asked.quick,
+    )
+    kind = source.load().kind
+    parameters = dict(_setting(entry) for entry in asked.set)
+    if asked.weights:
+        overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
+        parameters["backbone_params"] = overlay
+    available = find_methods(asked.methods_file)
+    suitable = {name: m for name, m in available.items() if kind in m.kinds}
+    chosen = asked.methods or list(suitable)
+    wrong = [name for name in chosen if name not in suitable]
+    if wrong:
+        raise ValueError(
+            f"`methods` must be among {', '.join(suitable)}; got {', '.join(wrong)}."
+        )
+    if BASELINE not in chosen:
+        chosen = [BASELINE, *chosen]
+    methods = {name: suitable[name] for name in chosen}
+    return Experiment(source, asked.preset, parameters), methods
+
+
+def _setting(entry: str) -> tuple[str, Any]:
+    name, separator, value = entry.partition("=")
+    if not separator:
+        raise ValueError(f"`set` takes NAME=VALUE; got {entry!r}.")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def _carry_out(
+    asked: argparse.Namespace,
+    experiment: Experiment,
+    names: Sequence[str],
+    lams: Sequence[float | None],
+) -> int:
+    store = Store(asked.output / experiment.name)
+    store.open(experiment)
+    repeats = asked.repeats or (2 if asked.quick else asked.default_repeats)
+    runs = [
+        Run(name, repeat, lam)
+        for repeat in range(repeats)
+        for name in names
+        for lam in lams
+    ]
+    n_failed = carry_out_all(
+        store,
+        experiment,
+        runs,
+        methods_files=asked.methods_file,
+        n_jobs=asked.jobs,
+        retry_failed=asked.retry_failed,
+        quiet=asked.quiet,
+    )
+    n_before = sum(store.has_failed(run) for run in runs) - n_failed
+    if n_before > 0 and not asked.quiet:
+        print(f"{n_before} runs failed before; --retry-failed repeats them")
+    return int(n_failed > 0)
+
+
+def _report(asked: argparse.Namespace) -> int:
+    from fairtask.experiments._report import write_report
+
+    page = write_report(
+        asked.results,
+        asked.output or asked.results / "report",
+        eod=asked.eod,
+        min_group_size=asked.min_group_size,
+    )
+    print(f"written: {page}")
+    return 0
+
+
+def _list_methods(asked: argparse.Namespace) -> int:
+    for name, method in find_methods(asked.methods_file).items():
+        print(f"{name:34}{method.family:26}{', '.join(method.kinds)}")
+    return 0

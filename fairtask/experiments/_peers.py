@@ -1,0 +1,148 @@
+"""fairlearn's methods, as the protocol fits them."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from fairlearn.adversarial import AdversarialFairnessClassifier
+from fairlearn.postprocessing import ThresholdOptimizer
+from fairlearn.reductions import ExponentiatedGradient
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from fairtask._random import everything_seeded
+
+__all__ = ["Reduction", "SeededAdversarial", "ThresholdsPerGroup"]
+
+FEWEST = 10
+"""Smallest number of positives and of negatives for thresholds of a group's own."""
+
+
+def _combined(groups: pd.DataFrame) -> pd.Series:
+    """Combination of all attributes, as text."""
+    return groups.fillna("unknown").agg(" / ".join, axis=1)
+
+
+class Reduction(ExponentiatedGradient):
+    """fairlearn's `ExponentiatedGradient`, for a data frame of groups."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
+        """Fit; samples, labels and a data frame of groups."""
+        super().fit(X, y, sensitive_features=_combined(sensitive_features).to_numpy())
+        return self
+
+
+class SeededAdversarial(ClassifierMixin, BaseEstimator):
+    """fairlearn's adversarial debiasing, seeded, for several attributes.
+
+    Its ``random_state`` has no effect, so torch is seeded around it, and its
+    adversary takes one attribute: the combination of all. The scores are the outputs of
+    its predictor before they are cut.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate, alpha
+        See `fairlearn.adversarial.AdversarialFairnessClassifier`.
+    random_state : int
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int = 50,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        alpha: float = 0.3,
+        random_state: int = 0,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.alpha = alpha
+        self.random_state = random_state
+
+    def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
+        """Fit; samples, labels and a data frame of groups."""
+        self.classes_ = np.unique(y)
+        self.model_ = AdversarialFairnessClassifier(
+            backend="torch",
+            predictor_model=[128, "relu", 64, "relu"],
+            adversary_model=[],
+            constraints="equalized_odds",
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            alpha=self.alpha,
+            shuffle=True,
+            random_state=self.random_state,
+        )
+        groups = _combined(sensitive_features).to_numpy()
+        with everything_seeded(self.random_state):
+            self.model_.fit(X, y, sensitive_features=groups)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Labels, of shape (n_samples,)."""
+        return np.asarray(self.model_.predict(X)).astype(int).ravel()
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        """Output of the predictor, of shape (n_samples,)."""
+        with torch.no_grad():
+            return np.asarray(self.model_._raw_predict(X)).ravel()
+
+
+class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):
+    """fairlearn's `ThresholdOptimizer`, for several attributes and small groups.
+
+    It needs positives and negatives of each group in training, and knows no other group
+    at predict. Combinations of the attributes with fewer than 10 of either are taken as
+    one group; if that is too small itself, and for what training has not seen, the
+    largest group stands in.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Unconstrained; it is fitted to the same samples.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
+        """Fit; samples, labels and a data frame of groups."""
+        self.classes_ = np.unique(y)
+        groups = _combined(sensitive_features)
+        sizes = pd.crosstab(groups, y).min(axis=1)
+        rare = groups.isin(sizes.index[sizes < FEWEST])
+        pooled = groups.mask(rare, "other")
+        self.largest_ = groups.mode()[0]
+        if rare.any() and np.bincount(y[rare], minlength=2).min() < FEWEST:
+            pooled = groups.mask(rare, self.largest_)
+        self.pooled_ = dict(zip(groups, pooled, strict=True))
+        self.model_ = ThresholdOptimizer(
+            estimator=self.estimator,
+            constraints="equalized_odds",
+            predict_method="predict_proba",
+        )
+        self.model_.fit(X, y, sensitive_features=pooled.to_numpy())
+        return self
+
+    def predict(
+        self, X: np.ndarray, *, sensitive_features: Any, random_state: int
+    ) -> np.ndarray:
+        """Labels, of shape (n_samples,)."""
+        groups = self._pool(sensitive_features)
+        return self.model_.predict(
+            X, sensitive_features=groups, random_state=random_state
+        )
+
+    def decision_function(
+        self, X: np.ndarray, *, sensitive_features: Any
+    ) -> np.ndarray:
+        """Probability of predicting the positive class, of shape (n_samples,)."""
+        groups = self._pool(sensitive_features)
+        return self.model_._pmf_predict(X, sensitive_features=groups)[:, 1]
+
+    def _pool(self, sensitive_features: pd.DataFrame) -> np.ndarray:
+        groups = _combined(sensitive_features)
+        return groups.map(self.pooled_).fillna(self.largest_).to_numpy()

@@ -1,0 +1,161 @@
+"""One run: a split, a fit, and the predictions on the validation and the test part."""
+
+import inspect
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from fairtask.experiments._cases import Case
+
+__all__ = ["GROUP", "Predictions", "fit_and_predict", "make_parts"]
+
+GROUP = "group:"
+"""What the columns of groups are called, before the name of the attribute."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row per sample of the validation and of the test part: "row" in the data,
+        "part", "y_true", "y_pred", "score", and the groups of each attribute.
+    fit_seconds, predict_seconds : float
+    warnings : list of str
+        What was warned of in the fit.
+    """
+
+    table: pd.DataFrame
+    fit_seconds: float
+    predict_seconds: float
+    warnings: list[str]
+
+
+def make_parts(case: Case, seed: int) -> dict[str, Case]:
+    """Split the samples 60/20/20 and encode tables; the same for every method.
+
+    The parts have equal shares of positives. Categories are one-hot encoded, numbers
+    standardised, missing numbers replaced by the median and marked, all as found in the
+    training part.
+
+    Returns
+    -------
+    parts : dict
+        "train", "validation" and "test". The index of the groups is that of the
+        samples in the data.
+    """
+    rows = np.arange(len(case.y))
+    rest, test = train_test_split(
+        rows, test_size=0.2, stratify=case.y, random_state=seed
+    )
+    train, validation = train_test_split(
+        rest, test_size=0.25, stratify=case.y[rest], random_state=seed
+    )
+    parts = {
+        name: Case(
+            case.X.iloc[chosen], case.y[chosen], case.groups.iloc[chosen], case.classes
+        )
+        for name, chosen in (
+            ("train", train),
+            ("validation", validation),
+            ("test", test),
+        )
+    }
+    if case.kind == "image":
+        return {name: replace(p, X=p.X.to_numpy()) for name, p in parts.items()}
+    encoder = make_column_transformer(
+        (
+            OneHotEncoder(
+                handle_unknown="ignore", sparse_output=False, dtype=np.float32
+            ),
+            make_column_selector(dtype_include="category"),
+        ),
+        (
+            make_pipeline(
+                SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+            ),
+            make_column_selector(dtype_exclude="category"),
+        ),
+    )
+    encoder.fit(parts["train"].X)
+    return {
+        name: replace(part, X=encoder.transform(part.X).astype(np.float32))
+        for name, part in parts.items()
+    }
+
+
+def fit_and_predict(
+    estimator: Any, parts: Mapping[str, Case], *, seed: int
+) -> Predictions:
+    """Fit to the training part, predict the others.
+
+    Sensitive features, the validation part and the seed are passed to those methods of
+    the estimator that have an argument for them.
+    """
+    train, validation = parts["train"], parts["validation"]
+    available = {
+        "sensitive_features": train.groups,
+        "X_val": validation.X,
+        "y_val": validation.y,
+        "sensitive_features_val": validation.groups,
+    }
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.fit(train.X, train.y, **_accepted(estimator.fit, available))
+    fitted = time.perf_counter()
+    tables = [
+        _predict(estimator, parts[name], seed).assign(part=name)
+        for name in ("validation", "test")
+    ]
+    messages = [f"{w.category.__name__}: {w.message}" for w in caught]
+    return Predictions(
+        pd.concat(tables, ignore_index=True),
+        fitted - start,
+        time.perf_counter() - fitted,
+        list(dict.fromkeys(messages)),
+    )
+
+
+def _predict(estimator: Any, part: Case, seed: int) -> pd.DataFrame:
+    available = {"sensitive_features": part.groups, "random_state": seed}
+
+    def call(name: str) -> np.ndarray:
+        method = getattr(estimator, name)
+        return np.asarray(method(part.X, **_accepted(method, available)))
+
+    y_pred = call("predict")
+    outputs = ("predict_proba", "decision_function", "_pmf_predict", "predict")
+    # `_pmf_predict` is what fairlearn's randomised classifiers document for the
+    # probability of predicting a class.
+    score = call(next(name for name in outputs if hasattr(estimator, name)))
+    table = pd.DataFrame(
+        {
+            "row": part.groups.index.to_numpy(),
+            "y_true": part.y.astype(np.int8),
+            "y_pred": y_pred.astype(np.int8).ravel(),
+            "score": (score[:, 1] if score.ndim == 2 else score).astype(float),
+        }
+    )
+    if not np.isfinite(table["score"]).all():
+        raise ValueError("expected finite scores, found NaN or infinity.")
+    groups = part.groups.reset_index(drop=True).add_prefix(GROUP)
+    return pd.concat([table, groups], axis=1)
+
+
+def _accepted(method: Any, available: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that a method names."""
+    names = inspect.signature(method).parameters
+    return {name: value for name, value in available.items() if name in names}

@@ -1,0 +1,170 @@
+"""Carrying out runs: in parallel, each once, whatever becomes of the others."""
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from fairtask import __version__
+from fairtask.experiments._cases import Case, DataSource
+from fairtask.experiments._methods import Method, Setting, find_methods
+from fairtask.experiments._protocol import fit_and_predict, make_parts
+from fairtask.experiments._store import Experiment, Run, Store
+
+__all__ = ["carry_out_all"]
+
+PACKAGES = ("fairlearn", "numpy", "pandas", "scikit-learn", "timm", "torch")
+
+
+def carry_out_all(
+    store: Store,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    *,
+    methods_files: Sequence[str] = (),
+    n_jobs: int = 1,
+    retry_failed: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Carry out the runs that are not there yet; show how many and how long.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are written, each when it ends.
+    experiment : Experiment
+    runs : sequence of Run
+    methods_files : sequence of str
+        Files with methods of the user.
+    n_jobs : int, default=1
+        Number of processes; each computes in one thread.
+    retry_failed : bool, default=False
+        Whether runs that failed before are repeated.
+    quiet : bool, default=False
+        Whether to show nothing.
+
+    Returns
+    -------
+    n_failed : int
+        Number of these runs that failed now.
+    """
+    left = [
+        run
+        for run in runs
+        if not store.has_succeeded(run) and (retry_failed or not store.has_failed(run))
+    ]
+    jobs = (delayed(_carry_out)(store, experiment, run, methods_files) for run in left)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="all")
+    seconds: dict[str, list[float]] = {}
+    waiting = [run.method for run in left]
+    n_failed = 0
+    with tqdm(
+        total=len(runs),
+        initial=len(runs) - len(left),
+        disable=quiet,
+        bar_format="{desc}{percentage:3.0f} %|{bar:30}| {n_fmt} of {total_fmt} runs"
+        "{postfix}",
+    ) as bar:
+        for run, taken, error in parallel(jobs):
+            seconds.setdefault(run.method, []).append(taken)
+            waiting.remove(run.method)
+            left_seconds = _time_left(waiting, seconds) / max(n_jobs, 1)
+            bar.set_postfix_str(f"about {_clock(left_seconds)} left", refresh=False)
+            bar.update()
+            if error:
+                n_failed += 1
+                bar.write(f"{run.method}, repeat {run.repeat}: {error}")
+    return n_failed
+
+
+def _time_left(waiting: Sequence[str], seconds: Mapping[str, list[float]]) -> float:
+    """Sum of what the runs left will take, by those of the same method so far."""
+    everywhere = float(np.mean([t for taken in seconds.values() for t in taken]))
+    return sum(
+        float(np.mean(seconds[name])) if name in seconds else everywhere
+        for name in waiting
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+@lru_cache(maxsize=1)
+def _load(source: DataSource) -> Case:
+    return source.load()
+
+
+@lru_cache(maxsize=1)
+def _parts(source: DataSource, repeat: int) -> dict[str, Case]:
+    return make_parts(_load(source), repeat)
+
+
+@lru_cache(maxsize=1)
+def _methods(files: tuple[str, ...]) -> dict[str, Method]:
+    return find_methods(files)
+
+
+def _carry_out(
+    store: Store, experiment: Experiment, run: Run, methods_files: Sequence[str]
+) -> tuple[Run, float, str]:
+    """Carry out a run and write it; return its time, and its error if it failed."""
+    source = experiment.source
+    start = time.perf_counter()
+    n_threads = torch.get_num_threads()
+    details: dict[str, Any] = {
+        "seed": run.repeat,
+        "experiment": experiment.to_json(),
+        "versions": {"fairtask": __version__} | {n: version(n) for n in PACKAGES},
+    }
+    try:
+        # One thread, so that the sums, and the figures, do not depend on the machine.
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            parts = _parts(source, run.repeat)
+            setting = Setting(
+                experiment.preset,
+                source.name,
+                source.attributes,
+                _load(source).kind,
+                run.repeat,
+                run.lam,
+                source.quick,
+                experiment.parameters,
+            )
+            estimator = _methods(tuple(methods_files))[run.method].make(setting)
+            details["settings"] = _describe(estimator)
+            predictions = fit_and_predict(estimator, parts, seed=run.repeat)
+        details |= {
+            "fit_seconds": predictions.fit_seconds,
+            "predict_seconds": predictions.predict_seconds,
+            "warnings": predictions.warnings,
+        }
+        store.save(run, predictions.table, details)
+        error = ""
+    except Exception as failure:  # whatever a method may raise: the others go on
+        error = f"{type(failure).__name__}: {failure}"
+        details |= {"error": error, "traceback": traceback.format_exc()}
+        store.save_error(run, details)
+    finally:
+        torch.set_num_threads(n_threads)
+    return run, time.perf_counter() - start, error
+
+
+def _describe(estimator: Any) -> dict[str, str]:
+    """Class and parameters, as text."""
+    parameters = (
+        estimator.get_params(deep=False) if isinstance(estimator, BaseEstimator) else {}
+    )
+    values = {name: repr(value) for name, value in sorted(parameters.items())}
+    return {"class": f"{type(estimator).__module__}.{type(estimator).__name__}"} | values

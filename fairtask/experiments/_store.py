@@ -1,0 +1,178 @@
+"""Runs on disk: a file each, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+from fairtask.experiments._cases import DataSource
+
+__all__ = ["Experiment", "Run", "Store"]
+
+DESCRIPTION = "experiment.json"
+METADATA = b"fairtask"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the runs of a folder have in common.
+
+    Attributes
+    ----------
+    source : DataSource
+    preset : {"paper", "tuned"}
+    parameters : dict
+        Parameters of the networks that come before the recipe's.
+    """
+
+    source: DataSource
+    preset: str
+    parameters: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        parts = [self.source.name, "+".join(self.source.attributes), self.preset]
+        if self.source.drop_sensitive:
+            parts.append("dropped")
+        if self.source.quick:
+            parts.append("quick")
+        return "_".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they are read again."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Experiment":
+        """Inverse of `to_json`."""
+        source = values["source"]
+        source["attributes"] = tuple(source["attributes"])
+        return cls(DataSource(**source), values["preset"], values["parameters"])
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One method on one split.
+
+    Attributes
+    ----------
+    method : str
+    repeat : int
+        Number of the split, and the seed of the method.
+    lam : float or None
+        Weight of the task; None for the method's own.
+    """
+
+    method: str
+    repeat: int
+    lam: float | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is, in the folder of the experiment, without a suffix."""
+        folder = "own" if self.lam is None else f"lam={self.lam:g}"
+        return Path("runs", self.method, folder, f"repeat-{self.repeat:03d}")
+
+
+class Store:
+    """The runs of an experiment.
+
+    Parameters
+    ----------
+    folder : path-like
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def open(self, experiment: Experiment) -> None:
+        """Make the folder, or check that it is this experiment's.
+
+        Raises
+        ------
+        ValueError
+            If it holds another experiment.
+        """
+        expected = experiment.to_json()
+        if not (self.folder / DESCRIPTION).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(Path(DESCRIPTION), json.dumps(expected, indent=1).encode())
+        found = self.experiment().to_json()
+        if found != expected:
+            differing = {
+                name: (found.get(name), value)
+                for name, value in expected.items()
+                if found.get(name) != value
+            }
+            raise ValueError(
+                f"{self.folder} holds runs of another experiment: found and expected "
+                f"{differing}. Name another folder with `output`."
+            )
+
+    def experiment(self) -> Experiment:
+        """Read what the runs have in common."""
+        return Experiment.from_json(
+            json.loads((self.folder / DESCRIPTION).read_text(encoding="utf-8"))
+        )
+
+    def has_succeeded(self, run: Run) -> bool:
+        """Whether the predictions of a run are there."""
+        return (self.folder / run.path).with_suffix(".parquet").is_file()
+
+    def has_failed(self, run: Run) -> bool:
+        """Whether a run ended with an error."""
+        return (self.folder / run.path).with_suffix(".error.json").is_file()
+
+    def save(self, run: Run, table: pd.DataFrame, details: Mapping[str, Any]) -> None:
+        """Write the predictions of a run, and what is known of it."""
+        arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+        text = json.dumps({**asdict(run), **details}, sort_keys=True)
+        arrow = arrow.replace_schema_metadata(
+            {**(arrow.schema.metadata or {}), METADATA: text.encode()}
+        )
+        buffer = pyarrow.BufferOutputStream()
+        pyarrow.parquet.write_table(arrow, buffer, compression="zstd")
+        self._write(run.path.with_suffix(".parquet"), buffer.getvalue().to_pybytes())
+        (self.folder / run.path).with_suffix(".error.json").unlink(missing_ok=True)
+
+    def save_error(self, run: Run, details: Mapping[str, Any]) -> None:
+        """Write that a run failed, and why."""
+        text = json.dumps({**asdict(run), **details}, sort_keys=True, indent=1)
+        self._write(run.path.with_suffix(".error.json"), text.encode())
+
+    def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
+        """Read the runs that succeeded: details and predictions, in order."""
+        for path in sorted(self.folder.glob("runs/*/*/*.parquet")):
+            arrow = pyarrow.parquet.read_table(path)
+            details = json.loads(arrow.schema.metadata[METADATA])
+            yield _run_of(details), details, arrow.to_pandas()
+
+    def errors(self) -> list[tuple[Run, dict[str, Any]]]:
+        """Read the runs that failed."""
+        found = []
+        for path in sorted(self.folder.glob("runs/*/*/*.error.json")):
+            details = json.loads(path.read_text(encoding="utf-8"))
+            found.append((_run_of(details), details))
+        return found
+
+    def _write(self, name: Path, content: bytes) -> None:
+        """Write a file whole, or not at all, whenever the process ends."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+def _run_of(details: Mapping[str, Any]) -> Run:
+    return Run(details["method"], details["repeat"], details["lam"])
