@@ -24,7 +24,7 @@ from fairtask.experiments._recipes import recipe
 from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
-__all__ = ["BASELINE", "Method", "Setting", "find_methods"]
+__all__ = ["BASELINE", "BUILT_IN", "Method", "Setting", "find_methods"]
 
 ENTRY_POINTS = "fairtask.methods"
 

@@ -142,7 +142,14 @@ def _carry_out(
                 source.quick,
                 experiment.parameters,
             )
-            estimator = _methods(tuple(methods_files))[run.method].make(setting)
+            method = _methods(tuple(methods_files))[run.method]
+            details |= {
+                "kind": setting.kind,
+                "family": method.family,
+                "fairness_loss": method.fairness_loss,
+                "note": method.note,
+            }
+            estimator = method.make(setting)
             details["settings"] = _describe(estimator)
             predictions = fit_and_predict(estimator, parts, seed=run.repeat)
         details |= {

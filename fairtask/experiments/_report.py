@@ -1,0 +1,200 @@
+"""Tables, figures and one page, from what was saved; nothing is trained."""
+
+import html
+import io
+from collections import Counter
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+
+from fairtask.experiments._evaluation import Evaluation, Rules, evaluate
+from fairtask.experiments._fronts import Fronts, draw_ablation, make_fronts
+from fairtask.experiments._store import DESCRIPTION, Experiment, Store
+from fairtask.experiments._tables import Table, make_table
+
+__all__ = ["write_report"]
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem;
+  padding: 0 1rem; color: #1c1c1c; background: #fff }
+h1, h2, h3 { line-height: 1.2 } h2 { margin-top: 3rem; border-top: 1px solid #ccc;
+  padding-top: 1.5rem }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
+th { font-weight: 600; background: #f4f4f4 } tbody th, td:nth-child(2), td:nth-child(3)
+  { text-align: left } tbody tr:hover { background: #eef4ff }
+tbody tr { border-top: 1px solid #e4e4e4 }
+svg { max-width: 100%; height: auto } ul { color: #444; font-size: 14px }
+"""
+
+RULES = {
+    "mean": "EOD is the mean of the gaps in true and in false positive rates, as in the "
+    "paper's tables.",
+    "worst_case": "EOD is the larger of the gaps in true and in false positive rates.",
+}
+
+
+def write_report(
+    results: Path, output: Path, *, eod: str = "mean", min_group_size: int = 1
+) -> Path:
+    """Write the tables and figures of all experiments in a folder; print the tables.
+
+    Parameters
+    ----------
+    results : pathlib.Path
+        A folder of experiments, or one experiment.
+    output : pathlib.Path
+        Where ``index.html`` is written and, for each experiment, a table as ``.txt``,
+        ``.csv`` and ``.tex``, the figures of each run, the points of the fronts, and
+        the times.
+    eod : {"mean", "worst_case"}, default="mean"
+    min_group_size : int, default=1
+        See `Rules`.
+
+    Returns
+    -------
+    page : pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If there are no experiments, or none of one has succeeded.
+    """
+    if min_group_size < 1:
+        raise ValueError(f"`min_group_size` must be at least 1; got {min_group_size}.")
+    rules = Rules("worst_case" if eod == "worst_case" else "mean", min_group_size)
+    folders = sorted(path.parent for path in results.glob(f"*/{DESCRIPTION}"))
+    if (results / DESCRIPTION).is_file():
+        folders = [results]
+    if not folders:
+        raise ValueError(
+            f"expected experiments in {results}, found none; `run` makes them."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    sections = []
+    for folder in folders:
+        store = Store(folder)
+        try:
+            evaluation = evaluate(store, rules)
+            errors = [details["error"] for _, details in store.errors()]
+            failed = Counter(run.method for run, _ in store.errors())
+            table = make_table(evaluation, failed)
+        except ValueError as error:
+            # Others may have runs: an interrupted series is worth a look as well.
+            print(f"{folder.name}: left out: {error}\n")
+            continue
+        fronts = make_fronts(evaluation)
+        experiment = store.experiment()
+        _write_files(output, folder.name, table, evaluation, fronts)
+        print(f"{_title(experiment)}\n\n{table.to_text()}")
+        sections.append(_section(experiment, table, evaluation, fronts, errors))
+    if not sections:
+        raise ValueError(f"no experiment in {results} has a table yet.")
+    page = output / "index.html"
+    page.write_text(_page(sections, rules), encoding="utf-8")
+    return page
+
+
+def _write_files(
+    output: Path, name: str, table: Table, evaluation: Evaluation, fronts: list[Fronts]
+) -> None:
+    (output / f"{name}.txt").write_text(table.to_text(), encoding="utf-8")
+    (output / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
+    table.to_frame().to_csv(output / f"{name}.csv")
+    runs = evaluation.figures.round(6)
+    runs.columns = [" ".join(column) for column in runs]
+    runs.to_csv(output / f"{name}_runs.csv")
+    # Not in a table: times are other ones each time.
+    seconds = evaluation.seconds.groupby(level="method", sort=False).mean()
+    seconds.round(1).rename("fit [s]").rename_axis("method").to_csv(
+        output / f"{name}_times.csv"
+    )
+    pd.concat([front.to_frame() for front in fronts]).to_csv(
+        output / f"{name}_fronts.csv", index=False
+    )
+
+
+def _title(experiment: Experiment) -> str:
+    source = experiment.source
+    quick = ", quick" if source.quick else ""
+    dropped = ", not among the features" if source.drop_sensitive else ""
+    return (
+        f"{source.name}: {' and '.join(source.attributes)}{dropped} "
+        f"({experiment.preset}{quick})"
+    )
+
+
+def _section(
+    experiment: Experiment,
+    table: Table,
+    evaluation: Evaluation,
+    fronts: list[Fronts],
+    errors: list[str],
+) -> str:
+    notes = table.notes + [f"Failed: {error}" for error in dict.fromkeys(errors)]
+    if experiment.parameters:
+        notes.append(f"Parameters of the networks: {dict(experiment.parameters)}.")
+    versions = ", ".join(f"{name} {v}" for name, v in evaluation.versions.items())
+    parts = [
+        f"<h2>{html.escape(_title(experiment))}</h2>",
+        f'<div class="wide">{table.to_html()}</div>',
+        f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>",
+    ]
+    for front in fronts:
+        title = f"Performance and EOD, {front.attribute}"
+        parts += [f"<h3>{html.escape(title)}</h3>", _svg(front.draw())]
+        if front.is_varied:
+            volumes = front.volumes.sort_values(ascending=False).round(3).to_frame()
+            parts += [
+                "<p>Hypervolume of each method's front: the share it covers of the "
+                "rectangle between single-task learning's EOD and 0, and from 0.05 below "
+                "its performance up to it.</p>",
+                volumes.rename_axis("method").to_html(border=0),
+                f"<h3>{html.escape('Ablation of lam, ' + front.attribute)}</h3>",
+                _svg(draw_ablation(front)),
+            ]
+    parts.append(f"<p>Made with {html.escape(versions)}.</p>")
+    return "\n".join(parts)
+
+
+def _svg(figure: object) -> str:
+    """Draw a figure as an element of a page, the same bytes each time."""
+    settings = {"svg.hashsalt": "fairtask", "svg.fonttype": "none"}
+    with mpl.rc_context(settings), io.StringIO() as file:
+        figure.savefig(  # type: ignore[attr-defined]
+            file, format="svg", bbox_inches="tight", metadata={"Date": None}
+        )
+        text = file.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _page(sections: list[str], rules: Rules) -> str:
+    smallest = (
+        f" Groups with fewer than {rules.min_group_size} positives or negatives are left "
+        "out of a difference."
+        if rules.min_group_size > 1
+        else ""
+    )
+    body = "\n".join(sections)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>fairtask: experiments</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Experiments</h1>
+<p>Test parts of repeated hold-outs, 60/20/20 %, the same for every method; per cent, mean
+± standard deviation. AUC and ACC: area under the ROC curve and accuracy, the higher the
+better; all else, the lower. {RULES[rules.eod]}{smallest} EOpD: gap in true positive rates.
+GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over performance and differences of
+each attribute. Δm: relative change against single-task learning, summed over the metrics
+of an attribute.</p>
+{body}
+</body>
+</html>
+"""

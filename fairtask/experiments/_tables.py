@@ -1,0 +1,159 @@
+"""The table of an experiment, as text, CSV, LaTeX and HTML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fairtask.experiments._evaluation import OVERALL, Evaluation, means, ranked
+from fairtask.experiments._methods import BASELINE
+
+__all__ = ["Table", "make_table"]
+
+LATEX = {"±": r"$\pm$", "%": r"\%", "&": r"\&", "_": r"\_", "Δ": r"$\Delta$"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Mean and standard deviation of each method, in per cent.
+
+    Attributes
+    ----------
+    mean, sd : DataFrame
+        A row per method; columns (attribute or "overall", metric).
+    summary : DataFrame
+        "runs", "collapsed", "MR" and "delta-m" of each method.
+    families, losses : Series
+        Family and fairness loss of each method.
+    notes : list of str
+        What a reader must know.
+    """
+
+    mean: pd.DataFrame
+    sd: pd.DataFrame
+    summary: pd.DataFrame
+    families: pd.Series
+    losses: pd.Series
+    notes: list[str]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Numbers: a column each for mean and standard deviation."""
+        columns: dict[str, pd.Series] = {
+            "family": self.families,
+            "fairness loss": self.losses,
+            "runs": self.summary["runs"],
+        }
+        for attribute, metric in self.mean:
+            name = metric if attribute == OVERALL else f"{attribute} {metric}"
+            columns[f"{name} mean"] = self.mean[attribute, metric].round(4)
+            columns[f"{name} sd"] = self.sd[attribute, metric].round(4)
+        columns |= {name: self.summary[name].round(4) for name in ("MR", "delta-m")}
+        columns["collapsed"] = self.summary["collapsed"]
+        return pd.DataFrame(columns).rename_axis("method")
+
+    def to_text_frame(self) -> pd.DataFrame:
+        """What is printed: "mean ± sd", under two levels of columns."""
+        cells = {
+            ("", "family"): self.families,
+            ("", "loss"): self.losses,
+        }
+        for attribute, metric in self.mean:
+            level = "" if attribute == OVERALL else attribute
+            mean = self.mean[attribute, metric].map(_number)
+            sd = self.sd[attribute, metric].map(_number)
+            cells[level, metric] = mean + " ± " + sd
+        cells["", "MR"] = self.summary["MR"].map(_number)
+        cells["", "Δm %"] = self.summary["delta-m"].map(_number)
+        if self.summary["collapsed"].any():
+            cells["", "collapsed"] = self.summary["collapsed"].astype(str)
+        frame = pd.DataFrame(cells).rename_axis("method")
+        frame.columns = pd.MultiIndex.from_tuples(cells)
+        return frame
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        notes = "".join(f"\n- {note}" for note in self.notes)
+        return f"{self.to_text_frame().to_string()}\n{notes}\n"
+
+    def to_latex(self) -> str:
+        """For a paper; needs the package booktabs."""
+        frame = self.to_text_frame().reset_index()
+        lines = [
+            rf"\begin{{tabular}}{{lll{'c' * (frame.shape[1] - 3)}}}",
+            r"\toprule",
+            " & ".join(_latex(name) for name, _ in frame) + r" \\",
+            " & ".join(_latex(name or first) for first, name in frame) + r" \\",
+            r"\midrule",
+        ]
+        lines += [
+            " & ".join(_latex(str(cell)) for cell in row) + r" \\"
+            for row in frame.to_numpy()
+        ]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        notes = [f"% {note}" for note in self.notes]
+        return "\n".join([*lines, *notes]) + "\n"
+
+    def to_html(self) -> str:
+        """A table element."""
+        return self.to_text_frame().to_html(border=0, escape=True, na_rep="")
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
+def _latex(text: str) -> str:
+    for character, code in LATEX.items():
+        text = text.replace(character, code)
+    return text
+
+
+def make_table(evaluation: Evaluation, n_failed: Mapping[str, int]) -> Table:
+    """Make the table of the runs with each method's own lam.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    n_failed : mapping
+        Number of runs that failed, by method.
+
+    Raises
+    ------
+    ValueError
+        If there is no run of single-task learning.
+    """
+    figures, columns = evaluation.figures, evaluation.columns_of_paper()
+    own = figures[figures.index.get_level_values("lam").isna()]
+    names = own.index.get_level_values("method").unique()
+    if BASELINE not in names:
+        raise ValueError(f"no run of {BASELINE} with its own lam has succeeded yet.")
+    methods = evaluation.methods[evaluation.methods.index.isin(names)]
+    mean, sd = (part.droplevel("lam").loc[methods.index] for part in means(own))
+    summary = ranked(mean, evaluation.performance, columns)
+    by_method = own[OVERALL].groupby(level="method")
+    summary["runs"] = by_method.size()
+    summary["collapsed"] = by_method["collapsed"].sum().astype(int)
+    columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *columns]
+    notes = [f"{name}: {note}" for name, note in methods["note"].items() if note]
+    notes += [f"{name}: {n} runs failed." for name, n in n_failed.items()]
+    most = int(summary["runs"].max())
+    notes += [
+        f"{name}: {n} of {most} runs."
+        for name, n in summary["runs"].items()
+        if n < most
+    ]
+    left_out = int(own[OVERALL, "groups left out"].groupby(level="repeat").max().sum())
+    if left_out:
+        notes.append(
+            f"In {left_out} of {most} test parts a group was too small for a difference "
+            "and left out of it."
+        )
+    return Table(
+        100 * mean[columns],
+        100 * sd[columns],
+        summary,
+        methods["family"],
+        methods["fairness_loss"],
+        notes,
+    )
