@@ -15,13 +15,11 @@ With ``--results FILE`` runs are kept in FILE, a line each, and not repeated.
 """
 
 import argparse
-import hashlib
 import json
 import warnings
 from pathlib import Path
 
 import pandas as pd
-import timm
 import torch
 from joblib import Parallel, delayed
 from quality import parse_settings
@@ -34,6 +32,7 @@ from fairtask.baselines import (
 )
 from fairtask.datasets import fetch_fairface
 from fairtask.exceptions import CollapsedHeadWarning
+from fairtask.experiments._features import RememberingBackbone
 from fairtask.metrics import (
     delta_m,
     equal_opportunity_difference,
@@ -81,29 +80,6 @@ DIFFERENCES = {
     "GACCD": group_accuracy_difference,
 }
 
-FEATURES: dict[bytes, torch.Tensor] = {}
-"""Features that the frozen backbone of all runs of a process has computed."""
-
-
-class Remembering(torch.nn.Module):
-    """A frozen backbone that computes the feature of an image once for all runs."""
-
-    def __init__(self, name, params):
-        super().__init__()
-        self.backbone = timm.create_model(
-            name, pretrained=True, num_classes=0, **params
-        )
-        self.pretrained_cfg = self.backbone.pretrained_cfg
-
-    def forward(self, X):
-        """Features of images of shape (n, 3, height, width)."""
-        keys = [hashlib.sha256(image.numpy().tobytes()).digest() for image in X]
-        new = [i for i, key in enumerate(keys) if key not in FEATURES]
-        if new:
-            computed = self.backbone(X[new])
-            FEATURES.update(zip([keys[i] for i in new], computed, strict=True))
-        return torch.stack([FEATURES[key] for key in keys])
-
 
 def parameters_of(method, settings, weights):
     """Parameters of a method; what was asked for comes before its own."""
@@ -121,7 +97,7 @@ def evaluate(method, seed, parameters):
     used = dict(parameters)
     if used["freeze"] == "backbone":
         params = used.pop("backbone_params", {})
-        used["backbone"] = Remembering(used["backbone"], params)
+        used["backbone"] = RememberingBackbone(used["backbone"], params)
     model = METHODS[method][0](random_state=seed, device="cpu", **used)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -139,8 +139,9 @@ class DataSource:
             classes = [str(name) for name in data.target_names]
         else:
             X, y, groups, classes = self._read_csv(Path(self.dataset))
-        groups = groups[list(self.attributes)].astype(object)
-        groups = groups.map(str, na_action="ignore").where(groups.notna(), None)
+        groups = pd.DataFrame(
+            {name: _names(groups[name]) for name in self.attributes}, dtype=object
+        )
         if self.drop_sensitive and isinstance(X, pd.DataFrame):
             X = X.drop(columns=[name for name in self.attributes if name in X])
         if isinstance(X, pd.DataFrame):
@@ -196,6 +197,14 @@ class DataSource:
         y = (labels == values[1]).to_numpy()
         X = table.drop(columns=str(self.target))
         return X, y, table[list(self.attributes)], written
+
+
+def _names(column: pd.Series) -> list[str | None]:
+    """Groups as text, None where unknown."""
+    return [
+        None if missing else str(value)
+        for value, missing in zip(column, column.isna(), strict=True)
+    ]
 
 
 def _as_categories(X: pd.DataFrame) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
         raise ValueError(f"{store.folder}: no run has succeeded yet.")
     index = pd.MultiIndex.from_tuples(rows, names=["method", "lam", "repeat"])
     frame = pd.DataFrame(list(rows.values()), index=index)
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
+    frame.columns = pd.MultiIndex.from_tuples(next(iter(rows.values())))
     built_in = [method.name for method in BUILT_IN if method.name in methods]
     order = built_in + [name for name in methods if name not in built_in]
     return Evaluation(
@@ -131,7 +131,7 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
     y_true, y_pred, score = (
         table[name].to_numpy() for name in ("y_true", "y_pred", "score")
     )
-    attributes = [name for name in table if name.startswith(GROUP)]
+    attributes = [str(name) for name in table if str(name).startswith(GROUP)]
     groups = table[attributes].rename(columns=lambda name: name.removeprefix(GROUP))
     common: dict[str, Any] = {
         "sensitive_features": groups,
@@ -153,7 +153,7 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
             "GAUCD": group_auc_difference(y_true, score, pos_label=1, **common),
             "GACCD": group_accuracy_difference(y_true, y_pred, **common),
         }
-    for attribute in groups:
+    for attribute in map(str, groups):
         for metric, values in differences.items():
             figures[attribute, metric] = float(values[attribute])
     # The reader is told how often, instead of once for each.

@@ -36,7 +36,9 @@ class Fronts:
         self.performance_name = evaluation.performance
         self.attribute = attribute
         mean, sd = means(evaluation.figures)
-        n_runs = evaluation.figures.groupby(level=["method", "lam"], dropna=False).size()
+        n_runs = evaluation.figures.groupby(
+            level=["method", "lam"], dropna=False
+        ).size()
         n_runs = n_runs.reindex(mean.index)
         columns = {
             "performance": (OVERALL, evaluation.performance),

@@ -19,6 +19,7 @@ from fairtask.baselines import (
     RegularizedClassifier,
     RegularizedImageClassifier,
 )
+from fairtask.experiments._features import RememberingBackbone
 from fairtask.experiments._peers import Reduction, SeededAdversarial, ThresholdsPerGroup
 from fairtask.experiments._recipes import recipe
 from fairtask.image import AuxiliaryFairnessImageClassifier
@@ -120,7 +121,7 @@ def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
     ValueError
         If a file or an entry point gives no methods, or two have the same name.
     """
-    sources = {"fairtask": list(BUILT_IN)}
+    sources: dict[str, Any] = {"fairtask": list(BUILT_IN)}
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         loaded = entry.load()
         sources[entry.value] = [loaded] if isinstance(loaded, Method) else loaded
@@ -139,7 +140,9 @@ def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
             )
         for method in found:
             if method.name in methods:
-                raise ValueError(f"{source}: there is a method {method.name!r} already.")
+                raise ValueError(
+                    f"{source}: there is a method {method.name!r} already."
+                )
             methods[method.name] = method
     return methods
 
@@ -165,8 +168,13 @@ def _network(
             **({} if setting.lam is None else {"lam": setting.lam}),
             **setting.parameters,
         }
-        model = image if setting.kind == "image" else table
-        return model(random_state=setting.seed, device="cpu", **parameters)
+        if setting.kind == "table":
+            return table(random_state=setting.seed, device="cpu", **parameters)
+        if parameters.get("freeze") == "backbone":
+            params = parameters.pop("backbone_params", {})
+            backbone = RememberingBackbone(parameters["backbone"], params)
+            parameters["backbone"] = backbone
+        return image(random_state=setting.seed, **parameters)
 
     return make
 
@@ -176,8 +184,8 @@ REGULARIZED = (RegularizedClassifier, RegularizedImageClassifier)
 BOTH = ("table", "image")
 
 # The paper's: groups are compared over all classes and inside each batch, lam=0.5.
-IN_A_BATCH = {"group_momentum": 0.0, "lam": 0.5}
-OVERALL = {"parity": "overall", **IN_A_BATCH}
+IN_A_BATCH: dict[str, Any] = {"group_momentum": 0.0, "lam": 0.5}
+OVERALL: dict[str, Any] = {"parity": "overall", **IN_A_BATCH}
 
 
 def _regularised(name: str, **own: Any) -> Method:
@@ -234,15 +242,10 @@ def _thresholds(setting: Setting) -> ThresholdsPerGroup:
 
 
 def _fairlearn_adversarial(setting: Setting) -> SeededAdversarial:
-    return SeededAdversarial(
-        epochs=_quick(setting, 2, 50), random_state=setting.seed
-    )
+    return SeededAdversarial(epochs=_quick(setting, 2, 50), random_state=setting.seed)
 
 
-RANDOMISED = (
-    "Predictions are drawn at random; scores are the probabilities of the draw, so that "
-    "AUC is that of few distinct scores."
-)
+RANDOMISED = "Draws its predictions; AUC is that of the probabilities of the draw."
 
 BUILT_IN = [
     Method(BASELINE, _network(*OURS, lam=1.0), family="Single task", kinds=BOTH),

@@ -32,12 +32,22 @@ class Reduction(ExponentiatedGradient):
         return self
 
 
+class TorchSeed(np.random.RandomState):
+    """Random state that gives fairlearn a seed for torch.
+
+    fairlearn seeds torch with a number in [0, 1), which torch cuts to 0.
+    """
+
+    def random(self, *args: Any) -> Any:
+        """Whole number."""
+        return self.randint(2**31)
+
+
 class SeededAdversarial(ClassifierMixin, BaseEstimator):
     """fairlearn's adversarial debiasing, seeded, for several attributes.
 
-    Its ``random_state`` has no effect, so torch is seeded around it, and its
-    adversary takes one attribute: the combination of all. The scores are the outputs of
-    its predictor before they are cut.
+    Its adversary takes one attribute: the combination of all. The scores are the
+    outputs of its predictor before they are cut.
 
     Parameters
     ----------
@@ -74,7 +84,7 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
             learning_rate=self.learning_rate,
             alpha=self.alpha,
             shuffle=True,
-            random_state=self.random_state,
+            random_state=TorchSeed(self.random_state),
         )
         groups = _combined(sensitive_features).to_numpy()
         with everything_seeded(self.random_state):

@@ -22,8 +22,8 @@ ZENG = {
     ("adult", "race"): {"lr": 5e-4, "dropout": 0.4},
     ("bank", "age"): {"lr": 1e-3, "dropout": 0.3},
 }
-# Zeng has no COMPAS, and no two attributes together. With this rate single-task learning
-# on COMPAS reaches the AUC of published models.
+# Zeng has no COMPAS, and no two attributes together. With this rate single-task
+# learning on COMPAS reaches the AUC of published models.
 OTHER = {"lr": 1e-2, "dropout": 0.2}
 TWO_ON_ADULT = {"lr": 1e-3, "dropout": 0.2}
 

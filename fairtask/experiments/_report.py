@@ -4,6 +4,7 @@ import html
 import io
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -23,15 +24,17 @@ h1, h2, h3 { line-height: 1.2 } h2 { margin-top: 3rem; border-top: 1px solid #cc
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
-th { font-weight: 600; background: #f4f4f4 } tbody th, td:nth-child(2), td:nth-child(3)
-  { text-align: left } tbody tr:hover { background: #eef4ff }
+th { font-weight: 600; background: #f4f4f4 }
+th[colspan] { text-align: center; border-bottom: 1px solid #bbb }
+tbody th, td:nth-child(2), td:nth-child(3) { text-align: left }
+tbody tr:hover { background: #eef4ff }
 tbody tr { border-top: 1px solid #e4e4e4 }
 svg { max-width: 100%; height: auto } ul { color: #444; font-size: 14px }
 """
 
 RULES = {
-    "mean": "EOD is the mean of the gaps in true and in false positive rates, as in the "
-    "paper's tables.",
+    "mean": "EOD is the mean of the gaps in true and in false positive rates, as in "
+    "the paper's tables.",
     "worst_case": "EOD is the larger of the gaps in true and in false positive rates.",
 }
 
@@ -104,7 +107,7 @@ def _write_files(
     (output / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     table.to_frame().to_csv(output / f"{name}.csv")
     runs = evaluation.figures.round(6)
-    runs.columns = [" ".join(column) for column in runs]
+    runs.columns = runs.columns.map(" ".join)
     runs.to_csv(output / f"{name}_runs.csv")
     # Not in a table: times are other ones each time.
     seconds = evaluation.seconds.groupby(level="method", sort=False).mean()
@@ -148,10 +151,11 @@ def _section(
         if front.is_varied:
             volumes = front.volumes.sort_values(ascending=False).round(3).to_frame()
             parts += [
-                "<p>Hypervolume of each method's front: the share it covers of the "
-                "rectangle between single-task learning's EOD and 0, and from 0.05 below "
-                "its performance up to it.</p>",
-                volumes.rename_axis("method").to_html(border=0),
+                "<p>Hypervolume of each method's front, in units of the rectangle "
+                "between single-task learning's EOD and 0, and from 0.05 below its "
+                "performance up to it: 1 is single-task performance without a "
+                "difference; single-task learning has 0.</p>",
+                volumes.to_html(border=0),
                 f"<h3>{html.escape('Ablation of lam, ' + front.attribute)}</h3>",
                 _svg(draw_ablation(front)),
             ]
@@ -159,21 +163,19 @@ def _section(
     return "\n".join(parts)
 
 
-def _svg(figure: object) -> str:
+def _svg(figure: Any) -> str:
     """Draw a figure as an element of a page, the same bytes each time."""
-    settings = {"svg.hashsalt": "fairtask", "svg.fonttype": "none"}
+    settings: Any = {"svg.hashsalt": "fairtask", "svg.fonttype": "none"}
     with mpl.rc_context(settings), io.StringIO() as file:
-        figure.savefig(  # type: ignore[attr-defined]
-            file, format="svg", bbox_inches="tight", metadata={"Date": None}
-        )
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
         text = file.getvalue()
     return text[text.index("<svg") :]
 
 
 def _page(sections: list[str], rules: Rules) -> str:
     smallest = (
-        f" Groups with fewer than {rules.min_group_size} positives or negatives are left "
-        "out of a difference."
+        f" Groups with fewer than {rules.min_group_size} positives or negatives are "
+        "left out of a difference."
         if rules.min_group_size > 1
         else ""
     )
@@ -188,12 +190,12 @@ def _page(sections: list[str], rules: Rules) -> str:
 </head>
 <body>
 <h1>Experiments</h1>
-<p>Test parts of repeated hold-outs, 60/20/20 %, the same for every method; per cent, mean
-± standard deviation. AUC and ACC: area under the ROC curve and accuracy, the higher the
-better; all else, the lower. {RULES[rules.eod]}{smallest} EOpD: gap in true positive rates.
-GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over performance and differences of
-each attribute. Δm: relative change against single-task learning, summed over the metrics
-of an attribute.</p>
+<p>Test parts of repeated hold-outs, 60/20/20 %, the same for every method; per cent,
+mean ± standard deviation. AUC and ACC: area under the ROC curve and accuracy, the
+higher the better; all else, the lower. {RULES[rules.eod]}{smallest} EOpD: gap in true
+positive rates. GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over performance
+and differences of each attribute. Δm: relative change against single-task learning,
+summed over the metrics of an attribute.</p>
 {body}
 </body>
 </html>

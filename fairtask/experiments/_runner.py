@@ -63,7 +63,9 @@ def carry_out_all(
         if not store.has_succeeded(run) and (retry_failed or not store.has_failed(run))
     ]
     jobs = (delayed(_carry_out)(store, experiment, run, methods_files) for run in left)
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="all")
+    parallel = Parallel(
+        n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="all"
+    )
     seconds: dict[str, list[float]] = {}
     waiting = [run.method for run in left]
     n_failed = 0
@@ -174,4 +176,6 @@ def _describe(estimator: Any) -> dict[str, str]:
         estimator.get_params(deep=False) if isinstance(estimator, BaseEstimator) else {}
     )
     values = {name: repr(value) for name, value in sorted(parameters.items())}
-    return {"class": f"{type(estimator).__module__}.{type(estimator).__name__}"} | values
+    return {
+        "class": f"{type(estimator).__module__}.{type(estimator).__name__}"
+    } | values

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,9 @@ class Table:
 
     Attributes
     ----------
+    columns : list of (attribute or "overall", metric)
     mean, sd : DataFrame
-        A row per method; columns (attribute or "overall", metric).
+        A row per method, and these columns.
     summary : DataFrame
         "runs", "collapsed", "MR" and "delta-m" of each method.
     families, losses : Series
@@ -30,6 +32,7 @@ class Table:
         What a reader must know.
     """
 
+    columns: list[tuple[str, str]]
     mean: pd.DataFrame
     sd: pd.DataFrame
     summary: pd.DataFrame
@@ -44,7 +47,7 @@ class Table:
             "fairness loss": self.losses,
             "runs": self.summary["runs"],
         }
-        for attribute, metric in self.mean:
+        for attribute, metric in self.columns:
             name = metric if attribute == OVERALL else f"{attribute} {metric}"
             columns[f"{name} mean"] = self.mean[attribute, metric].round(4)
             columns[f"{name} sd"] = self.sd[attribute, metric].round(4)
@@ -58,7 +61,7 @@ class Table:
             ("", "family"): self.families,
             ("", "loss"): self.losses,
         }
-        for attribute, metric in self.mean:
+        for attribute, metric in self.columns:
             level = "" if attribute == OVERALL else attribute
             mean = self.mean[attribute, metric].map(_number)
             sd = self.sd[attribute, metric].map(_number)
@@ -74,21 +77,24 @@ class Table:
     def to_text(self) -> str:
         """For a terminal."""
         notes = "".join(f"\n- {note}" for note in self.notes)
-        return f"{self.to_text_frame().to_string()}\n{notes}\n"
+        return f"{self.to_text_frame().to_string(index_names=False)}\n{notes}\n"
 
     def to_latex(self) -> str:
         """For a paper; needs the package booktabs."""
-        frame = self.to_text_frame().reset_index()
-        lines = [
-            rf"\begin{{tabular}}{{lll{'c' * (frame.shape[1] - 3)}}}",
-            r"\toprule",
-            " & ".join(_latex(name) for name, _ in frame) + r" \\",
-            " & ".join(_latex(name or first) for first, name in frame) + r" \\",
-            r"\midrule",
+        frame = self.to_text_frame()
+        above = [
+            rf"\multicolumn{{{len(list(same))}}}{{c}}{{{_latex(attribute)}}}"
+            for attribute, same in groupby(["", *frame.columns.get_level_values(0)])
         ]
-        lines += [
-            " & ".join(_latex(str(cell)) for cell in row) + r" \\"
-            for row in frame.to_numpy()
+        rows = [
+            ["method", *frame.columns.get_level_values(1)],
+            *([name, *cells] for name, *cells in frame.itertuples(name=None)),
+        ]
+        rows = [above, *([_latex(cell) for cell in row] for row in rows)]
+        body = [" & ".join(row) + r" \\" for row in rows]
+        lines = [
+            rf"\begin{{tabular}}{{lll{'c' * (frame.shape[1] - 2)}}}",
+            *(r"\toprule", *body[:2], r"\midrule", *body[2:]),
         ]
         lines += [r"\bottomrule", r"\end{tabular}"]
         notes = [f"% {note}" for note in self.notes]
@@ -96,7 +102,7 @@ class Table:
 
     def to_html(self) -> str:
         """A table element."""
-        return self.to_text_frame().to_html(border=0, escape=True, na_rep="")
+        return self.to_text_frame().to_html(border=0, index_names=False)
 
 
 def _number(value: float) -> str:
@@ -146,10 +152,11 @@ def make_table(evaluation: Evaluation, n_failed: Mapping[str, int]) -> Table:
     left_out = int(own[OVERALL, "groups left out"].groupby(level="repeat").max().sum())
     if left_out:
         notes.append(
-            f"In {left_out} of {most} test parts a group was too small for a difference "
-            "and left out of it."
+            f"In {left_out} of {most} test parts a group was too small for a "
+            "difference and left out of it."
         )
     return Table(
+        columns,
         100 * mean[columns],
         100 * sd[columns],
         summary,

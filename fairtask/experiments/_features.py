@@ -1,0 +1,49 @@
+"""A frozen backbone that sees each image once, however many runs there are."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+__all__ = ["RememberingBackbone"]
+
+FEATURES: dict[tuple[str, bytes], Tensor] = {}
+"""Features that a process has computed, by backbone and content of the image."""
+
+
+class RememberingBackbone(nn.Module):
+    """Frozen backbone that computes the features of an image once for all runs.
+
+    Parameters
+    ----------
+    name : str
+        A model of timm; its pretrained weights are used.
+    params : mapping
+        Further arguments of `timm.create_model`.
+    """
+
+    def __init__(self, name: str, params: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.name = f"{name} {dict(params)}"
+        self.backbone = timm.create_model(
+            name, pretrained=True, num_classes=0, **params
+        )
+        self.pretrained_cfg = self.backbone.pretrained_cfg
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Features of images of shape (n, 3, height, width)."""
+        keys = [
+            (self.name, hashlib.sha256(image.numpy().tobytes()).digest()) for image in X
+        ]
+        new = [i for i, key in enumerate(keys) if key not in FEATURES]
+        if new:
+            computed = self.backbone(X[new])
+            FEATURES.update(zip([keys[i] for i in new], computed, strict=True))
+        return torch.stack([FEATURES[key] for key in keys])
+
+    def __repr__(self) -> str:
+        """Short, since it is kept with each run."""
+        return f"RememberingBackbone({self.name})"
