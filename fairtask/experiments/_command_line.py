@@ -83,7 +83,7 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
         help="leave the sensitive columns out of the features",
     )  # fmt: skip
     parser.add_argument(
-        "--methods", type=_names, metavar="A,B", help="default: all that suit the data"
+        "--methods", type=_names, metavar="A,B", help="default: all that suit"
     )
     parser.add_argument(
         "--methods-file", action="append", default=[], metavar="FILE",
@@ -146,7 +146,11 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
         parameters["backbone_params"] = overlay
     available = find_methods(asked.methods_file)
-    suitable = {name: m for name, m in available.items() if kind in m.kinds}
+    suitable = {
+        name: method
+        for name, method in available.items()
+        if kind in method.kinds and asked.preset in method.presets
+    }
     chosen = asked.methods or list(suitable)
     wrong = [name for name in chosen if name not in suitable]
     if wrong:

@@ -21,7 +21,7 @@ from fairtask.baselines import (
 )
 from fairtask.experiments._features import RememberingBackbone
 from fairtask.experiments._peers import Reduction, SeededAdversarial, ThresholdsPerGroup
-from fairtask.experiments._recipes import recipe
+from fairtask.experiments._recipes import PRESETS, recipe
 from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
@@ -89,6 +89,8 @@ class Method:
         Whether it follows ``setting.lam``, so that ``ablate`` varies it.
     kinds : tuple of str, default=("table",)
         The kinds of samples it takes: "table", "image".
+    presets : tuple of str, default=("paper", "tuned")
+        The presets under which it says something.
     note : str, default=""
         What a reader of the table must know.
 
@@ -107,6 +109,7 @@ class Method:
     fairness_loss: str = "-"
     has_lam: bool = False
     kinds: tuple[str, ...] = ("table",)
+    presets: tuple[str, ...] = PRESETS
     note: str = ""
 
 
@@ -275,6 +278,7 @@ BUILT_IN = [
         _network(*OURS, preset="tuned", lam=1.0),
         family="fairtask's defaults",
         kinds=BOTH,
+        presets=("paper",),
         note="Single-task learning with the recipe of fairtask's defaults.",
     ),
     Method(

@@ -63,9 +63,8 @@ class Table:
         }
         for attribute, metric in self.columns:
             level = "" if attribute == OVERALL else attribute
-            mean = self.mean[attribute, metric].map(_number)
-            sd = self.sd[attribute, metric].map(_number)
-            cells[level, metric] = mean + " ± " + sd
+            mean, sd = self.mean[attribute, metric], self.sd[attribute, metric]
+            cells[level, metric] = mean.combine(sd, _mean_and_deviation)
         cells["", "MR"] = self.summary["MR"].map(_number)
         cells["", "Δm %"] = self.summary["delta-m"].map(_number)
         if self.summary["collapsed"].any():
@@ -105,6 +104,11 @@ class Table:
         return self.to_text_frame().to_html(border=0, index_names=False)
 
 
+def _mean_and_deviation(mean: float, sd: float) -> str:
+    # One run has no deviation.
+    return _number(mean) + ("" if np.isnan(sd) else f" ± {_number(sd)}")
+
+
 def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.2f}"
 
@@ -142,7 +146,7 @@ def make_table(evaluation: Evaluation, n_failed: Mapping[str, int]) -> Table:
     summary["collapsed"] = by_method["collapsed"].sum().astype(int)
     columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *columns]
     notes = [f"{name}: {note}" for name, note in methods["note"].items() if note]
-    notes += [f"{name}: {n} runs failed." for name, n in n_failed.items()]
+    notes += [f"{name}: {n} failed." for name, n in n_failed.items()]
     most = int(summary["runs"].max())
     notes += [
         f"{name}: {n} of {most} runs."

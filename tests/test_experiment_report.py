@@ -1,0 +1,221 @@
+"""Reports of experiments: what is computed from saved predictions, and how it looks."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from fairtask.experiments._cases import DataSource
+from fairtask.experiments._evaluation import OVERALL, Rules, evaluate
+from fairtask.experiments._fronts import make_fronts
+from fairtask.experiments._report import write_report
+from fairtask.experiments._store import Experiment, Run, Store
+from fairtask.experiments._tables import make_table
+
+# Group a: TPR 3/4, FPR 1/4; group b: TPR 2/4, FPR 0/4.
+Y_TRUE = np.tile([1, 1, 1, 1, 0, 0, 0, 0], 2)
+GROUPS = np.repeat(["a", "b"], 8)
+Y_PRED = np.array([1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0])
+
+
+def predictions(y_pred, score=None):
+    test = pd.DataFrame(
+        {
+            "row": np.arange(16),
+            "y_true": Y_TRUE,
+            "y_pred": y_pred,
+            "score": np.asarray(y_pred if score is None else score, dtype=float),
+            "group:z": GROUPS,
+            "part": "test",
+        }
+    )
+    # The validation part is perfect, and must not count.
+    return pd.concat(
+        [
+            test.assign(part="validation", y_pred=Y_TRUE, score=Y_TRUE.astype(float)),
+            test,
+        ]
+    )
+
+
+def save(store, method, y_pred, *, repeat=0, lam=None, score=None, **details):
+    known = {
+        "kind": "table", "family": method.title(), "fairness_loss": "GLD", "note": "",
+        "fit_seconds": 2.0, "versions": {"torch": "2"}, "warnings": [],
+    }  # fmt: skip
+    run = Run(method, repeat, lam)
+    store.save(run, predictions(y_pred, score), known | details)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "results" / "synthetic_z_paper")
+    store.open(Experiment(DataSource("synthetic", ("z",)), "paper", {}))
+    save(store, "single-task", Y_PRED)
+    return store
+
+
+class TestEvaluation:
+    def test_by_hand(self, store):
+        score = np.linspace(0, 1, 16)
+        save(store, "mine", Y_PRED, score=score)
+        figures = evaluate(store, Rules()).figures.loc["mine"].iloc[0]
+        assert figures[OVERALL, "ACC"] == 12 / 16
+        assert figures[OVERALL, "AUC"] == roc_auc_score(Y_TRUE, score)
+        assert figures["z", "EOpD"] == pytest.approx(0.25)
+        assert figures["z", "EOD"] == pytest.approx((0.25 + 0.25) / 2)
+        assert figures["z", "GACCD"] == pytest.approx(0)
+        assert figures["z", "GAUCD"] == pytest.approx(0)
+
+    def test_eod_as_the_mean_or_the_larger_gap(self, store):
+        y_pred = Y_PRED.copy()
+        y_pred[4] = 0  # no false positives in either group
+        save(store, "mine", y_pred)
+        mean, worst = (
+            evaluate(store, Rules(eod)).figures.loc["mine", ("z", "EOD")].iloc[0]
+            for eod in ("mean", "worst_case")
+        )
+        assert (mean, worst) == (pytest.approx(0.125), pytest.approx(0.25))
+
+    def test_small_groups_are_left_out_and_counted(self, store):
+        figures = evaluate(store, Rules(min_group_size=5)).figures.iloc[0]
+        assert np.isnan(figures["z", "EOD"])
+        assert figures[OVERALL, "groups left out"] == 1
+        figures = evaluate(store, Rules(min_group_size=4)).figures.iloc[0]
+        assert figures["z", "EOD"] == pytest.approx(0.25)
+        assert figures[OVERALL, "groups left out"] == 0
+
+    def test_collapsed_heads_are_counted(self, store):
+        warned = ["CollapsedHeadWarning: the head is constant"]
+        save(store, "mine", Y_PRED, warnings=warned)
+        save(store, "mine", Y_PRED, repeat=1)
+        assert (
+            make_table(evaluate(store, Rules()), {}).summary["collapsed"]["mine"] == 1
+        )
+
+    def test_no_runs(self, tmp_path):
+        with pytest.raises(ValueError, match="no run has succeeded yet"):
+            evaluate(Store(tmp_path), Rules())
+
+
+class TestTable:
+    def test_mean_deviation_rank_and_change(self, store):
+        save(store, "single-task", Y_TRUE, repeat=1)  # perfect: EOD 0, AUC 1
+        save(store, "mine", Y_PRED)
+        save(store, "mine", Y_PRED, repeat=1)
+        table = make_table(evaluate(store, Rules()), {})
+        frame = table.to_frame()
+        assert frame.loc["single-task", "AUC mean"] == 87.5  # of 75 and 100
+        assert frame.loc["single-task", "AUC sd"] == pytest.approx(17.6777)
+        assert frame.loc["mine", "AUC sd"] == 0
+        assert frame.loc["single-task", "z EOD mean"] == 12.5
+        # AUC 75 against 87.5; EOD and EOpD twice those of single-task; GAUCD 0 and 0.
+        change = 12.5 / 87.5 * 100 + 100 + 100
+        assert frame.loc["mine", "delta-m"] == pytest.approx(change, abs=1e-3)
+        assert frame.loc["mine", "MR"] == 1
+        assert np.isnan(frame.loc["single-task", "MR"])
+        assert frame["runs"].tolist() == [2, 2]
+
+    def test_what_is_missing_is_noted(self, store):
+        save(store, "single-task", Y_PRED, repeat=1)
+        save(store, "mine", Y_PRED, note="Mine.")
+        table = make_table(evaluate(store, Rules()), {"mine": 1})
+        assert table.notes == [
+            "mine: Mine.",
+            "mine: 1 runs failed.",
+            "mine: 1 of 2 runs.",
+        ]
+
+    def test_runs_of_the_ablation_are_not_in_it(self, store):
+        save(store, "mine", Y_PRED, lam=0.3)
+        assert list(make_table(evaluate(store, Rules()), {}).mean.index) == [
+            "single-task"
+        ]
+
+    def test_single_task_learning_is_needed(self, tmp_path):
+        store = Store(tmp_path)
+        save(store, "mine", Y_PRED)
+        with pytest.raises(ValueError, match="no run of single-task"):
+            make_table(evaluate(store, Rules()), {})
+
+    def test_latex_and_html_hold_the_same_cells(self, store):
+        save(store, "mine_&_yours", Y_PRED)
+        table = make_table(evaluate(store, Rules()), {})
+        latex = table.to_latex()
+        assert r"mine\_\&\_yours & Mine\_\&\_Yours & GLD & 75.00 & " in latex
+        assert latex.count(r"\\") == 4
+        cells = {
+            line.count(" & ")
+            for line in latex.splitlines()[3:4] + latex.splitlines()[5:7]
+        }
+        assert len(cells) == 1
+        assert "mine_&amp;_yours" in table.to_html()
+
+
+class TestFronts:
+    def test_by_hand(self, store):
+        # single-task: AUC .75, EOD .25. mine: AUC 1, EOD 0 at lam .2; as it at lam .8.
+        save(store, "mine", Y_TRUE, lam=0.2)
+        save(store, "mine", Y_PRED, lam=0.8)
+        save(store, "mine", Y_PRED)
+        [fronts] = make_fronts(evaluate(store, Rules()))
+        points = fronts.points.set_index(["method", "lam"])
+        assert len(points) == 3
+        assert points.loc[("mine", 0.2), "on_front"]
+        assert not points.loc[("mine", 0.8), "on_front"]
+        # From AUC .70 to 1 and EOD .25 to 0, in units of .05 times .25.
+        assert fronts.volumes["mine"] == pytest.approx(0.3 / 0.05)
+        assert fronts.volumes["single-task"] == 0
+
+    def test_without_an_ablation_each_method_is_a_point(self, store):
+        save(store, "mine", Y_PRED)
+        [fronts] = make_fronts(evaluate(store, Rules()))
+        assert fronts.points["method"].tolist() == ["single-task", "mine"]
+        assert not fronts.is_varied
+
+
+class TestReport:
+    def test_what_is_written(self, store, tmp_path, capsys):
+        save(store, "mine", Y_TRUE, lam=0.2)
+        save(store, "mine", Y_PRED, lam=0.8)
+        store.save_error(Run("other", 0), {"error": "ValueError: <never>"})
+        page = write_report(tmp_path / "results", tmp_path / "out")
+        assert {path.name for path in page.parent.iterdir()} == {
+            "index.html",
+            *(f"synthetic_z_paper{end}" for end in (".csv", ".tex", ".txt")),
+            *(f"synthetic_z_paper_{end}.csv" for end in ("fronts", "runs", "times")),
+        }
+        text = page.read_text(encoding="utf-8")
+        assert text.count("<svg") == 2  # the front, and the ablation
+        assert "Failed: ValueError: &lt;never&gt;" in text
+        assert "other: 1 failed." in text
+        # Nothing is loaded from elsewhere.
+        assert not re.findall(
+            r"""(?:src|href)=["'](?!#)|url\((?!["']?#)|@import""", text
+        )
+        assert "single-task" in capsys.readouterr().out
+        csv = pd.read_csv(page.parent / "synthetic_z_paper.csv", index_col="method")
+        assert csv.loc["single-task", "z EOpD mean"] == 25
+
+    def test_an_experiment_without_runs_does_not_hide_the_others(
+        self, store, tmp_path, capsys
+    ):
+        empty = Store(tmp_path / "results" / "adult_race_paper")
+        empty.open(Experiment(DataSource("adult", ("race",)), "paper", {}))
+        write_report(tmp_path / "results", tmp_path / "out")
+        assert "adult_race_paper: left out" in capsys.readouterr().out
+
+    def test_one_experiment_alone(self, store, tmp_path):
+        page = write_report(store.folder, tmp_path / "out")
+        assert page.exists()
+
+    def test_twice_the_same_bytes(self, store, tmp_path):
+        save(store, "mine", Y_PRED, lam=0.2)
+        pages = [write_report(tmp_path / "results", tmp_path / name) for name in "ab"]
+        assert pages[0].read_bytes() == pages[1].read_bytes()
+
+    def test_min_group_size_is_checked(self, tmp_path):
+        with pytest.raises(ValueError, match="`min_group_size` must be at least 1"):
+            write_report(tmp_path, tmp_path, min_group_size=0)
