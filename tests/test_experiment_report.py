@@ -124,7 +124,7 @@ class TestTable:
         table = make_table(evaluate(store, Rules()), {"mine": 1})
         assert table.notes == [
             "mine: Mine.",
-            "mine: 1 runs failed.",
+            "mine: 1 failed.",
             "mine: 1 of 2 runs.",
         ]
 

@@ -254,8 +254,8 @@ class TestMethods:
             for preset in ("paper", "tuned")
         ]
         assert repr(models[0]) == repr(models[1])
-        assert models[0].optimizer == "adamw"
-        assert models[0].lam == type(models[0])().lam
+        defaults = type(models[0])(random_state=4, device="cpu")
+        assert repr(models[0]) == repr(defaults)
 
     def test_lam_and_parameters_come_before_the_recipe(self):
         setting = self.setting(lam=0.7, parameters={"max_epochs": 2})
@@ -426,6 +426,19 @@ class TestCommandLine:
         assert command(tmp_path, "run", "--repeats", "3", **arguments) == 0
         assert (tmp_path / "fits").read_text() == "xxx"
         assert command(tmp_path, "run", "--retry-failed", **arguments) == 1
+
+    def test_a_method_that_has_changed_is_not_mixed(
+        self, tmp_path, methods_file, capsys
+    ):
+        arguments = {"methods": "logistic", "methods_file": methods_file}
+        assert command(tmp_path, "run", **arguments) == 0
+        text = methods_file.read_text()
+        methods_file.write_text(text.replace("or 1.0", "or 2.0"))
+        os.utime(methods_file)
+        assert command(tmp_path, "run", **arguments) == 2
+        error = capsys.readouterr().err
+        assert "{'C': '1.0, now 2.0'}" in error
+        assert "runs/logistic" in error
 
     def test_details_of_a_run(self, tmp_path, methods_file):
         command(tmp_path, "run", methods_file=methods_file)

@@ -123,6 +123,11 @@ class DataSource:
         """Short name of the data, for tables and folders."""
         return self.dataset if self.dataset in DATASETS else Path(self.dataset).stem
 
+    @property
+    def kind(self) -> str:
+        """What the samples are: "table" or "image"."""
+        return "image" if self.dataset == "fairface" else "table"
+
     def load(self) -> Case:
         """Read the data.
 

@@ -140,17 +140,13 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         drop_sensitive=asked.drop_sensitive,
         quick=asked.quick,
     )
-    kind = source.load().kind
+    source.load()  # what is wrong with it is told now, not once for each run
     parameters = dict(_setting(entry) for entry in asked.set)
     if asked.weights:
         overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
         parameters["backbone_params"] = overlay
     available = find_methods(asked.methods_file)
-    suitable = {
-        name: method
-        for name, method in available.items()
-        if kind in method.kinds and asked.preset in method.presets
-    }
+    suitable = {name: m for name, m in available.items() if source.kind in m.kinds}
     chosen = asked.methods or list(suitable)
     wrong = [name for name in chosen if name not in suitable]
     if wrong:

@@ -21,7 +21,7 @@ from fairtask.baselines import (
 )
 from fairtask.experiments._features import RememberingBackbone
 from fairtask.experiments._peers import Reduction, SeededAdversarial, ThresholdsPerGroup
-from fairtask.experiments._recipes import PRESETS, recipe
+from fairtask.experiments._recipes import recipe
 from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.tabular import AuxiliaryFairnessClassifier
 
@@ -89,8 +89,6 @@ class Method:
         Whether it follows ``setting.lam``, so that ``ablate`` varies it.
     kinds : tuple of str, default=("table",)
         The kinds of samples it takes: "table", "image".
-    presets : tuple of str, default=("paper", "tuned")
-        The presets under which it says something.
     note : str, default=""
         What a reader of the table must know.
 
@@ -109,7 +107,6 @@ class Method:
     fairness_loss: str = "-"
     has_lam: bool = False
     kinds: tuple[str, ...] = ("table",)
-    presets: tuple[str, ...] = PRESETS
     note: str = ""
 
 
@@ -275,19 +272,19 @@ BUILT_IN = [
     _auxiliary("glf"),
     Method(
         "fairtask-single-task",
-        _network(*OURS, preset="tuned", lam=1.0),
+        _network(*OURS, preset="defaults", lam=1.0),
         family="fairtask's defaults",
         kinds=BOTH,
-        presets=("paper",),
-        note="Single-task learning with the recipe of fairtask's defaults.",
+        note="The defaults with lam=1, all epochs.",
     ),
     Method(
         "fairtask",
-        _network(*OURS, preset="tuned"),
+        _network(*OURS, preset="defaults"),
         family="fairtask's defaults",
         fairness_loss="GLD",
         has_lam=True,
         kinds=BOTH,
+        note="The defaults, all epochs: the validation part is not used.",
     ),
     Method("boosting", _boosting, family="Peers, unconstrained"),
     Method(

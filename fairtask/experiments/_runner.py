@@ -56,7 +56,14 @@ def carry_out_all(
     -------
     n_failed : int
         Number of these runs that failed now.
+
+    Raises
+    ------
+    ValueError
+        If a run that is there was made with other settings than it would be now.
     """
+    _methods.cache_clear()  # a file may have changed since the last call
+    _check_settings(store, experiment, runs, methods_files)
     left = [
         run
         for run in runs
@@ -86,6 +93,45 @@ def carry_out_all(
                 n_failed += 1
                 bar.write(f"{run.method}, repeat {run.repeat}: {error}")
     return n_failed
+
+
+def _check_settings(
+    store: Store,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    methods_files: Sequence[str],
+) -> None:
+    """Refuse to go on where a method has changed since; a run of each will do."""
+    methods = _methods(tuple(methods_files))
+    there = {(run.method, run.lam): run for run in runs if store.has_succeeded(run)}
+    for run in there.values():
+        estimator = methods[run.method].make(_setting(experiment, run))
+        found, now = store.settings(run), _describe(estimator)
+        if found != now:
+            changed = {
+                name: f"{found.get(name, 'nothing')}, now {now.get(name, 'nothing')}"
+                for name in sorted(found.keys() | now.keys())
+                if found.get(name) != now.get(name)
+            }
+            raise ValueError(
+                f"runs of {run.method} in {store.folder} were made with other "
+                f"settings: {changed}. Delete {store.folder / run.path.parents[1]} to repeat "
+                "them, or name another folder with `output`."
+            )
+
+
+def _setting(experiment: Experiment, run: Run) -> Setting:
+    source = experiment.source
+    return Setting(
+        preset=experiment.preset,
+        dataset=source.name,
+        attributes=source.attributes,
+        kind=source.kind,
+        seed=run.repeat,
+        lam=run.lam,
+        quick=source.quick,
+        parameters=experiment.parameters,
+    )
 
 
 def _time_left(waiting: Sequence[str], seconds: Mapping[str, list[float]]) -> float:
@@ -134,16 +180,7 @@ def _carry_out(
         torch.set_num_threads(1)
         with threadpool_limits(1):
             parts = _parts(source, run.repeat)
-            setting = Setting(
-                experiment.preset,
-                source.name,
-                source.attributes,
-                _load(source).kind,
-                run.repeat,
-                run.lam,
-                source.quick,
-                experiment.parameters,
-            )
+            setting = _setting(experiment, run)
             method = _methods(tuple(methods_files))[run.method]
             details |= {
                 "kind": setting.kind,

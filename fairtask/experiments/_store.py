@@ -154,6 +154,12 @@ class Store:
             details = json.loads(arrow.schema.metadata[METADATA])
             yield _run_of(details), details, arrow.to_pandas()
 
+    def settings(self, run: Run) -> dict[str, str]:
+        """Read what the method of a run that succeeded was."""
+        path = (self.folder / run.path).with_suffix(".parquet")
+        schema = pyarrow.parquet.read_schema(path)
+        return json.loads(schema.metadata[METADATA])["settings"]
+
     def errors(self) -> list[tuple[Run, dict[str, Any]]]:
         """Read the runs that failed."""
         found = []
