@@ -1,5 +1,6 @@
 """Carrying out runs: in parallel, each once, whatever becomes of the others."""
 
+import re
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -113,10 +114,11 @@ def _check_settings(
                 for name in sorted(found.keys() | now.keys())
                 if found.get(name) != now.get(name)
             }
+            folder = store.folder / run.path.parents[1]
             raise ValueError(
                 f"runs of {run.method} in {store.folder} were made with other "
-                f"settings: {changed}. Delete {store.folder / run.path.parents[1]} to repeat "
-                "them, or name another folder with `output`."
+                f"settings: {changed}. Delete {folder} to repeat them, or name another "
+                "folder with `output`."
             )
 
 
@@ -212,7 +214,11 @@ def _describe(estimator: Any) -> dict[str, str]:
     parameters = (
         estimator.get_params(deep=False) if isinstance(estimator, BaseEstimator) else {}
     )
-    values = {name: repr(value) for name, value in sorted(parameters.items())}
+    # Some objects show where they are, which is another place each time.
+    values = {
+        name: re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+        for name, value in sorted(parameters.items())
+    }
     return {
         "class": f"{type(estimator).__module__}.{type(estimator).__name__}"
     } | values
