@@ -511,6 +511,7 @@ class TestWholly:
     def test_every_method_runs(self, tmp_path):
         arguments = ["--dataset", "synthetic", "--quick", "--quiet", "--repeats", "1"]
         assert main(["run", *arguments, "--output", str(tmp_path)]) == 0
+        assert main(["run", *arguments, "--output", str(tmp_path)]) == 0
         store = Store(tmp_path / "synthetic_group_paper_quick")
         assert store.errors() == []
         names = {run.method for run, _, _ in store.runs()}
