@@ -175,6 +175,13 @@ class TestFronts:
         assert fronts.points["method"].tolist() == ["single-task", "mine"]
         assert not fronts.is_varied
 
+    def test_without_a_difference_there_is_nothing_to_cover(self, tmp_path):
+        store = Store(tmp_path)
+        save(store, "single-task", Y_TRUE)
+        save(store, "mine", Y_PRED)
+        [fronts] = make_fronts(evaluate(store, Rules()))
+        assert fronts.volumes.isna().all()
+
 
 class TestReport:
     def test_what_is_written(self, store, tmp_path, capsys):

@@ -216,6 +216,16 @@ class TestProtocol:
         with pytest.raises(ValueError, match="expected finite scores"):
             fit_and_predict(Broken(), make_parts(SYNTHETIC.load(), 0), seed=0)
 
+    def test_predictions_that_are_no_labels_are_an_error(self):
+        class Broken(LogisticRegression):
+            def predict(self, X):
+                return ["yes"] * len(X)
+
+        with pytest.raises(
+            ValueError, match=r"predictions of 0 and 1, found \['yes'\]"
+        ):
+            fit_and_predict(Broken(), make_parts(SYNTHETIC.load(), 0), seed=0)
+
 
 class TestMethods:
     def test_the_ten_rows_of_the_paper_come_first(self):
@@ -472,6 +482,10 @@ class TestCommandLine:
             (["run", "--dataset", "synthetic", "--repeats", "0"], "`repeats` must be"),
             (["run", "--dataset", "synthetic", "--methods", "magic"], "got magic"),
             (["run", "--dataset", "synthetic", "--set", "lr"], "NAME=VALUE; got 'lr'"),
+            (["run", "--dataset", "synthetic", "--set", "magic=1"], "got magic"),
+            (["run", "--dataset", "synthetic", "--jobs", "0"], "`jobs` must be at"),
+            (["run", "--dataset", "synthetic", "--methods", ","], "must name one"),
+            (["run", "--dataset", "synthetic", "--weights", "w"], "is for images"),
             (["ablate", "--dataset", "synthetic", "--lams", "2"], "`lams` must be in"),
             (["report", "nowhere"], "expected experiments in nowhere, found none"),
             (["run", "--dataset", "no.csv", "--target", "y", "--sensitive", "z"], "no"),

@@ -14,8 +14,15 @@ from fairtask.experiments._methods import BASELINE, Method, find_methods
 from fairtask.experiments._recipes import PRESETS
 from fairtask.experiments._runner import carry_out_all
 from fairtask.experiments._store import Experiment, Run, Store
+from fairtask.image import AuxiliaryFairnessImageClassifier
+from fairtask.tabular import AuxiliaryFairnessClassifier
 
 __all__ = ["main"]
+
+NETWORKS: dict[str, type] = {
+    "table": AuxiliaryFairnessClassifier,
+    "image": AuxiliaryFairnessImageClassifier,
+}
 
 LAMS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
@@ -132,6 +139,10 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
     """Check what was asked for before anything is trained."""
     if asked.repeats is not None and asked.repeats < 1:
         raise ValueError(f"`repeats` must be at least 1; got {asked.repeats}.")
+    if asked.jobs < 1:
+        raise ValueError(f"`jobs` must be at least 1; got {asked.jobs}.")
+    if asked.methods == []:
+        raise ValueError("`methods` must name one at least; got none.")
     source = DataSource.of(
         asked.dataset,
         asked.attributes,
@@ -142,7 +153,17 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
     )
     source.load()  # what is wrong with it is told now, not once for each run
     parameters = dict(_setting(entry) for entry in asked.set)
+    network = NETWORKS[source.kind]
+    unknown = [name for name in parameters if name not in network().get_params()]
+    if unknown:
+        raise ValueError(
+            f"`set` takes parameters of {network.__name__}; got {', '.join(unknown)}."
+        )
     if asked.weights:
+        if source.kind != "image":
+            raise ValueError(f"`weights` is for images; {source.name} is a table.")
+        if not Path(asked.weights).is_file():
+            raise ValueError(f"`weights` must be a file; got {asked.weights}.")
         overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
         parameters["backbone_params"] = overlay
     available = find_methods(asked.methods_file)

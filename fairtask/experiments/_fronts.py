@@ -69,7 +69,9 @@ class Fronts:
             front = pareto_front(values, greater_is_better=directions)
             self.points.loc[rows.index, "on_front"] = front
             volume = hypervolume(values, reference, greater_is_better=directions)
-            volumes[method] = volume / (MARGIN * base["disparity"])
+            # Without a difference there is no rectangle to cover.
+            area = MARGIN * base["disparity"]
+            volumes[method] = volume / area if area > 0 else np.nan
         self.volumes = pd.Series(volumes, name="hypervolume", dtype=float)
 
     def to_frame(self) -> pd.DataFrame:

@@ -138,6 +138,10 @@ def _predict(estimator: Any, part: Case, seed: int) -> pd.DataFrame:
 
     y_pred = call("predict")
     outputs = ("predict_proba", "decision_function", "_pmf_predict", "predict")
+    labels = y_pred.ravel()
+    unexpected = [label for label in set(labels.tolist()) if label not in (0, 1)]
+    if unexpected:
+        raise ValueError(f"expected predictions of 0 and 1, found {unexpected[:3]}.")
     # `_pmf_predict` is what fairlearn's randomised classifiers document for the
     # probability of predicting a class.
     score = call(next(name for name in outputs if hasattr(estimator, name)))
@@ -145,7 +149,7 @@ def _predict(estimator: Any, part: Case, seed: int) -> pd.DataFrame:
         {
             "row": part.groups.index.to_numpy(),
             "y_true": part.y.astype(np.int8),
-            "y_pred": y_pred.astype(np.int8).ravel(),
+            "y_pred": labels.astype(np.int8),
             "score": (score[:, 1] if score.ndim == 2 else score).astype(float),
         }
     )
