@@ -2,6 +2,7 @@
 
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -189,6 +190,7 @@ class TestReport:
         save(store, "mine", Y_PRED, lam=0.8)
         store.save_error(Run("other", 0), {"error": "ValueError: <never>"})
         page = write_report(tmp_path / "results", tmp_path / "out")
+        assert plt.get_fignums() == []
         assert {path.name for path in page.parent.iterdir()} == {
             "index.html",
             *(f"synthetic_z_paper{end}" for end in (".csv", ".tex", ".txt")),
@@ -222,6 +224,12 @@ class TestReport:
         save(store, "mine", Y_PRED, lam=0.2)
         pages = [write_report(tmp_path / "results", tmp_path / name) for name in "ab"]
         assert pages[0].read_bytes() == pages[1].read_bytes()
+
+    def test_a_rule_that_leaves_no_group_leaves_no_difference(self, store, tmp_path):
+        save(store, "mine", Y_PRED)
+        write_report(tmp_path / "results", tmp_path / "out", min_group_size=9)
+        csv = pd.read_csv(tmp_path / "out" / "synthetic_z_paper.csv")
+        assert csv["z EOD mean"].isna().all()
 
     def test_min_group_size_is_checked(self, tmp_path):
         with pytest.raises(ValueError, match="`min_group_size` must be at least 1"):

@@ -82,6 +82,8 @@ class TestSource:
             ("adult", None, {"target": "y"}, "`target` is for CSV files"),
             ("mine.csv", ["z"], {}, "`target` and `sensitive` must name"),
             ("mine.csv", None, {"target": "y"}, "`target` and `sensitive` must name"),
+            ("mine.csv", ["z", "z"], {"target": "y"}, "each column once; got z, z, y"),
+            ("mine.csv", ["y"], {"target": "y"}, "each column once; got y, y"),
         ],
     )
     def test_what_makes_no_sense(self, dataset, attributes, options, message):
@@ -268,9 +270,11 @@ class TestMethods:
         assert repr(models[0]) == repr(defaults)
 
     def test_lam_and_parameters_come_before_the_recipe(self):
-        setting = self.setting(lam=0.7, parameters={"max_epochs": 2})
+        parameters = {"max_epochs": 2, "fairness_loss": "glf"}
+        setting = self.setting(lam=0.7, parameters=parameters)
         model = find_methods()["regularised-bgl"].make(setting)
         assert (model.lam, model.max_epochs) == (0.7, 2)
+        assert model.fairness_loss == "bgl"  # what the row is about stays
 
     def test_what_has_a_lam_follows_it(self):
         for method in BUILT_IN:
@@ -433,7 +437,8 @@ class TestCommandLine:
         assert (tmp_path / "fits").read_text() == "xx"
         assert command(tmp_path, "run", "--repeats", "3", **arguments) == 1
         assert (tmp_path / "fits").read_text() == "xxx"
-        assert command(tmp_path, "run", "--repeats", "3", **arguments) == 0
+        # It says so as long as one is missing, but does not repeat it.
+        assert command(tmp_path, "run", "--repeats", "3", **arguments) == 1
         assert (tmp_path / "fits").read_text() == "xxx"
         assert command(tmp_path, "run", "--retry-failed", **arguments) == 1
 
@@ -483,6 +488,7 @@ class TestCommandLine:
             (["run", "--dataset", "synthetic", "--methods", "magic"], "got magic"),
             (["run", "--dataset", "synthetic", "--set", "lr"], "NAME=VALUE; got 'lr'"),
             (["run", "--dataset", "synthetic", "--set", "magic=1"], "got magic"),
+            (["run", "--dataset", "synthetic", "--set", "lam=1"], "got lam"),
             (["run", "--dataset", "synthetic", "--jobs", "0"], "`jobs` must be at"),
             (["run", "--dataset", "synthetic", "--methods", ","], "must name one"),
             (["run", "--dataset", "synthetic", "--weights", "w"], "is for images"),

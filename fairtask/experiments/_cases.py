@@ -101,6 +101,12 @@ class DataSource:
                     "`target` and `sensitive` must name the columns of the labels and "
                     f"of the sensitive attributes of {dataset}."
                 )
+            named = [*attributes, options["target"]]
+            if len(set(named)) < len(named):
+                raise ValueError(
+                    "`target` and `sensitive` must name each column once; got "
+                    f"{', '.join(named)}."
+                )
             return cls(str(Path(dataset).resolve()), tuple(attributes), **options)
         for name in ("target", "positive"):
             if options.get(name) is not None:
@@ -121,7 +127,7 @@ class DataSource:
     @property
     def name(self) -> str:
         """Short name of the data, for tables and folders."""
-        return self.dataset if self.dataset in DATASETS else Path(self.dataset).stem
+        return self.dataset if self.dataset in DATASETS else Path(self.dataset).name
 
     @property
     def kind(self) -> str:

@@ -24,6 +24,9 @@ NETWORKS: dict[str, type] = {
     "image": AuxiliaryFairnessImageClassifier,
 }
 
+OF_THE_PROTOCOL = {"device", "lam", "random_state"}
+"""Parameters that a method or the repeat sets."""
+
 LAMS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -154,10 +157,12 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
     source.load()  # what is wrong with it is told now, not once for each run
     parameters = dict(_setting(entry) for entry in asked.set)
     network = NETWORKS[source.kind]
-    unknown = [name for name in parameters if name not in network().get_params()]
+    open_to_all = network().get_params().keys() - OF_THE_PROTOCOL
+    unknown = [name for name in parameters if name not in open_to_all]
     if unknown:
         raise ValueError(
-            f"`set` takes parameters of {network.__name__}; got {', '.join(unknown)}."
+            f"`set` takes parameters of {network.__name__} but for "
+            f"{', '.join(sorted(OF_THE_PROTOCOL))}; got {', '.join(unknown)}."
         )
     if asked.weights:
         if source.kind != "image":
@@ -203,7 +208,7 @@ def _carry_out(
         Run(name, repeat, lam)
         for repeat in range(repeats)
         for name in names
-        for lam in lams
+        for lam in dict.fromkeys(lams)
     ]
     n_failed = carry_out_all(
         store,
@@ -214,10 +219,10 @@ def _carry_out(
         retry_failed=asked.retry_failed,
         quiet=asked.quiet,
     )
-    n_before = sum(store.has_failed(run) for run in runs) - n_failed
-    if n_before > 0 and not asked.quiet:
-        print(f"{n_before} runs failed before; --retry-failed repeats them")
-    return int(n_failed > 0)
+    n_all = sum(store.has_failed(run) for run in runs)
+    if n_all > n_failed and not asked.quiet:
+        print(f"{n_all - n_failed} runs failed before; --retry-failed repeats them")
+    return int(n_all > 0)
 
 
 def _report(asked: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 __all__ = ["RememberingBackbone"]
 
+BATCH_SIZE = 128
+
 FEATURES: dict[tuple[str, bytes], Tensor] = {}
 """Features that a process has computed, by backbone and content of the image."""
 
@@ -35,14 +37,17 @@ class RememberingBackbone(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Features of images of shape (n, 3, height, width)."""
-        keys = [
-            (self.name, hashlib.sha256(image.numpy().tobytes()).digest()) for image in X
-        ]
+        pixels = X.cpu().numpy()
+        keys = [(self.name, hashlib.sha256(x.tobytes()).digest()) for x in pixels]
         new = [i for i, key in enumerate(keys) if key not in FEATURES]
-        if new:
-            computed = self.backbone(X[new])
-            FEATURES.update(zip([keys[i] for i in new], computed, strict=True))
-        return torch.stack([FEATURES[key] for key in keys])
+        for start in range(0, len(new), BATCH_SIZE):
+            rows = new[start : start + BATCH_SIZE]
+            # Sums depend on the size of the batch in the last digits, and which images
+            # are new depends on the runs before: a full batch whichever they are.
+            padded = rows + rows[-1:] * (BATCH_SIZE - len(rows))
+            computed = self.backbone(X[padded])[: len(rows)].cpu()
+            FEATURES.update(zip([keys[i] for i in rows], computed, strict=True))
+        return torch.stack([FEATURES[key] for key in keys]).to(X.device)
 
     def __repr__(self) -> str:
         """Short, since it is kept with each run."""

@@ -14,9 +14,6 @@ __all__ = ["Fronts", "draw_ablation", "make_fronts"]
 MARGIN = 0.05
 """Loss of performance, against single-task learning, from which nothing counts."""
 
-DISTINCT = 9
-"""More lines than this cannot be told apart."""
-
 
 class Fronts:
     """Performance and EOD of each method and lam, for one attribute.
@@ -59,19 +56,21 @@ class Fronts:
         self.points = points[~(varied & points["lam"].isna())].reset_index(drop=True)
         self.is_varied = bool(varied.any())
         self.points["on_front"] = False
-        volumes = {}
+        volumes: dict[str, float] = {}
         objectives = ["performance", "disparity"]
         base = points.loc[points["method"] == BASELINE, objectives].iloc[0]
         reference = [base["performance"] - MARGIN, base["disparity"]]
-        for method, rows in self.points.groupby("method", sort=False):
+        for method in self.points["method"].unique():
+            rows = self.points[self.points["method"] == method]
             values = rows[objectives].to_numpy()
             directions = [True, False]
             front = pareto_front(values, greater_is_better=directions)
             self.points.loc[rows.index, "on_front"] = front
-            volume = hypervolume(values, reference, greater_is_better=directions)
-            # Without a difference there is no rectangle to cover.
-            area = MARGIN * base["disparity"]
-            volumes[method] = volume / area if area > 0 else np.nan
+            # Without a difference of the baseline there is nothing to cover.
+            volumes[method] = np.nan
+            if base["disparity"] > 0:
+                volume = hypervolume(values, reference, greater_is_better=directions)
+                volumes[method] = volume / (MARGIN * base["disparity"])
         self.volumes = pd.Series(volumes, name="hypervolume", dtype=float)
 
     def to_frame(self) -> pd.DataFrame:

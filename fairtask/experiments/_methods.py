@@ -54,7 +54,8 @@ class Setting:
     quick : bool, default=False
         Whether to train as little as will do to see that all works.
     parameters : mapping, default={}
-        Parameters of fairtask's networks that come before those of the recipe.
+        Parameters of fairtask's networks, in place of the recipe's; what makes a
+        method the one it is comes before both.
     """
 
     preset: str
@@ -139,6 +140,11 @@ def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
                 f"METHODS), found {found!r}."
             )
         for method in found:
+            if Path(method.name).name != method.name:
+                raise ValueError(
+                    f"{source}: a method's name must do for a folder; got "
+                    f"{method.name!r}."
+                )
             if method.name in methods:
                 raise ValueError(
                     f"{source}: there is a method {method.name!r} already."
@@ -164,9 +170,9 @@ def _network(
                 setting.kind,
                 quick=setting.quick,
             ),
+            **setting.parameters,
             **own,
             **({} if setting.lam is None else {"lam": setting.lam}),
-            **setting.parameters,
         }
         if setting.kind == "table":
             return table(random_state=setting.seed, device="cpu", **parameters)

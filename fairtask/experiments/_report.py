@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from fairtask.experiments._evaluation import Evaluation, Rules, evaluate
@@ -153,8 +154,8 @@ def _section(
             parts += [
                 "<p>Hypervolume of each method's front, in units of the rectangle "
                 "between single-task learning's EOD and 0, and from 0.05 below its "
-                "performance up to it: 1 is single-task performance without a "
-                "difference; single-task learning has 0.</p>",
+                "performance up to it: 1 is its performance without a difference, more "
+                "is better performance besides; single-task learning has 0.</p>",
                 volumes.to_html(border=0),
                 f"<h3>{html.escape('Ablation of lam, ' + front.attribute)}</h3>",
                 _svg(draw_ablation(front)),
@@ -169,6 +170,7 @@ def _svg(figure: Any) -> str:
     with mpl.rc_context(settings), io.StringIO() as file:
         figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
         text = file.getvalue()
+    plt.close(figure)
     return text[text.index("<svg") :]
 
 

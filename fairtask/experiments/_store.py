@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +44,8 @@ class Experiment:
             parts.append("dropped")
         if self.source.quick:
             parts.append("quick")
-        return "_".join(parts)
+        # Columns may be called anything.
+        return re.sub(r"[^\w+.-]+", "-", "_".join(parts))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are read again."""
@@ -77,7 +79,7 @@ class Run:
     @property
     def path(self) -> Path:
         """Where it is, in the folder of the experiment, without a suffix."""
-        folder = "own" if self.lam is None else f"lam={self.lam:g}"
+        folder = "own" if self.lam is None else f"lam={self.lam!r}"
         return Path("runs", self.method, folder, f"repeat-{self.repeat:03d}")
 
 
