@@ -2,8 +2,8 @@
 
 Task: 30 years or older; sensitive attributes: gender and race together. The training
 and test images are FairFace's own, the seeds those of the network. All methods have the
-recipe `RECIPE`, which was chosen on fifths of the training images. EOD and EOpD are the
-largest gaps between groups in error rates and in true positive rates, GACCD in
+recipe `TUNED_IMAGE`, which was chosen on fifths of the training images. EOD and EOpD
+are the largest gaps between groups in error rates and in true positive rates, GACCD in
 accuracy. MR is the mean rank over accuracy, EOD, EOpD and GACCD of both attributes,
 delta-m the relative change against single-task learning as the paper computes it.
 
@@ -33,6 +33,7 @@ from fairtask.baselines import (
 from fairtask.datasets import fetch_fairface
 from fairtask.exceptions import CollapsedHeadWarning
 from fairtask.experiments._features import RememberingBackbone
+from fairtask.experiments._recipes import TUNED_IMAGE
 from fairtask.metrics import (
     delta_m,
     equal_opportunity_difference,
@@ -40,17 +41,6 @@ from fairtask.metrics import (
     group_accuracy_difference,
     mean_rank,
 )
-
-RECIPE = {
-    "backbone": "tf_efficientnet_lite0",
-    "image_size": 96,
-    "freeze": "backbone",
-    "dropout": 0.5,
-    "weight_decay": 0.3,
-    "lr": 1e-3,
-    "batch_size": 128,
-    "max_epochs": 20,
-}
 
 # As the paper has it: groups compared over all classes, inside each batch, lam=0.5.
 AS_IN_THE_PAPER = {
@@ -87,7 +77,7 @@ def parameters_of(method, settings, weights):
     if weights:
         overlay = {"pretrained_cfg_overlay": {"file": weights}}
         pretrained = {"backbone_params": overlay}
-    return {**RECIPE, **pretrained, **METHODS[method][1], **settings}
+    return {**TUNED_IMAGE, **pretrained, **METHODS[method][1], **settings}
 
 
 def evaluate(method, seed, parameters):

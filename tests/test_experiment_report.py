@@ -92,9 +92,26 @@ class TestEvaluation:
         warned = ["CollapsedHeadWarning: the head is constant"]
         save(store, "mine", Y_PRED, warnings=warned)
         save(store, "mine", Y_PRED, repeat=1)
-        assert (
-            make_table(evaluate(store, Rules()), {}).summary["collapsed"]["mine"] == 1
-        )
+        assert make_table(evaluate(store, Rules())).summary["collapsed"]["mine"] == 1
+
+    def test_an_attribute_may_have_any_name(self, tmp_path):
+        store = Store(tmp_path)
+        save(store, "single-task", Y_PRED)
+        [(run, details, table)] = store.runs()
+        table = table.rename(columns={"group:z": "group:overall"})
+        store.save(run, table, details)
+        table = make_table(evaluate(store, Rules()))
+        assert table.to_frame()["overall EOpD mean"].tolist() == [25]
+
+    @pytest.mark.parametrize("content", ["cut", "foreign"])
+    def test_a_file_that_is_no_run_is_named(self, store, content):
+        [path] = store.folder.rglob("*.parquet")
+        if content == "cut":
+            path.write_bytes(path.read_bytes()[:100])
+        else:
+            pd.DataFrame({"a": [1]}).to_parquet(path)
+        with pytest.raises(ValueError, match=f"{path}: expected a run"):
+            evaluate(store, Rules())
 
     def test_no_runs(self, tmp_path):
         with pytest.raises(ValueError, match="no run has succeeded yet"):
@@ -106,7 +123,7 @@ class TestTable:
         save(store, "single-task", Y_TRUE, repeat=1)  # perfect: EOD 0, AUC 1
         save(store, "mine", Y_PRED)
         save(store, "mine", Y_PRED, repeat=1)
-        table = make_table(evaluate(store, Rules()), {})
+        table = make_table(evaluate(store, Rules()))
         frame = table.to_frame()
         assert frame.loc["single-task", "AUC mean"] == 87.5  # of 75 and 100
         assert frame.loc["single-task", "AUC sd"] == pytest.approx(17.6777)
@@ -122,28 +139,34 @@ class TestTable:
     def test_what_is_missing_is_noted(self, store):
         save(store, "single-task", Y_PRED, repeat=1)
         save(store, "mine", Y_PRED, note="Mine.")
-        table = make_table(evaluate(store, Rules()), {"mine": 1})
+        table = make_table(
+            evaluate(store, Rules()), [(Run("mine", 1), {"error": "no luck"})]
+        )
         assert table.notes == [
             "mine: Mine.",
-            "mine: 1 failed.",
+            "mine: 1 failed: no luck",
             "mine: 1 of 2 runs.",
         ]
 
     def test_runs_of_the_ablation_are_not_in_it(self, store):
         save(store, "mine", Y_PRED, lam=0.3)
-        assert list(make_table(evaluate(store, Rules()), {}).mean.index) == [
-            "single-task"
-        ]
+        assert list(make_table(evaluate(store, Rules())).mean.index) == ["single-task"]
 
     def test_single_task_learning_is_needed(self, tmp_path):
         store = Store(tmp_path)
         save(store, "mine", Y_PRED)
         with pytest.raises(ValueError, match="no run of single-task"):
-            make_table(evaluate(store, Rules()), {})
+            make_table(evaluate(store, Rules()))
+
+    def test_latex_escapes_what_it_must(self, store):
+        save(store, "a%b#c$d{e}^~", Y_PRED)
+        latex = make_table(evaluate(store, Rules())).to_latex()
+        expected = r"a\%b\#c\$d\{e\}\textasciicircum{}\textasciitilde{} & "
+        assert expected in latex
 
     def test_latex_and_html_hold_the_same_cells(self, store):
         save(store, "mine_&_yours", Y_PRED)
-        table = make_table(evaluate(store, Rules()), {})
+        table = make_table(evaluate(store, Rules()))
         latex = table.to_latex()
         assert r"mine\_\&\_yours & Mine\_\&\_Yours & GLD & 75.00 & " in latex
         assert latex.count(r"\\") == 4
@@ -198,8 +221,8 @@ class TestReport:
         }
         text = page.read_text(encoding="utf-8")
         assert text.count("<svg") == 2  # the front, and the ablation
-        assert "Failed: ValueError: &lt;never&gt;" in text
-        assert "other: 1 failed." in text
+        assert "other: 1 failed: ValueError: &lt;never&gt;" in text
+        assert "mine: with the lams of the ablation only." in text
         # Nothing is loaded from elsewhere.
         assert not re.findall(
             r"""(?:src|href)=["'](?!#)|url\((?!["']?#)|@import""", text

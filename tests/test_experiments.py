@@ -79,6 +79,7 @@ class TestSource:
             ("german", None, {}, "`dataset` must be one of adult, bank"),
             ("adult", ["age"], {}, "must be among race, sex, each once; got age"),
             ("adult", ["sex", "gender"], {}, "each once; got sex, sex"),
+            ("adult", [], {}, "`attributes` must name one at least"),
             ("adult", None, {"target": "y"}, "`target` is for CSV files"),
             ("mine.csv", ["z"], {}, "`target` and `sensitive` must name"),
             ("mine.csv", None, {"target": "y"}, "`target` and `sensitive` must name"),
@@ -309,6 +310,7 @@ class TestMethods:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
+            ("def (", "m.py: SyntaxError: "),
             ("x = 1", "expected a list of fairtask.experiments.Method"),
             ("METHODS = ['logistic']", "expected a list of fairtask.experiments.Meth"),
             (
@@ -455,6 +457,32 @@ class TestCommandLine:
         assert "{'C': '1.0, now 2.0'}" in error
         assert "runs/logistic" in error
 
+    def test_a_csv_that_has_changed_is_not_mixed(self, tmp_path, capsys):
+        table = pd.DataFrame(
+            {"x": range(60), "z": ["a", "b"] * 30, "y": [0, 1, 1] * 20}
+        )
+        arguments = [
+            *("run", "--dataset", str(tmp_path / "t.csv"), "--target", "y"),
+            *("--sensitive", "z", "--methods", "boosting", "--quick", "--quiet"),
+            *("--repeats", "1", "--jobs", "1", "--output", str(tmp_path / "results")),
+        ]
+        table.to_csv(tmp_path / "t.csv", index=False)
+        assert main(arguments) == 0
+        assert main(arguments) == 0
+        table.assign(y=1 - table["y"]).to_csv(tmp_path / "t.csv", index=False)
+        assert main(arguments) == 2
+        assert "digest" in capsys.readouterr().err
+
+    def test_a_method_that_exits_is_a_failure(self, tmp_path):
+        path = tmp_path / "exits.py"
+        path.write_text(
+            "import sys\nfrom fairtask.experiments import Method\n"
+            "METHODS = [Method('exits', lambda setting: sys.exit(3))]"
+        )
+        # The estimator is made in the run, not before.
+        assert command(tmp_path, "run", methods="exits", methods_file=path) == 1
+        assert store_of(tmp_path).errors()[0][1]["error"] == "SystemExit: 3"
+
     def test_details_of_a_run(self, tmp_path, methods_file):
         command(tmp_path, "run", methods_file=methods_file)
         details = next(
@@ -493,6 +521,10 @@ class TestCommandLine:
             (["run", "--dataset", "synthetic", "--methods", ","], "must name one"),
             (["run", "--dataset", "synthetic", "--weights", "w"], "is for images"),
             (["ablate", "--dataset", "synthetic", "--lams", "2"], "`lams` must be in"),
+            (
+                ["ablate", "--dataset", "synthetic", "--methods", "boosting"],
+                "`methods` must name one that has a lam",
+            ),
             (["report", "nowhere"], "expected experiments in nowhere, found none"),
             (["run", "--dataset", "no.csv", "--target", "y", "--sensitive", "z"], "no"),
         ],
@@ -513,7 +545,7 @@ class TestCommandLine:
         assert all(method.name in listed for method in BUILT_IN)
         assert "broken" in listed
 
-    def test_progress_tells_the_time_left(self, tmp_path, capsys):
+    def test_progress_tells_the_time_left(self):
         assert _time_left(["a", "b", "c"], {"a": [1.0, 3.0], "b": [8.0]}) == 2 + 8 + 4
         assert _clock(3725.4) == "1:02:05"
 

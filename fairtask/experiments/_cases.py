@@ -1,5 +1,6 @@
 """The data of an experiment: the paper's data sets, or a table of the user's."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,8 @@ class DataSource:
                 raise ValueError(
                     f"`{name}` is for CSV files; {dataset} has a target of its own."
                 )
+        if attributes is not None and not attributes:
+            raise ValueError("`attributes` must name one at least; got none.")
         available = DATASETS[dataset][1]
         aliases = ALIASES.get(dataset, {})
         chosen = [aliases.get(name, name) for name in attributes or available]
@@ -128,6 +131,13 @@ class DataSource:
     def name(self) -> str:
         """Short name of the data, for tables and folders."""
         return self.dataset if self.dataset in DATASETS else Path(self.dataset).name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of a CSV file; "" for data whose loader knows its files."""
+        if self.dataset in DATASETS:
+            return ""
+        return hashlib.sha256(Path(self.dataset).read_bytes()).hexdigest()
 
     @property
     def kind(self) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
 
     ablate = commands.add_parser("ablate", help="the same over a grid of lam")
     _add_arguments(ablate, repeats=3)
-    ablate.add_argument("--lams", nargs="+", type=float, default=LAMS, metavar="LAM")
+    ablate.add_argument(
+        "--lams", nargs="+", type=float, default=LAMS, metavar="LAM",
+        help=f"the grid (default: {' '.join(map(str, LAMS))})",
+    )  # fmt: skip
     ablate.set_defaults(command=_ablate)
 
     report = commands.add_parser("report", help="tables and figures of what was saved")
@@ -99,10 +102,21 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
         "--methods-file", action="append", default=[], metavar="FILE",
         help="a file of Python with a list METHODS of fairtask.experiments.Method",
     )  # fmt: skip
-    parser.add_argument("--preset", choices=PRESETS, default="paper")
-    parser.add_argument("--repeats", type=int, metavar="N")
-    parser.add_argument("--output", type=Path, default=Path("results"))
-    parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), metavar="N")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="paper",
+        help="recipe of the networks (default: paper)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repeats", type=int, metavar="N",
+        help=f"number of hold-outs (default: {repeats}, or 2 with --quick)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path("results"), help="(default: results)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=joblib.cpu_count(), metavar="N",
+        help="number of processes (default: one per core)",
+    )  # fmt: skip
     parser.add_argument(
         "--weights", metavar="FILE", help="pretrained weights of the backbone"
     )
@@ -114,7 +128,9 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
         "--quick", action="store_true",
         help="1,500 samples, three epochs, two repeats: to see that all works",
     )  # fmt: skip
-    parser.add_argument("--retry-failed", action="store_true")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="repeat the runs that failed before"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.set_defaults(default_repeats=repeats)
 
@@ -125,17 +141,18 @@ def _names(text: str) -> list[str]:
 
 def _run(asked: argparse.Namespace) -> int:
     experiment, methods = _prepare(asked)
-    return _carry_out(asked, experiment, list(methods), [None])
+    return _carry_out(asked, experiment, {name: [None] for name in methods})
 
 
 def _ablate(asked: argparse.Namespace) -> int:
     if not all(0 <= lam <= 1 for lam in asked.lams):
         raise ValueError(f"`lams` must be in [0, 1]; got {asked.lams}.")
     experiment, methods = _prepare(asked)
-    varied = [name for name, method in methods.items() if method.has_lam]
-    fixed = [name for name in methods if name not in varied]
-    failed = _carry_out(asked, experiment, fixed, [None])
-    return max(failed, _carry_out(asked, experiment, varied, asked.lams))
+    if not any(method.has_lam for method in methods.values()):
+        raise ValueError("`methods` must name one that has a lam; see `methods`.")
+    lams = list(dict.fromkeys(asked.lams))
+    grids = {name: lams if m.has_lam else [None] for name, m in methods.items()}
+    return _carry_out(asked, experiment, grids)
 
 
 def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
@@ -182,7 +199,7 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
     if BASELINE not in chosen:
         chosen = [BASELINE, *chosen]
     methods = {name: suitable[name] for name in chosen}
-    return Experiment(source, asked.preset, parameters), methods
+    return Experiment(source, asked.preset, parameters, source.digest), methods
 
 
 def _setting(entry: str) -> tuple[str, Any]:
@@ -198,17 +215,17 @@ def _setting(entry: str) -> tuple[str, Any]:
 def _carry_out(
     asked: argparse.Namespace,
     experiment: Experiment,
-    names: Sequence[str],
-    lams: Sequence[float | None],
+    grids: Mapping[str, Sequence[float | None]],
 ) -> int:
+    """Carry out the runs of each method over its grid of lam."""
     store = Store(asked.output / experiment.name)
     store.open(experiment)
     repeats = asked.repeats or (2 if asked.quick else asked.default_repeats)
     runs = [
         Run(name, repeat, lam)
         for repeat in range(repeats)
-        for name in names
-        for lam in dict.fromkeys(lams)
+        for name, lams in grids.items()
+        for lam in lams
     ]
     n_failed = carry_out_all(
         store,

@@ -24,8 +24,8 @@ from fairtask.metrics import (
 
 __all__ = ["OVERALL", "Evaluation", "Rules", "evaluate", "means", "ranked"]
 
-OVERALL = "overall"
-"""Level of the columns that belong to no attribute."""
+OVERALL = ""
+"""Level of the columns that belong to no attribute, which no attribute is called."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Evaluation:
     ----------
     figures : DataFrame
         A row per run, with an index of "method", "lam" (NaN for the method's own) and
-        "repeat". Columns have two levels: "overall" with "AUC", "ACC", "collapsed" and
+        "repeat". Columns have two levels: `OVERALL` with "AUC", "ACC", "collapsed" and
         "groups left out", and each attribute with "EOD", "EOpD", "GAUCD", "GACCD".
     methods : DataFrame
         A row per method, in the order of the tables, with "family", "fairness_loss" and

@@ -92,9 +92,8 @@ class Fronts:
 
     def draw(self) -> Any:
         """Draw performance against EOD; return the figure."""
-        labels = self.points["lam"].map("{:g}".format).where(self.points["lam"].notna())
         display = ParetoFrontDisplay(
-            self.points.assign(label=labels.fillna("")),
+            self.points.assign(label=""),  # of many points none can be read
             performance_name=self.performance_name,
             disparity_name=f"EOD, {self.attribute}",
             bars="one standard error",

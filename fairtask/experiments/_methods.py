@@ -81,7 +81,9 @@ class Method:
         for labels 0 and 1. ``fit`` may also take ``sensitive_features`` (a data frame
         with a column per attribute), ``X_val``, ``y_val`` and
         ``sensitive_features_val``; ``predict`` may take ``sensitive_features`` and
-        ``random_state``. Scores come from ``predict_proba`` or ``decision_function``.
+        ``random_state``. Scores come from ``predict_proba``, ``decision_function`` or,
+        without either, ``predict``. An argument counts only where it has a name: a
+        pipeline, which takes anything, is given no groups.
     family : str, default="Yours"
         Heading of the row: what the paper calls architecture.
     fairness_loss : str, default="-"
@@ -129,7 +131,10 @@ def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
     for file in files:
         if not Path(file).is_file():
             raise ValueError(f"`methods_file` must be a file of Python; got {file}.")
-        sources[str(file)] = runpy.run_path(str(file)).get("METHODS")
+        try:
+            sources[str(file)] = runpy.run_path(str(file)).get("METHODS")
+        except Exception as error:  # whatever the user's file may raise
+            raise ValueError(f"{file}: {type(error).__name__}: {error}") from error
     methods: dict[str, Method] = {}
     for source, found in sources.items():
         if not isinstance(found, list | tuple) or not all(
@@ -140,7 +145,7 @@ def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
                 f"METHODS), found {found!r}."
             )
         for method in found:
-            if Path(method.name).name != method.name:
+            if Path(method.name).name != method.name or method.name in ("", ".."):
                 raise ValueError(
                     f"{source}: a method's name must do for a folder; got "
                     f"{method.name!r}."

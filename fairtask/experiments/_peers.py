@@ -31,6 +31,10 @@ class Reduction(ExponentiatedGradient):
         super().fit(X, y, sensitive_features=_combined(sensitive_features).to_numpy())
         return self
 
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        """Probability of predicting the positive class, of shape (n_samples,)."""
+        return self._pmf_predict(X)[:, 1]
+
 
 class TorchSeed(np.random.RandomState):
     """Random state that gives fairlearn a seed for torch.

@@ -137,13 +137,11 @@ def _predict(estimator: Any, part: Case, seed: int) -> pd.DataFrame:
         return np.asarray(method(part.X, **_accepted(method, available)))
 
     y_pred = call("predict")
-    outputs = ("predict_proba", "decision_function", "_pmf_predict", "predict")
+    outputs = ("predict_proba", "decision_function", "predict")
     labels = y_pred.ravel()
     unexpected = [label for label in set(labels.tolist()) if label not in (0, 1)]
     if unexpected:
         raise ValueError(f"expected predictions of 0 and 1, found {unexpected[:3]}.")
-    # `_pmf_predict` is what fairlearn's randomised classifiers document for the
-    # probability of predicting a class.
     score = call(next(name for name in outputs if hasattr(estimator, name)))
     table = pd.DataFrame(
         {

@@ -2,7 +2,6 @@
 
 import html
 import io
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +81,7 @@ def write_report(
         store = Store(folder)
         try:
             evaluation = evaluate(store, rules)
-            errors = [details["error"] for _, details in store.errors()]
-            failed = Counter(run.method for run, _ in store.errors())
-            table = make_table(evaluation, failed)
+            table = make_table(evaluation, store.errors())
         except ValueError as error:
             # Others may have runs: an interrupted series is worth a look as well.
             print(f"{folder.name}: left out: {error}\n")
@@ -93,7 +90,7 @@ def write_report(
         experiment = store.experiment()
         _write_files(output, folder.name, table, evaluation, fronts)
         print(f"{_title(experiment)}\n\n{table.to_text()}")
-        sections.append(_section(experiment, table, evaluation, fronts, errors))
+        sections.append(_section(experiment, table, evaluation, fronts))
     if not sections:
         raise ValueError(f"no experiment in {results} has a table yet.")
     page = output / "index.html"
@@ -108,7 +105,7 @@ def _write_files(
     (output / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
     table.to_frame().to_csv(output / f"{name}.csv")
     runs = evaluation.figures.round(6)
-    runs.columns = runs.columns.map(" ".join)
+    runs.columns = runs.columns.map(" ".join).str.strip()
     runs.to_csv(output / f"{name}_runs.csv")
     # Not in a table: times are other ones each time.
     seconds = evaluation.seconds.groupby(level="method", sort=False).mean()
@@ -135,9 +132,10 @@ def _section(
     table: Table,
     evaluation: Evaluation,
     fronts: list[Fronts],
-    errors: list[str],
 ) -> str:
-    notes = table.notes + [f"Failed: {error}" for error in dict.fromkeys(errors)]
+    notes = [f"Repeats: {table.summary['runs'].max()}.", *table.notes]
+    if experiment.source.quick:
+        notes.append("Quick: a trial, whose figures mean nothing.")
     if experiment.parameters:
         notes.append(f"Parameters of the networks: {dict(experiment.parameters)}.")
     versions = ", ".join(f"{name} {v}" for name, v in evaluation.versions.items())

@@ -186,6 +186,7 @@ def _carry_out(
             method = _methods(tuple(methods_files))[run.method]
             details |= {
                 "kind": setting.kind,
+                "classes": parts["test"].classes,
                 "family": method.family,
                 "fairness_loss": method.fairness_loss,
                 "note": method.note,
@@ -200,7 +201,7 @@ def _carry_out(
         }
         store.save(run, predictions.table, details)
         error = ""
-    except Exception as failure:  # whatever a method may raise: the others go on
+    except (Exception, SystemExit) as failure:  # whatever it may be, others go on
         error = f"{type(failure).__name__}: {failure}"
         details |= {"error": error, "traceback": traceback.format_exc()}
         store.save_error(run, details)

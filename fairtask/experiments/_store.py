@@ -30,11 +30,14 @@ class Experiment:
     preset : {"paper", "tuned"}
     parameters : dict
         Parameters of the networks that come before the recipe's.
+    digest : str
+        SHA-256 of the user's CSV file, "" without one.
     """
 
     source: DataSource
     preset: str
     parameters: Mapping[str, Any]
+    digest: str = ""
 
     @property
     def name(self) -> str:
@@ -56,10 +59,10 @@ class Experiment:
         """Inverse of `to_json`."""
         source = values["source"]
         source["attributes"] = tuple(source["attributes"])
-        return cls(DataSource(**source), values["preset"], values["parameters"])
+        return cls(**values | {"source": DataSource(**source)})
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Run:
     """One method on one split.
 
@@ -152,15 +155,13 @@ class Store:
     def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
         """Read the runs that succeeded: details and predictions, in order."""
         for path in sorted(self.folder.glob("runs/*/*/*.parquet")):
+            details = _details(path)
             arrow = pyarrow.parquet.read_table(path)
-            details = json.loads(arrow.schema.metadata[METADATA])
             yield _run_of(details), details, arrow.to_pandas()
 
     def settings(self, run: Run) -> dict[str, str]:
         """Read what the method of a run that succeeded was."""
-        path = (self.folder / run.path).with_suffix(".parquet")
-        schema = pyarrow.parquet.read_schema(path)
-        return json.loads(schema.metadata[METADATA])["settings"]
+        return _details((self.folder / run.path).with_suffix(".parquet"))["settings"]
 
     def errors(self) -> list[tuple[Run, dict[str, Any]]]:
         """Read the runs that failed."""
@@ -180,6 +181,18 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+
+
+def _details(path: Path) -> dict[str, Any]:
+    """Read what is known of a run."""
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        return json.loads(metadata[METADATA])
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a run, found another file or a damaged one. Delete it, "
+            "and `run` repeats it."
+        ) from error
 
 
 def _run_of(details: Mapping[str, Any]) -> Run:

@@ -1,18 +1,30 @@
 """The table of an experiment, as text, CSV, LaTeX and HTML."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fairtask.experiments._evaluation import OVERALL, Evaluation, means, ranked
 from fairtask.experiments._methods import BASELINE
+from fairtask.experiments._store import Run
 
 __all__ = ["Table", "make_table"]
 
-LATEX = {"±": r"$\pm$", "%": r"\%", "&": r"\&", "_": r"\_", "Δ": r"$\Delta$"}
+LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "%&_#${}"},
+        "±": r"$\pm$",
+        "Δ": r"$\Delta$",
+        "\\": r"\textbackslash{}",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class Table:
 
     Attributes
     ----------
-    columns : list of (attribute or "overall", metric)
+    columns : list of (attribute or `OVERALL`, metric)
     mean, sd : DataFrame
         A row per method, and these columns.
     summary : DataFrame
@@ -48,7 +60,7 @@ class Table:
             "runs": self.summary["runs"],
         }
         for attribute, metric in self.columns:
-            name = metric if attribute == OVERALL else f"{attribute} {metric}"
+            name = f"{attribute} {metric}".strip()
             columns[f"{name} mean"] = self.mean[attribute, metric].round(4)
             columns[f"{name} sd"] = self.sd[attribute, metric].round(4)
         columns |= {name: self.summary[name].round(4) for name in ("MR", "delta-m")}
@@ -62,9 +74,8 @@ class Table:
             ("", "loss"): self.losses,
         }
         for attribute, metric in self.columns:
-            level = "" if attribute == OVERALL else attribute
             mean, sd = self.mean[attribute, metric], self.sd[attribute, metric]
-            cells[level, metric] = mean.combine(sd, _mean_and_deviation)
+            cells[attribute, metric] = mean.combine(sd, _mean_and_deviation)
         cells["", "MR"] = self.summary["MR"].map(_number)
         cells["", "Δm %"] = self.summary["delta-m"].map(_number)
         if self.summary["collapsed"].any():
@@ -114,19 +125,19 @@ def _number(value: float) -> str:
 
 
 def _latex(text: str) -> str:
-    for character, code in LATEX.items():
-        text = text.replace(character, code)
-    return text
+    return text.translate(LATEX)
 
 
-def make_table(evaluation: Evaluation, n_failed: Mapping[str, int]) -> Table:
+def make_table(
+    evaluation: Evaluation, errors: Sequence[tuple[Run, Mapping[str, Any]]] = ()
+) -> Table:
     """Make the table of the runs with each method's own lam.
 
     Parameters
     ----------
     evaluation : Evaluation
-    n_failed : mapping
-        Number of runs that failed, by method.
+    errors : sequence
+        The runs that failed, and what is known of them.
 
     Raises
     ------
@@ -146,7 +157,10 @@ def make_table(evaluation: Evaluation, n_failed: Mapping[str, int]) -> Table:
     summary["collapsed"] = by_method["collapsed"].sum().astype(int)
     columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *columns]
     notes = [f"{name}: {note}" for name, note in methods["note"].items() if note]
-    notes += [f"{name}: {n} failed." for name, n in n_failed.items()]
+    failed = Counter((run.method, details["error"]) for run, details in errors)
+    notes += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
+    varied = figures.index.get_level_values("method").unique().difference(names)
+    notes += [f"{name}: with the lams of the ablation only." for name in varied]
     most = int(summary["runs"].max())
     notes += [
         f"{name}: {n} of {most} runs."
