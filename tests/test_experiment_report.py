@@ -6,11 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from sklearn.metrics import roc_auc_score
 
 from fairtask.experiments._cases import DataSource
 from fairtask.experiments._evaluation import OVERALL, Rules, evaluate
-from fairtask.experiments._fronts import make_fronts
+from fairtask.experiments._fronts import draw_ablation, make_fronts
 from fairtask.experiments._report import write_report
 from fairtask.experiments._store import Experiment, Run, Store
 from fairtask.experiments._tables import make_table
@@ -192,6 +193,21 @@ class TestFronts:
         # From AUC .70 to 1 and EOD .25 to 0, in units of .05 times .25.
         assert fronts.volumes["mine"] == pytest.approx(0.3 / 0.05)
         assert fronts.volumes["single-task"] == 0
+
+    def test_a_method_has_one_colour_in_both_figures(self, store):
+        save(store, "mine", Y_TRUE, lam=0.2)
+        save(store, "mine", Y_PRED, lam=0.8)
+        [fronts] = make_fronts(evaluate(store, Rules()))
+        figures = (fronts.draw(), draw_ablation(fronts))
+        legends = [(figure.axes[0], figure.axes[-1]) for figure in figures]
+        colours = []
+        for axes in legends:
+            handles, labels = axes[-1].get_legend_handles_labels()
+            handle = handles[labels.index("mine")]
+            line = handle[0] if isinstance(handle, tuple) else handle
+            colours.append(to_rgba(line.get_color()))
+        plt.close("all")
+        assert colours[0] == colours[1]
 
     def test_without_an_ablation_each_method_is_a_point(self, store):
         save(store, "mine", Y_PRED)

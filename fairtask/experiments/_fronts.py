@@ -113,15 +113,17 @@ def draw_ablation(fronts: Fronts) -> Any:
     from fairtask.model_selection._displays._shared import BESIDE, styles
 
     varied = fronts.points.dropna(subset="lam")
-    methods = varied["method"].unique()
+    # The colours that the methods have in the figure of the fronts.
+    methods = fronts.points["method"].unique()
+    style_of = dict(zip(methods, styles(len(methods)), strict=True))
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
     for ax, column, label in (
         (axes[0], "performance", f"{fronts.performance_name} (higher is better)"),
         (axes[1], "disparity", f"EOD, {fronts.attribute} (lower is better)"),
     ):
-        for method, style in zip(methods, styles(len(methods)), strict=True):
-            rows = varied[varied["method"] == method]
+        for method, rows in varied.groupby("method", sort=False):
+            style = style_of[method]
             low, high = rows[f"{column}_low"], rows[f"{column}_high"]
             ax.fill_between(rows["lam"], low, high, color=style["color"], alpha=0.12)
             ax.plot(rows["lam"], rows[column], label=method, markersize=4, **style)
