@@ -89,6 +89,16 @@ class TestEvaluation:
         assert figures["z", "EOD"] == pytest.approx(0.25)
         assert figures[OVERALL, "groups left out"] == 0
 
+    def test_a_third_group_that_is_left_out_is_counted(self, tmp_path):
+        store = Store(tmp_path)
+        save(store, "single-task", Y_PRED)
+        [(run, details, table)] = store.runs()
+        table["group:z"] = ["c", *table["group:z"][1:]]  # one, of the validation part
+        store.save(run, table, details)
+        figures = evaluate(store, Rules()).figures.iloc[0]
+        assert figures["z", "EOpD"] == pytest.approx(0.25)
+        assert figures[OVERALL, "groups left out"] == 1
+
     def test_collapsed_heads_are_counted(self, store):
         warned = ["CollapsedHeadWarning: the head is constant"]
         save(store, "mine", Y_PRED, warnings=warned)
@@ -106,13 +116,21 @@ class TestEvaluation:
 
     @pytest.mark.parametrize("content", ["cut", "foreign"])
     def test_a_file_that_is_no_run_is_named(self, store, content):
-        [path] = store.folder.rglob("*.parquet")
+        save(store, "mine", Y_PRED)
+        path = store.folder / "runs" / "mine" / "own" / "repeat-000.parquet"
         if content == "cut":
             path.write_bytes(path.read_bytes()[:100])
         else:
             pd.DataFrame({"a": [1]}).to_parquet(path)
-        with pytest.raises(ValueError, match=f"{path}: expected a run"):
-            evaluate(store, Rules())
+        table = make_table(evaluate(store, Rules()))
+        assert list(table.mean.index) == ["single-task"]
+        assert table.notes == [f"No run, or a damaged one: {path}"]
+        assert not store.has_succeeded(Run("mine", 0))  # `run` makes it again
+
+    def test_versions_of_all_runs(self, store):
+        save(store, "mine", Y_PRED, versions={"torch": "3", "timm": "1"})
+        versions = evaluate(store, Rules()).versions
+        assert versions == {"torch": ["2", "3"], "timm": ["1"]}
 
     def test_no_runs(self, tmp_path):
         with pytest.raises(ValueError, match="no run has succeeded yet"):
@@ -137,6 +155,16 @@ class TestTable:
         assert np.isnan(frame.loc["single-task", "MR"])
         assert frame["runs"].tolist() == [2, 2]
 
+    def test_ranks_are_those_of_the_repeats_that_all_have(self, store):
+        save(store, "single-task", Y_TRUE, repeat=1)
+        save(store, "mine", Y_TRUE, repeat=1)
+        table = make_table(evaluate(store, Rules()))
+        # On repeat 1 both are perfect; on repeat 0 there is no run of "mine".
+        assert table.to_frame().loc["mine", "AUC mean"] == 100
+        assert table.to_frame().loc["single-task", "AUC mean"] == 87.5
+        assert table.summary.loc["mine", "delta-m"] == 0
+        assert "MR and Δm: over 1 repeats, which all methods have." in table.notes
+
     def test_what_is_missing_is_noted(self, store):
         save(store, "single-task", Y_PRED, repeat=1)
         save(store, "mine", Y_PRED, note="Mine.")
@@ -147,6 +175,7 @@ class TestTable:
             "mine: Mine.",
             "mine: 1 failed: no luck",
             "mine: 1 of 2 runs.",
+            "MR and Δm: over 1 repeats, which all methods have.",
         ]
 
     def test_runs_of_the_ablation_are_not_in_it(self, store):
@@ -193,6 +222,15 @@ class TestFronts:
         # From AUC .70 to 1 and EOD .25 to 0, in units of .05 times .25.
         assert fronts.volumes["mine"] == pytest.approx(0.3 / 0.05)
         assert fronts.volumes["single-task"] == 0
+
+    def test_points_are_means_of_the_same_repeats(self, store):
+        save(store, "single-task", Y_TRUE, repeat=1)  # as `run` leaves it: more repeats
+        save(store, "mine", Y_PRED, lam=0.2)
+        [fronts] = make_fronts(evaluate(store, Rules()))
+        assert fronts.n_repeats == 1
+        assert fronts.points["performance"].tolist() == [0.75, 0.75]
+        save(store, "mine", Y_PRED, lam=0.4, repeat=1)
+        assert make_fronts(evaluate(store, Rules())) == []
 
     def test_a_method_has_one_colour_in_both_figures(self, store):
         save(store, "mine", Y_TRUE, lam=0.2)
@@ -254,6 +292,14 @@ class TestReport:
         empty.open(Experiment(DataSource("adult", ("race",)), "paper", {}))
         write_report(tmp_path / "results", tmp_path / "out")
         assert "adult_race_paper: left out" in capsys.readouterr().out
+
+    def test_without_a_repeat_in_common_there_are_no_figures(self, store, tmp_path):
+        save(store, "mine", Y_PRED, repeat=1)
+        page = write_report(tmp_path / "results", tmp_path / "out")
+        assert "no repeat has all methods" in page.read_text(encoding="utf-8")
+        csv = pd.read_csv(tmp_path / "out" / "synthetic_z_paper.csv")
+        assert csv["MR"].isna().all()
+        assert csv["AUC mean"].tolist() == [75, 75]
 
     def test_one_experiment_alone(self, store, tmp_path):
         page = write_report(store.folder, tmp_path / "out")

@@ -375,13 +375,34 @@ class TestPeers:
         state = torch.get_rng_state()
         scores = [
             SeededAdversarial(epochs=2, random_state=seed)
-            .fit(X, y, sensitive_features=groups)
+            .fit(X, y, sensitive_features=groups, X_val=X, y_val=y)
             .decision_function(X)
             for seed in (0, 0, 1)
         ]
         np.testing.assert_array_equal(scores[0], scores[1])
         assert np.abs(scores[0] - scores[2]).max() > 1e-3
         assert torch.equal(state, torch.get_rng_state())
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_the_adversary_takes_what_trains(self, monkeypatch):
+        X, y, groups = self.data()
+        model = SeededAdversarial(learning_rates=(1e-2, 1e-9), batch_sizes=(32,))
+        model.epochs = 10
+        given = {"sensitive_features": groups, "X_val": X, "y_val": y}
+        assert model.fit(X, y, **given).learning_rate_ == 1e-2
+        fit_once = SeededAdversarial._fit_once
+
+        def diverging(self, learning_rate, *args):
+            if learning_rate == 1e-2:
+                raise RuntimeError("not between 0 and 1")
+            return fit_once(self, learning_rate, *args)
+
+        monkeypatch.setattr(SeededAdversarial, "_fit_once", diverging)
+        with pytest.warns(RuntimeWarning, match=r"\(0.01, 32\): not between 0 and 1"):
+            assert model.fit(X, y, **given).learning_rate_ == 1e-9
+        model.learning_rates = (1e-2,)
+        with pytest.raises(RuntimeError, match=r"\(0.01, 32\): not between 0 and 1"):
+            model.fit(X, y, **given)
 
 
 class TestStore:

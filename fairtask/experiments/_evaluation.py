@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,15 @@ from fairtask.metrics import (
     mean_rank,
 )
 
-__all__ = ["OVERALL", "Evaluation", "Rules", "evaluate", "means", "ranked"]
+__all__ = [
+    "OVERALL",
+    "Evaluation",
+    "Rules",
+    "evaluate",
+    "in_common",
+    "means",
+    "ranked",
+]
 
 OVERALL = ""
 """Level of the columns that belong to no attribute, which no attribute is called."""
@@ -61,15 +70,18 @@ class Evaluation:
         What the samples are.
     seconds : Series
         Time of the fit of each run, with the same index.
-    versions : dict
-        Version of each package, of the last run.
+    versions : dict of str to list of str
+        Versions of each package that the runs were made with.
+    damaged : list of pathlib.Path
+        Files among the runs that cannot be read.
     """
 
     figures: pd.DataFrame
     methods: pd.DataFrame
     kind: str
     seconds: pd.Series
-    versions: dict[str, str]
+    versions: dict[str, list[str]]
+    damaged: list[Path]
 
     @property
     def performance(self) -> str:
@@ -98,12 +110,17 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
         If no run has succeeded.
     """
     rows, methods, seconds = {}, {}, {}
+    versions: dict[str, set[str]] = {}
     for run, details, table in store.runs():
         collapsed = any(
             text.startswith(CollapsedHeadWarning.__name__)
             for text in details["warnings"]
         )
-        figures = _figures(table[table["part"] == "test"], rules)
+        test = table["part"] == "test"
+        figures = _figures(table[test], rules)
+        # Groups that the test part lacks are known from the validation part.
+        left_out = _has_small_group(table, test, rules.min_group_size)
+        figures[OVERALL, "groups left out"] = float(left_out)
         figures[OVERALL, "collapsed"] = float(collapsed)
         lam = np.nan if run.lam is None else run.lam
         rows[run.method, lam, run.repeat] = figures
@@ -111,6 +128,8 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
         methods[run.method] = {
             name: details[name] for name in ("family", "fairness_loss", "note")
         }
+        for package, version in details["versions"].items():
+            versions.setdefault(package, set()).add(version)
     if not rows:
         raise ValueError(f"{store.folder}: no run has succeeded yet.")
     index = pd.MultiIndex.from_tuples(rows, names=["method", "lam", "repeat"])
@@ -123,7 +142,8 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
         pd.DataFrame.from_dict(methods, orient="index").loc[order],
         details["kind"],
         pd.Series(list(seconds.values()), index=index),
-        details["versions"],
+        {package: sorted(found) for package, found in versions.items()},
+        store.damaged(),
     )
 
 
@@ -143,8 +163,9 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
         (OVERALL, "AUC"): float(roc_auc_score(y_true, score)),
         (OVERALL, "ACC"): float(accuracy_score(y_true, y_pred)),
     }
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UndefinedMetricWarning)
+    with warnings.catch_warnings():
+        # The reader is told how often, instead of once for each.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
         differences = {
             "EOD": equalized_odds_difference(
                 y_true, y_pred, agg=rules.eod, pos_label=1, **common
@@ -156,9 +177,30 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
     for attribute in map(str, groups):
         for metric, values in differences.items():
             figures[attribute, metric] = float(values[attribute])
-    # The reader is told how often, instead of once for each.
-    figures[OVERALL, "groups left out"] = float(len(caught) > 0)
     return figures
+
+
+def _has_small_group(table: pd.DataFrame, test: pd.Series, smallest: int) -> bool:
+    """Whether a group has too few positives or negatives in the test part."""
+    for attribute in (name for name in table if str(name).startswith(GROUP)):
+        sizes = pd.crosstab(table.loc[test, attribute], table.loc[test, "y_true"])
+        known = table[attribute].dropna().unique()
+        sizes = sizes.reindex(index=known, columns=[0, 1], fill_value=0)
+        if (sizes < smallest).to_numpy().any():
+            return True
+    return False
+
+
+def in_common(figures: pd.DataFrame) -> pd.DataFrame:
+    """Runs of those repeats that every method has, at each of its lams.
+
+    Means over other splits are not comparable: one group of a few samples moves them
+    more than most methods do.
+    """
+    settings = figures.index.droplevel("repeat")
+    repeats = figures.index.get_level_values("repeat")
+    times = repeats.value_counts()
+    return figures[repeats.isin(times.index[times == settings.nunique()])]
 
 
 def means(figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask.experiments._evaluation import OVERALL, Evaluation, means
+from fairtask.experiments._evaluation import OVERALL, Evaluation, in_common, means
 from fairtask.experiments._methods import BASELINE
 from fairtask.model_selection import ParetoFrontDisplay, hypervolume, pareto_front
 
@@ -18,6 +18,8 @@ MARGIN = 0.05
 class Fronts:
     """Performance and EOD of each method and lam, for one attribute.
 
+    All points are means over the same repeats: those that each of them has.
+
     Attributes
     ----------
     points : DataFrame
@@ -27,23 +29,23 @@ class Fronts:
         Hypervolume of each method's front: what it covers between single-task
         learning's EOD and 0, and from 0.05 below its performance, as a share of that
         rectangle. Points above its performance add to it. Single-task learning has 0.
+    n_repeats : int
+        Number of repeats behind each point.
     """
 
     def __init__(self, evaluation: Evaluation, attribute: str) -> None:
         self.performance_name = evaluation.performance
         self.attribute = attribute
-        mean, sd = means(evaluation.figures)
-        n_runs = evaluation.figures.groupby(
-            level=["method", "lam"], dropna=False
-        ).size()
-        n_runs = n_runs.reindex(mean.index)
+        figures = in_common(evaluation.figures)
+        self.n_repeats = figures.index.get_level_values("repeat").nunique()
+        mean, sd = means(figures)
         columns = {
             "performance": (OVERALL, evaluation.performance),
             "disparity": (attribute, "EOD"),
         }
         points = mean.index.to_frame(index=False)
         for name, column in columns.items():
-            error = sd[column].to_numpy() / np.sqrt(n_runs.to_numpy())
+            error = sd[column].to_numpy() / np.sqrt(self.n_repeats)
             points[name] = mean[column].to_numpy()
             points[f"{name}_low"] = points[name] - error
             points[f"{name}_high"] = points[name] + error
@@ -102,7 +104,9 @@ class Fronts:
 
 
 def make_fronts(evaluation: Evaluation) -> list[Fronts]:
-    """Fronts of each attribute."""
+    """Fronts of each attribute; none where no repeat has all methods and lams."""
+    if in_common(evaluation.figures).empty:
+        return []
     return [Fronts(evaluation, attribute) for attribute in evaluation.attributes]
 
 

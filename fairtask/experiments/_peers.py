@@ -1,5 +1,7 @@
 """fairlearn's methods, as the protocol fits them."""
 
+import warnings
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +11,7 @@ from fairlearn.adversarial import AdversarialFairnessClassifier
 from fairlearn.postprocessing import ThresholdOptimizer
 from fairlearn.reductions import ExponentiatedGradient
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import roc_auc_score
 
 from fairtask._random import everything_seeded
 
@@ -51,49 +54,93 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
     """fairlearn's adversarial debiasing, seeded, for several attributes.
 
     Its adversary takes one attribute: the combination of all. The scores are the
-    outputs of its predictor before they are cut.
+    outputs of its predictor before they are cut. Whether it trains or diverges depends
+    on the data, the learning rate and the size of the batches: of several the pair is
+    taken whose predictor has the greatest AUC on the validation part.
 
     Parameters
     ----------
-    epochs, batch_size, learning_rate, alpha
+    learning_rates : tuple of float
+    batch_sizes : tuple of int
+        What to choose from.
+    epochs, alpha
         See `fairlearn.adversarial.AdversarialFairnessClassifier`.
     random_state : int
+
+    Attributes
+    ----------
+    learning_rate_ : float
+    batch_size_ : int
+        What was taken.
     """
 
     def __init__(
         self,
         *,
+        learning_rates: tuple[float, ...] = (1e-3, 1e-4),
+        batch_sizes: tuple[int, ...] = (128, 512),
         epochs: int = 50,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
         alpha: float = 0.3,
         random_state: int = 0,
     ) -> None:
+        self.learning_rates = learning_rates
+        self.batch_sizes = batch_sizes
         self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
         self.alpha = alpha
         self.random_state = random_state
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
-        """Fit; samples, labels and a data frame of groups."""
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        sensitive_features: Any,
+        X_val: np.ndarray,
+        y_val: np.ndarray,
+    ) -> Self:
+        """Fit; samples, labels and a data frame of groups; samples to choose by."""
         self.classes_ = np.unique(y)
-        self.model_ = AdversarialFairnessClassifier(
+        groups = _combined(sensitive_features).to_numpy()
+        best = -np.inf
+        failures = []
+        for pair in product(self.learning_rates, self.batch_sizes):
+            try:
+                model = self._fit_once(*pair, X, y, groups)
+                score = roc_auc_score(y_val, _output(model, X_val))
+            except (RuntimeError, ValueError) as error:  # it has diverged
+                failures.append(f"learning_rate, batch_size = {pair}: {error}")
+                continue
+            if score > best:
+                best, self.model_ = score, model
+                self.learning_rate_, self.batch_size_ = pair
+        if best == -np.inf:
+            raise RuntimeError("; ".join(failures))
+        for failure in failures:
+            warnings.warn(failure, RuntimeWarning, stacklevel=2)
+        return self
+
+    def _fit_once(
+        self,
+        learning_rate: float,
+        batch_size: int,
+        X: np.ndarray,
+        y: np.ndarray,
+        groups: np.ndarray,
+    ) -> AdversarialFairnessClassifier:
+        model = AdversarialFairnessClassifier(
             backend="torch",
             predictor_model=[128, "relu", 64, "relu"],
             adversary_model=[],
             constraints="equalized_odds",
             epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
             alpha=self.alpha,
             shuffle=True,
             random_state=TorchSeed(self.random_state),
         )
-        groups = _combined(sensitive_features).to_numpy()
         with everything_seeded(self.random_state):
-            self.model_.fit(X, y, sensitive_features=groups)
-        return self
+            return model.fit(X, y, sensitive_features=groups)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Labels, of shape (n_samples,)."""
@@ -101,8 +148,12 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         """Output of the predictor, of shape (n_samples,)."""
-        with torch.no_grad():
-            return np.asarray(self.model_._raw_predict(X)).ravel()
+        return _output(self.model_, X)
+
+
+def _output(model: AdversarialFairnessClassifier, X: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return np.asarray(model._raw_predict(X)).ravel()
 
 
 class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):

@@ -112,9 +112,10 @@ def _write_files(
     seconds.round(1).rename("fit [s]").rename_axis("method").to_csv(
         output / f"{name}_times.csv"
     )
-    pd.concat([front.to_frame() for front in fronts]).to_csv(
-        output / f"{name}_fronts.csv", index=False
-    )
+    if fronts:
+        pd.concat([front.to_frame() for front in fronts]).to_csv(
+            output / f"{name}_fronts.csv", index=False
+        )
 
 
 def _title(experiment: Experiment) -> str:
@@ -138,15 +139,23 @@ def _section(
         notes.append("Quick: a trial, whose figures mean nothing.")
     if experiment.parameters:
         notes.append(f"Parameters of the networks: {dict(experiment.parameters)}.")
-    versions = ", ".join(f"{name} {v}" for name, v in evaluation.versions.items())
+    versions = ", ".join(
+        f"{name} {' and '.join(found)}" for name, found in evaluation.versions.items()
+    )
     parts = [
         f"<h2>{html.escape(_title(experiment))}</h2>",
         f'<div class="wide">{table.to_html()}</div>',
         f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>",
     ]
+    if not fronts:
+        parts.append("<p>No figures: no repeat has all methods and lams.</p>")
     for front in fronts:
         title = f"Performance and EOD, {front.attribute}"
-        parts += [f"<h3>{html.escape(title)}</h3>", _svg(front.draw())]
+        parts += [
+            f"<h3>{html.escape(title)}</h3>",
+            f"<p>Mean over {front.n_repeats} repeats, the same for all points.</p>",
+            _svg(front.draw()),
+        ]
         if front.is_varied:
             volumes = front.volumes.sort_values(ascending=False).round(3).to_frame()
             parts += [
@@ -195,7 +204,8 @@ mean ± standard deviation. AUC and ACC: area under the ROC curve and accuracy, 
 higher the better; all else, the lower. {RULES[rules.eod]}{smallest} EOpD: gap in true
 positive rates. GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over performance
 and differences of each attribute. Δm: relative change against single-task learning,
-summed over the metrics of an attribute.</p>
+summed over the metrics of an attribute; where single-task learning hardly has a
+difference, a small change is a large one relative to it.</p>
 {body}
 </body>
 </html>

@@ -128,8 +128,9 @@ class Store:
         )
 
     def has_succeeded(self, run: Run) -> bool:
-        """Whether the predictions of a run are there."""
-        return (self.folder / run.path).with_suffix(".parquet").is_file()
+        """Whether the predictions of a run are there, and can be read."""
+        path = (self.folder / run.path).with_suffix(".parquet")
+        return path.is_file() and _details(path) is not None
 
     def has_failed(self, run: Run) -> bool:
         """Whether a run ended with an error."""
@@ -154,14 +155,20 @@ class Store:
 
     def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
         """Read the runs that succeeded: details and predictions, in order."""
-        for path in sorted(self.folder.glob("runs/*/*/*.parquet")):
+        for path in self._files():
             details = _details(path)
-            arrow = pyarrow.parquet.read_table(path)
-            yield _run_of(details), details, arrow.to_pandas()
+            if details is not None:
+                arrow = pyarrow.parquet.read_table(path)
+                yield _run_of(details), details, arrow.to_pandas()
+
+    def damaged(self) -> list[Path]:
+        """Files among the runs that are none, or cannot be read."""
+        return [path for path in self._files() if _details(path) is None]
 
     def settings(self, run: Run) -> dict[str, str]:
         """Read what the method of a run that succeeded was."""
-        return _details((self.folder / run.path).with_suffix(".parquet"))["settings"]
+        details = _details((self.folder / run.path).with_suffix(".parquet")) or {}
+        return details["settings"]
 
     def errors(self) -> list[tuple[Run, dict[str, Any]]]:
         """Read the runs that failed."""
@@ -170,6 +177,9 @@ class Store:
             details = json.loads(path.read_text(encoding="utf-8"))
             found.append((_run_of(details), details))
         return found
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("runs/*/*/*.parquet"))
 
     def _write(self, name: Path, content: bytes) -> None:
         """Write a file whole, or not at all, whenever the process ends."""
@@ -183,16 +193,13 @@ class Store:
         part.replace(path)
 
 
-def _details(path: Path) -> dict[str, Any]:
-    """Read what is known of a run."""
+def _details(path: Path) -> dict[str, Any] | None:
+    """Read what is known of a run; None if the file is none, or damaged."""
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
         return json.loads(metadata[METADATA])
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path}: expected a run, found another file or a damaged one. Delete it, "
-            "and `run` repeats it."
-        ) from error
+    except (KeyError, ValueError):  # among them what pyarrow raises
+        return None
 
 
 def _run_of(details: Mapping[str, Any]) -> Run:

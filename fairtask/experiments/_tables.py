@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask.experiments._evaluation import OVERALL, Evaluation, means, ranked
+from fairtask.experiments._evaluation import (
+    OVERALL,
+    Evaluation,
+    in_common,
+    means,
+    ranked,
+)
 from fairtask.experiments._methods import BASELINE
 from fairtask.experiments._store import Run
 
@@ -151,7 +157,10 @@ def make_table(
         raise ValueError(f"no run of {BASELINE} with its own lam has succeeded yet.")
     methods = evaluation.methods[evaluation.methods.index.isin(names)]
     mean, sd = (part.droplevel("lam").loc[methods.index] for part in means(own))
-    summary = ranked(mean, evaluation.performance, columns)
+    common = in_common(own)
+    # Without a repeat that all have there is nothing to compare.
+    mean_of_common = means(common)[0].droplevel("lam").reindex(methods.index)
+    summary = ranked(mean_of_common, evaluation.performance, columns)
     by_method = own[OVERALL].groupby(level="method")
     summary["runs"] = by_method.size()
     summary["collapsed"] = by_method["collapsed"].sum().astype(int)
@@ -167,6 +176,10 @@ def make_table(
         for name, n in summary["runs"].items()
         if n < most
     ]
+    if summary["runs"].nunique() > 1:
+        n_common = common.index.get_level_values("repeat").nunique()
+        notes.append(f"MR and Δm: over {n_common} repeats, which all methods have.")
+    notes += [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
     left_out = int(own[OVERALL, "groups left out"].groupby(level="repeat").max().sum())
     if left_out:
         notes.append(
