@@ -272,6 +272,7 @@ class TestReport:
             "index.html",
             *(f"synthetic_z_paper{end}" for end in (".csv", ".tex", ".txt")),
             *(f"synthetic_z_paper_{end}.csv" for end in ("fronts", "runs", "times")),
+            *(f"synthetic_z_paper_z_{end}.svg" for end in ("front", "ablation")),
         }
         text = page.read_text(encoding="utf-8")
         assert text.count("<svg") == 2  # the front, and the ablation

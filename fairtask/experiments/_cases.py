@@ -18,12 +18,18 @@ from fairtask.datasets import (
     make_biased_classification,
 )
 
-__all__ = ["DATASETS", "Case", "DataSource"]
+__all__ = ["DATASETS", "Case", "DataSource", "check_size"]
 
 # What the paper calls an attribute, and what the data set calls it.
 ALIASES = {"adult": {"gender": "sex"}, "compas": {"gender": "sex"}}
 
+# As pandas has it, but for "None", which a group may be called.
+MISSING = ["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"]
+
 MAX_GROUPS = 50
+MIN_PER_CLASS = 50
+"""Fewest samples of a class: ten of them in the test part."""
+
 QUICK_SAMPLES = 1500
 
 
@@ -114,6 +120,11 @@ class DataSource:
                 raise ValueError(
                     f"`{name}` is for CSV files; {dataset} has a target of its own."
                 )
+        if options.get("drop_sensitive") and dataset in IMAGES:
+            raise ValueError(
+                f"`drop_sensitive` is for tables; {dataset} has images, whose features "
+                "are their pixels."
+            )
         if attributes is not None and not attributes:
             raise ValueError("`attributes` must name one at least; got none.")
         available = DATASETS[dataset][1]
@@ -142,7 +153,7 @@ class DataSource:
     @property
     def kind(self) -> str:
         """What the samples are: "table" or "image"."""
-        return "image" if self.dataset == "fairface" else "table"
+        return "image" if self.dataset in IMAGES else "table"
 
     def load(self) -> Case:
         """Read the data.
@@ -180,7 +191,7 @@ class DataSource:
     def _read_csv(
         self, path: Path
     ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, list[str]]:
-        table = pd.read_csv(path)
+        table = _read(path)
         named = [str(self.target), *self.attributes]
         lacking = [name for name in named if name not in table]
         if lacking:
@@ -208,8 +219,16 @@ class DataSource:
             )
         if self.positive == written[0]:
             values, written = values[::-1], written[::-1]
+        # As they are written: pandas would read 1 as 1.0 where some are missing.
+        groups = _read(
+            path,
+            usecols=list(self.attributes),
+            dtype=str,
+            keep_default_na=False,
+            na_values=MISSING,
+        )
         for name in self.attributes:
-            n_groups = table[name].nunique()
+            n_groups = groups[name].nunique()
             if not 2 <= n_groups <= MAX_GROUPS:
                 raise ValueError(
                     f"{path}: expected 2 to {MAX_GROUPS} groups in `{name}`, found "
@@ -217,7 +236,38 @@ class DataSource:
                 )
         y = (labels == values[1]).to_numpy()
         X = table.drop(columns=str(self.target))
-        return X, y, table[list(self.attributes)], written
+        empty = [str(name) for name in X if X[name].isna().all()]
+        if empty:
+            raise ValueError(
+                f"{path}: expected values in each column, found none in "
+                f"{', '.join(empty)}. Delete what is empty."
+            )
+        numbers = X.select_dtypes("number")
+        infinite = [str(name) for name in numbers if np.isinf(numbers[name]).any()]
+        if infinite:
+            raise ValueError(
+                f"{path}: expected finite numbers, found infinity in "
+                f"{', '.join(infinite)}."
+            )
+        return X, y, groups, written
+
+
+def check_size(case: Case) -> None:
+    """Raise a ValueError if a class has too few samples for three parts."""
+    sizes = np.bincount(case.y, minlength=2)
+    if sizes.min() < MIN_PER_CLASS:
+        found = (f"{n} of {name}" for name, n in zip(case.classes, sizes, strict=True))
+        raise ValueError(
+            f"expected at least {MIN_PER_CLASS} samples of each label, a fifth of them "
+            f"for the test; found {' and '.join(found)}."
+        )
+
+
+def _read(path: Path, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, **options)
+    except ValueError as error:  # pandas does not say which file
+        raise ValueError(f"{path}: expected a CSV file: {error}") from error
 
 
 def _names(column: pd.Series) -> list[str | None]:
@@ -259,3 +309,6 @@ DATASETS = {
     "synthetic": (_synthetic, ("group",)),
 }
 """Loader and sensitive attributes of each data set that has a name."""
+
+IMAGES = ("fairface",)
+"""Those whose samples are images."""

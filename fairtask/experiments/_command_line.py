@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import csv
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import joblib
 
-from fairtask.experiments._cases import DATASETS, DataSource
-from fairtask.experiments._methods import BASELINE, Method, find_methods
+from fairtask._base import BaseAuxiliaryFairnessClassifier
+from fairtask.experiments._cases import DATASETS, DataSource, check_size
+from fairtask.experiments._methods import BASELINE, BUILT_IN, Method, find_methods
 from fairtask.experiments._recipes import PRESETS
-from fairtask.experiments._runner import carry_out_all
+from fairtask.experiments._runner import carry_out_all, make_setting
 from fairtask.experiments._store import Experiment, Run, Store
 from fairtask.image import AuxiliaryFairnessImageClassifier
 from fairtask.tabular import AuxiliaryFairnessClassifier
@@ -87,7 +89,8 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
     )
     parser.add_argument(
         "--attributes", "--sensitive", type=_names, metavar="A,B",
-        help="sensitive attributes (default: all of the data set)",
+        help="sensitive attributes (default: all of the data set); a name with a comma "
+        "in double quotes",
     )  # fmt: skip
     parser.add_argument("--target", metavar="COLUMN", help="labels, of a CSV file")
     parser.add_argument("--positive", metavar="LABEL", help="of a CSV file")
@@ -136,7 +139,9 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Names between commas; in double quotes one that has a comma or outer spaces."""
+    row = next(csv.reader([text], skipinitialspace=True), [])
+    return [name for name in row if name]
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -171,7 +176,8 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         drop_sensitive=asked.drop_sensitive,
         quick=asked.quick,
     )
-    source.load()  # what is wrong with it is told now, not once for each run
+    # What is wrong with it is told now, not once for each run.
+    check_size(source.load())
     parameters = dict(_setting(entry) for entry in asked.set)
     network = NETWORKS[source.kind]
     open_to_all = network().get_params().keys() - OF_THE_PROTOCOL
@@ -199,7 +205,25 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
     if BASELINE not in chosen:
         chosen = [BASELINE, *chosen]
     methods = {name: suitable[name] for name in chosen}
-    return Experiment(source, asked.preset, parameters, source.digest), methods
+    experiment = Experiment(source, asked.preset, parameters, source.digest)
+    for name, method in methods.items():
+        if method in BUILT_IN:
+            _check_parameters(method, experiment, Run(name, 0))
+    return experiment, methods
+
+
+def _check_parameters(method: Method, experiment: Experiment, run: Run) -> None:
+    """Raise a ValueError if a network cannot be made, or has not these parameters."""
+    try:
+        estimator = method.make(make_setting(experiment, run))
+        if isinstance(estimator, BaseAuxiliaryFairnessClassifier):
+            estimator._validate_params()
+    except Exception as error:  # weights may be missing, of which timm says much
+        told = str(error).split("\n")[0]
+        raise ValueError(
+            f"`methods`: {method.name} cannot be made with the parameters "
+            f"{dict(experiment.parameters)}: {type(error).__name__}: {told}"
+        ) from error
 
 
 def _setting(entry: str) -> tuple[str, Any]:

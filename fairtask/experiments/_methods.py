@@ -317,7 +317,7 @@ BUILT_IN = [
         _fairlearn_adversarial,
         family="Peers (fairlearn)",
         fairness_loss="equalized odds",
-        note="Learning rate and size of batches: the best AUC on the validation part.",
+        note="Learning rate and size of batches: best accuracy on the validation part.",
     ),
     Method(
         "threshold-optimizer",

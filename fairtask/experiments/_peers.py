@@ -11,7 +11,7 @@ from fairlearn.adversarial import AdversarialFairnessClassifier
 from fairlearn.postprocessing import ThresholdOptimizer
 from fairlearn.reductions import ExponentiatedGradient
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score
 
 from fairtask._random import everything_seeded
 
@@ -56,7 +56,8 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
     Its adversary takes one attribute: the combination of all. The scores are the
     outputs of its predictor before they are cut. Whether it trains or diverges depends
     on the data, the learning rate and the size of the batches: of several the pair is
-    taken whose predictor has the greatest AUC on the validation part.
+    taken with the greatest accuracy on the validation part. By AUC it would be one that
+    ranks well and predicts the same class for all.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
         for pair in product(self.learning_rates, self.batch_sizes):
             try:
                 model = self._fit_once(*pair, X, y, groups)
-                score = roc_auc_score(y_val, _output(model, X_val))
+                score = accuracy_score(y_val, _labels(model, X_val))
             except (RuntimeError, ValueError) as error:  # it has diverged
                 failures.append(f"learning_rate, batch_size = {pair}: {error}")
                 continue
@@ -144,16 +145,16 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Labels, of shape (n_samples,)."""
-        return np.asarray(self.model_.predict(X)).astype(int).ravel()
+        return _labels(self.model_, X)
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         """Output of the predictor, of shape (n_samples,)."""
-        return _output(self.model_, X)
+        with torch.no_grad():
+            return np.asarray(self.model_._raw_predict(X)).ravel()
 
 
-def _output(model: AdversarialFairnessClassifier, X: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        return np.asarray(model._raw_predict(X)).ravel()
+def _labels(model: AdversarialFairnessClassifier, X: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict(X)).astype(int).ravel()
 
 
 class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):

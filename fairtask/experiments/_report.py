@@ -11,7 +11,7 @@ import pandas as pd
 
 from fairtask.experiments._evaluation import Evaluation, Rules, evaluate
 from fairtask.experiments._fronts import Fronts, draw_ablation, make_fronts
-from fairtask.experiments._store import DESCRIPTION, Experiment, Store
+from fairtask.experiments._store import DESCRIPTION, Experiment, Store, file_name
 from fairtask.experiments._tables import Table, make_table
 
 __all__ = ["write_report"]
@@ -50,8 +50,8 @@ def write_report(
         A folder of experiments, or one experiment.
     output : pathlib.Path
         Where ``index.html`` is written and, for each experiment, a table as ``.txt``,
-        ``.csv`` and ``.tex``, the figures of each run, the points of the fronts, and
-        the times.
+        ``.csv`` and ``.tex``, the figures of each run, the points of the fronts, the
+        times, and the drawings as ``.svg``.
     eod : {"mean", "worst_case"}, default="mean"
     min_group_size : int, default=1
         See `Rules`.
@@ -89,8 +89,13 @@ def write_report(
         fronts = make_fronts(evaluation)
         experiment = store.experiment()
         _write_files(output, folder.name, table, evaluation, fronts)
+        drawings = [_draw(front) for front in fronts]
+        for front, of_front in zip(fronts, drawings, strict=True):
+            for kind, svg in of_front.items():
+                name = file_name(f"{folder.name}_{front.attribute}_{kind}.svg")
+                (output / name).write_text(svg, encoding="utf-8")
         print(f"{_title(experiment)}\n\n{table.to_text()}")
-        sections.append(_section(experiment, table, evaluation, fronts))
+        sections.append(_section(experiment, table, evaluation, fronts, drawings))
     if not sections:
         raise ValueError(f"no experiment in {results} has a table yet.")
     page = output / "index.html"
@@ -133,6 +138,7 @@ def _section(
     table: Table,
     evaluation: Evaluation,
     fronts: list[Fronts],
+    drawings: list[dict[str, str]],
 ) -> str:
     notes = [f"Repeats: {table.summary['runs'].max()}.", *table.notes]
     if experiment.source.quick:
@@ -149,12 +155,12 @@ def _section(
     ]
     if not fronts:
         parts.append("<p>No figures: no repeat has all methods and lams.</p>")
-    for front in fronts:
+    for front, of_front in zip(fronts, drawings, strict=True):
         title = f"Performance and EOD, {front.attribute}"
         parts += [
             f"<h3>{html.escape(title)}</h3>",
             f"<p>Mean over {front.n_repeats} repeats, the same for all points.</p>",
-            _svg(front.draw()),
+            of_front["front"],
         ]
         if front.is_varied:
             volumes = front.volumes.sort_values(ascending=False).round(3).to_frame()
@@ -165,10 +171,18 @@ def _section(
                 "is better performance besides; single-task learning has 0.</p>",
                 volumes.to_html(border=0),
                 f"<h3>{html.escape('Ablation of lam, ' + front.attribute)}</h3>",
-                _svg(draw_ablation(front)),
+                of_front["ablation"],
             ]
     parts.append(f"<p>Made with {html.escape(versions)}.</p>")
     return "\n".join(parts)
+
+
+def _draw(front: Fronts) -> dict[str, str]:
+    """Draw the front and, where lam was varied, what it does."""
+    drawings = {"front": _svg(front.draw())}
+    if front.is_varied:
+        drawings["ablation"] = _svg(draw_ablation(front))
+    return drawings
 
 
 def _svg(figure: Any) -> str:

@@ -1,9 +1,12 @@
 """Carrying out runs: in parallel, each once, whatever becomes of the others."""
 
+import os
 import re
+import signal
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -21,7 +24,10 @@ from fairtask.experiments._methods import Method, Setting, find_methods
 from fairtask.experiments._protocol import fit_and_predict, make_parts
 from fairtask.experiments._store import Experiment, Run, Store
 
-__all__ = ["carry_out_all"]
+__all__ = ["carry_out_all", "make_setting"]
+
+Outcome = tuple[Run, float, str]
+"""A run, the seconds it took, and its error or ""."""
 
 PACKAGES = ("fairlearn", "numpy", "pandas", "scikit-learn", "timm", "torch")
 
@@ -70,10 +76,6 @@ def carry_out_all(
         for run in runs
         if not store.has_succeeded(run) and (retry_failed or not store.has_failed(run))
     ]
-    jobs = (delayed(_carry_out)(store, experiment, run, methods_files) for run in left)
-    parallel = Parallel(
-        n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="all"
-    )
     seconds: dict[str, list[float]] = {}
     waiting = [run.method for run in left]
     n_failed = 0
@@ -84,16 +86,60 @@ def carry_out_all(
         bar_format="{desc}{percentage:3.0f} %|{bar:30}| {n_fmt} of {total_fmt} runs"
         "{postfix}",
     ) as bar:
-        for run, taken, error in parallel(jobs):
+        for run, taken, error in _outcomes(
+            store, experiment, left, methods_files, n_jobs
+        ):
             seconds.setdefault(run.method, []).append(taken)
             waiting.remove(run.method)
-            left_seconds = _time_left(waiting, seconds) / max(n_jobs, 1)
+            left_seconds = _time_left(waiting, seconds) / n_jobs
             bar.set_postfix_str(f"about {_clock(left_seconds)} left", refresh=False)
             bar.update()
             if error:
                 n_failed += 1
                 bar.write(f"{run.method}, repeat {run.repeat}: {error}")
     return n_failed
+
+
+def _outcomes(
+    store: Store,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    methods_files: Sequence[str],
+    n_jobs: int,
+) -> Iterator[Outcome]:
+    """Carry out runs in processes, each of which may die, as of too little memory.
+
+    Those that were under way then are repeated one by one, each in a process of its
+    own, to see which it was.
+    """
+    carry_out = delayed(_carry_out)
+    left, suspects = list(runs), []
+    while left:
+        # With one process joblib starts none.
+        now, n_processes = (suspects[:1], 2) if suspects else (list(left), n_jobs)
+        parallel = Parallel(
+            n_processes,
+            return_as="generator_unordered",
+            pre_dispatch="all",
+            batch_size=1,
+        )
+        try:
+            for outcome in parallel(
+                carry_out(store, experiment, run, methods_files, os.getpid())
+                for run in now
+            ):
+                left.remove(outcome[0])
+                yield outcome
+        except BrokenProcessPool as death:
+            if not suspects:
+                suspects = left[:n_jobs]  # they are begun in order
+                continue
+            error = f"its process died: {str(death).splitlines()[0]}"
+            details = _origin(experiment, suspects[0])
+            store.save_error(suspects[0], details | {"error": error})
+            left.remove(suspects[0])
+            yield suspects[0], 0.0, error
+        suspects = suspects[1:]
 
 
 def _check_settings(
@@ -106,7 +152,13 @@ def _check_settings(
     methods = _methods(tuple(methods_files))
     there = {(run.method, run.lam): run for run in runs if store.has_succeeded(run)}
     for run in there.values():
-        estimator = methods[run.method].make(_setting(experiment, run))
+        try:
+            estimator = methods[run.method].make(make_setting(experiment, run))
+        except Exception as error:  # whatever a user's method may raise
+            raise ValueError(
+                f"`methods`: {run.method} has runs in {store.folder} and cannot be "
+                f"made now: {type(error).__name__}: {error}"
+            ) from error
         found, now = store.settings(run), _describe(estimator)
         if found != now:
             changed = {
@@ -122,7 +174,8 @@ def _check_settings(
             )
 
 
-def _setting(experiment: Experiment, run: Run) -> Setting:
+def make_setting(experiment: Experiment, run: Run) -> Setting:
+    """What the method of a run is made for."""
     source = experiment.source
     return Setting(
         preset=experiment.preset,
@@ -165,24 +218,36 @@ def _methods(files: tuple[str, ...]) -> dict[str, Method]:
     return find_methods(files)
 
 
-def _carry_out(
-    store: Store, experiment: Experiment, run: Run, methods_files: Sequence[str]
-) -> tuple[Run, float, str]:
-    """Carry out a run and write it; return its time, and its error if it failed."""
-    source = experiment.source
-    start = time.perf_counter()
-    n_threads = torch.get_num_threads()
-    details: dict[str, Any] = {
+def _origin(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What a run is made from, as it is kept."""
+    return {
         "seed": run.repeat,
         "experiment": experiment.to_json(),
         "versions": {"fairtask": __version__} | {n: version(n) for n in PACKAGES},
     }
+
+
+def _carry_out(
+    store: Store,
+    experiment: Experiment,
+    run: Run,
+    methods_files: Sequence[str],
+    asking: int,
+) -> Outcome:
+    """Carry out a run and write it; return its time, and its error if it failed."""
+    if os.getpid() != asking:
+        # Ctrl-C reaches all processes; the one that asked ends the others.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source = experiment.source
+    start = time.perf_counter()
+    n_threads = torch.get_num_threads()
+    details = _origin(experiment, run)
     try:
         # One thread, so that the sums, and the figures, do not depend on the machine.
         torch.set_num_threads(1)
         with threadpool_limits(1):
             parts = _parts(source, run.repeat)
-            setting = _setting(experiment, run)
+            setting = make_setting(experiment, run)
             method = _methods(tuple(methods_files))[run.method]
             details |= {
                 "kind": setting.kind,

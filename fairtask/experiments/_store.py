@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from fairtask.experiments._cases import DataSource
 
-__all__ = ["Experiment", "Run", "Store"]
+__all__ = ["Experiment", "Run", "Store", "file_name"]
 
 DESCRIPTION = "experiment.json"
 METADATA = b"fairtask"
@@ -47,8 +47,7 @@ class Experiment:
             parts.append("dropped")
         if self.source.quick:
             parts.append("quick")
-        # Columns may be called anything.
-        return re.sub(r"[^\w+.-]+", "-", "_".join(parts))
+        return file_name("_".join(parts))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are read again."""
@@ -191,6 +190,11 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+
+
+def file_name(text: str) -> str:
+    """Make a name do for a file; columns may be called anything."""
+    return re.sub(r"[^\w+.-]+", "-", text)
 
 
 def _details(path: Path) -> dict[str, Any] | None:
