@@ -1,6 +1,11 @@
 """Warnings that `fairtask` issues."""
 
-__all__ = ["BudgetNotMetWarning", "CollapsedHeadWarning", "NothingPenalizedWarning"]
+__all__ = [
+    "BudgetNotMetWarning",
+    "CollapsedHeadWarning",
+    "NothingPenalizedWarning",
+    "VacuousBoundWarning",
+]
 
 
 class BudgetNotMetWarning(UserWarning):
@@ -28,3 +33,7 @@ class NothingPenalizedWarning(UserWarning):
     Either no sensitive features were given, or an attribute has fewer than two
     known groups.
     """
+
+
+class VacuousBoundWarning(UserWarning):
+    """A bound on a difference is 1 or more, and says nothing."""

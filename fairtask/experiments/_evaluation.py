@@ -182,8 +182,9 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
 
 def _has_small_group(table: pd.DataFrame, test: pd.Series, smallest: int) -> bool:
     """Whether a group has too few positives or negatives in the test part."""
-    for attribute in (name for name in table if str(name).startswith(GROUP)):
-        sizes = pd.crosstab(table.loc[test, attribute], table.loc[test, "y_true"])
+    tested = table[test]
+    for attribute in [str(name) for name in table if str(name).startswith(GROUP)]:
+        sizes = pd.crosstab(tested[attribute], tested["y_true"])
         known = table[attribute].dropna().unique()
         sizes = sizes.reindex(index=known, columns=[0, 1], fill_value=0)
         if (sizes < smallest).to_numpy().any():
@@ -197,10 +198,11 @@ def in_common(figures: pd.DataFrame) -> pd.DataFrame:
     Means over other splits are not comparable: one group of a few samples moves them
     more than most methods do.
     """
-    settings = figures.index.droplevel("repeat")
-    repeats = figures.index.get_level_values("repeat")
-    times = repeats.value_counts()
-    return figures[repeats.isin(times.index[times == settings.nunique()])]
+    runs = figures.index.to_frame(index=False)
+    n_settings = len(runs[["method", "lam"]].drop_duplicates())
+    times = runs["repeat"].value_counts()
+    complete = times.index[times == n_settings]
+    return figures[runs["repeat"].isin(complete).to_numpy()]
 
 
 def means(figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

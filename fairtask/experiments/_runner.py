@@ -113,7 +113,8 @@ def _outcomes(
     own, to see which it was.
     """
     carry_out = delayed(_carry_out)
-    left, suspects = list(runs), []
+    left = list(runs)
+    suspects: list[Run] = []
     while left:
         # With one process joblib starts none.
         now, n_processes = (suspects[:1], 2) if suspects else (list(left), n_jobs)

@@ -1,0 +1,448 @@
+r"""What is known of differences between groups on data that were not seen.
+
+The bounds of Section 4 of the paper [1]_ as functions of plain numbers, for two groups
+and a loss between 0 and 1, such as the zero-one loss. With :math:`L_g` the expected
+loss of group g they bound :math:`\Delta L = |L_0 - L_1|`. All share a slack
+
+.. math::
+
+    C = 4 \sum_{g=0}^{1} \operatorname{Rad}_g(\mathcal{H})
+    + \sum_{g=0}^{1} \sqrt{\frac{\ln(2 / \delta)}{2 n_g}},
+
+in which :math:`n_g` is the number of samples of group g and
+:math:`\operatorname{Rad}_g(\mathcal{H})` the Rademacher complexity, on these, of the
+hypotheses among which training chose. For a neural network no useful value of it is
+known: on its training data these bounds are vacuous. On samples that played no part in
+training there is one hypothesis, whose complexity is 0. `certified_difference` is what
+can be said there, for any number of groups, and what one can act on.
+
+References
+----------
+.. [1] "Learning fair latent representation with multi-task deep learning", Section 4.
+"""
+
+from collections.abc import Sequence
+from math import isfinite, log, sqrt
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fairtask._sensitive import encode_sensitive_features
+from fairtask._validation import check_one_of
+from fairtask._warnings import warn_user
+from fairtask.exceptions import VacuousBoundWarning
+
+__all__ = [
+    "adversarial_bound",
+    "certified_difference",
+    "discrepancy_bound",
+    "excess_bound",
+    "generalization_slack",
+    "group_loss_bound",
+]
+
+PENALTY_SCALES = {"glf": 1.0, "adversarial": 4.0}
+"""What a unit of a fairness loss bounds of the difference."""
+
+
+def generalization_slack(
+    n_samples: Sequence[int],
+    *,
+    delta: float = 0.05,
+    complexities: Sequence[float] = (0.0, 0.0),
+) -> float:
+    """Slack C between what was measured and what is expected.
+
+    Parameters
+    ----------
+    n_samples : sequence of 2 int
+        Number of samples of each group.
+    delta : float in (0, 1), default=0.05
+        Probability with which the bound may fail.
+    complexities : sequence of 2 float, default=(0.0, 0.0)
+        Rademacher complexity of the hypotheses on the samples of each group; 0 for one
+        hypothesis that was fixed before the samples were seen.
+
+    Returns
+    -------
+    slack : float
+
+    Raises
+    ------
+    ValueError
+        If an argument is not of this form.
+
+    Examples
+    --------
+    >>> from fairtask.bounds import generalization_slack
+    >>> round(generalization_slack([2_000, 8_000]), 4)
+    0.0456
+    """
+    sizes = _pair(n_samples, "n_samples", smallest=1)
+    if any(size != int(size) for size in sizes):
+        raise ValueError(f"`n_samples` must be whole numbers; got {n_samples!r}.")
+    _check_delta(delta)
+    rademacher = sum(_pair(complexities, "complexities", smallest=0))
+    return 4 * rademacher + sum(sqrt(log(2 / delta) / (2 * n)) for n in sizes)
+
+
+def discrepancy_bound(
+    discrepancy: float,
+    n_samples: Sequence[int],
+    *,
+    delta: float = 0.05,
+    complexities: Sequence[float] = (0.0, 0.0),
+) -> float:
+    r"""Bound on the discrepancy of the distributions of two groups (Lemmas 1 and 2).
+
+    .. math::
+
+        \operatorname{disc}(P_0, P_1)
+        \le \operatorname{disc}(\hat P_0, \hat P_1) + C
+
+    Lemma 1 has the complexity of disagreements between hypotheses, of which Lemma 2
+    says that it is at most twice that of the hypotheses.
+
+    Parameters
+    ----------
+    discrepancy : float in [0, 1]
+        Largest difference between the groups, over pairs of hypotheses, in the share of
+        samples on which the two disagree.
+    n_samples, delta, complexities
+        See `generalization_slack`.
+
+    Returns
+    -------
+    bound : float
+        It holds with probability 1 - delta.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not of this form.
+
+    Warns
+    -----
+    VacuousBoundWarning
+        If the bound is 1 or more.
+    """
+    _check_share(discrepancy, "discrepancy")
+    return _told(
+        discrepancy
+        + generalization_slack(n_samples, delta=delta, complexities=complexities)
+    )
+
+
+def group_loss_bound(
+    difference: float,
+    n_samples: Sequence[int],
+    *,
+    delta: float = 0.05,
+    complexities: Sequence[float] = (0.0, 0.0),
+) -> float:
+    r"""Bound on the difference in loss from the one that was measured (Theorem 2).
+
+    .. math:: \Delta L \le \widehat{\Delta L} + C
+
+    It is about the head whose losses are compared. In training that is a fairness head:
+    of the head that predicts it speaks only with ``fairness_head="task"``.
+
+    Parameters
+    ----------
+    difference : float in [0, 1]
+        Absolute difference between the groups in mean loss.
+    n_samples, delta, complexities
+        See `generalization_slack`.
+
+    Returns
+    -------
+    bound : float
+        It holds with probability 1 - delta.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not of this form.
+
+    Warns
+    -----
+    VacuousBoundWarning
+        If the bound is 1 or more.
+
+    Examples
+    --------
+    >>> from fairtask.bounds import group_loss_bound
+    >>> round(group_loss_bound(0.03, [2_000, 8_000]), 4)
+    0.0756
+    """
+    _check_share(difference, "difference")
+    return _told(
+        difference
+        + generalization_slack(n_samples, delta=delta, complexities=complexities)
+    )
+
+
+def adversarial_bound(
+    error: float,
+    n_samples: Sequence[int],
+    *,
+    delta: float = 0.05,
+    complexities: Sequence[float] = (0.0, 0.0),
+) -> float:
+    r"""Bound on the difference in loss from a discriminator's error (Theorem 1).
+
+    .. math:: \Delta L \le 2 - 4 \hat\varepsilon + C
+
+    Parameters
+    ----------
+    error : float in [0, 0.5]
+        Smallest error :math:`\hat\varepsilon` of a discriminator that tells the groups
+        apart, each group counting half. An adversary that was trained by gradient
+        descent has an error that is greater, or as great: its bound may not hold.
+    n_samples, delta, complexities
+        See `generalization_slack`.
+
+    Returns
+    -------
+    bound : float
+        It holds with probability 1 - delta.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not of this form.
+
+    Warns
+    -----
+    VacuousBoundWarning
+        If the bound is 1 or more, as for any error up to 0.25.
+    """
+    _check_share(error, "error", largest=0.5)
+    return _told(
+        2
+        - 4 * error
+        + generalization_slack(n_samples, delta=delta, complexities=complexities)
+    )
+
+
+def excess_bound(
+    difference: float,
+    n_samples: Sequence[int],
+    *,
+    eta: float,
+    lam: float,
+    fairness_loss: Literal["glf", "adversarial"] = "glf",
+    delta: float = 0.05,
+    complexities: Sequence[float] = (0.0, 0.0),
+) -> float:
+    r"""Bound on the difference in loss after training (Corollaries 1 and 2).
+
+    .. math::
+
+        \Delta L(\hat\theta) \le \Delta L(\theta^*) + \frac{a \eta}{1 - \lambda} + 2 C
+
+    with a = 1 for GLF and a = 4 for an adversary.
+
+    Parameters
+    ----------
+    difference : float in [0, 1]
+        Expected difference :math:`\Delta L(\theta^*)` of the parameters compared with.
+    n_samples : sequence of 2 int
+        See `generalization_slack`.
+    eta : float
+        By how much, at most, the objective of the trained parameters exceeds its
+        minimum.
+    lam : float in [0, 1)
+        Weight of the task in the objective.
+    fairness_loss : {"glf", "adversarial"}, default="glf"
+    delta, complexities
+        See `generalization_slack`.
+
+    Returns
+    -------
+    bound : float
+        It holds with probability 1 - delta.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not of this form.
+
+    Warns
+    -----
+    VacuousBoundWarning
+        If the bound is 1 or more.
+    """
+    _check_share(difference, "difference")
+    if not (isfinite(eta) and eta >= 0):
+        raise ValueError(f"`eta` must be a finite number of at least 0; got {eta!r}.")
+    if not 0 <= lam < 1:
+        raise ValueError(
+            f"`lam` must be in [0, 1), since with 1 nothing is penalised; got {lam!r}."
+        )
+    check_one_of("fairness_loss", fairness_loss, list(PENALTY_SCALES))
+    slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
+    excess = PENALTY_SCALES[fairness_loss] * eta / (1 - lam)
+    return _told(difference + excess + 2 * slack)
+
+
+def certified_difference(
+    losses: Any,
+    *,
+    sensitive_features: Any,
+    strata: Any = None,
+    delta: float = 0.05,
+) -> float:
+    r"""Bound on the largest difference in expected loss, from held-out samples.
+
+    .. math::
+
+        \max_{c, a \ne b} \left( \hat L_{ca} - \hat L_{cb}
+        + \sqrt{\frac{\ln(1 / \delta)}{2}
+        \left( \frac{1}{n_{ca}} + \frac{1}{n_{cb}} \right)} \right)
+
+    where :math:`\hat L_{cg}` is the mean loss of the :math:`n_{cg}` samples of group g
+    in stratum c. This is Hoeffding's inequality for a difference of two means, which is
+    less than Theorem 2 adds for each mean. No pair of groups pays for the others: the
+    pair that differs most is a fixed one, and it is enough that its bound holds.
+
+    The model, and the choice of it, must not have seen these samples. Then it holds
+    with probability 1 - delta for whatever model, groups and distribution.
+
+    Parameters
+    ----------
+    losses : array-like of shape (n_samples,)
+        Loss of each sample, in [0, 1]: ``y_true != y_pred``, or one minus the
+        probability of the true class.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
+        Groups; of several attributes the largest difference counts. A sample whose
+        group is unknown belongs to none.
+    strata : array-like of shape (n_samples,), optional
+        Groups are compared inside each stratum: with ``y_true != y_pred`` and
+        ``strata=y_true`` the bound is one on the equalized-odds difference.
+    delta : float in (0, 1), default=0.05
+        Probability with which the bound may fail.
+
+    Returns
+    -------
+    bound : float
+        NaN with fewer than two groups; infinite if a stratum lacks a group.
+
+    Raises
+    ------
+    ValueError
+        If the arguments have different lengths, or losses outside [0, 1].
+
+    Warns
+    -----
+    VacuousBoundWarning
+        If the bound is 1 or more.
+    UndefinedMetricWarning
+        If there are fewer than two groups.
+
+    See Also
+    --------
+    fairtask.metrics.bootstrap : Intervals, narrower, that hold for many samples.
+
+    References
+    ----------
+    .. [1] W. Hoeffding. "Probability inequalities for sums of bounded random
+       variables". Journal of the American Statistical Association 58, 1963.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairtask.bounds import certified_difference
+    >>> rng = np.random.default_rng(0)
+    >>> y_true, groups = rng.integers(0, 2, (2, 10_000))
+    >>> is_wrong = rng.random(10_000) < np.where(groups == 0, 0.10, 0.15)
+    >>> bound = certified_difference(
+    ...     is_wrong, sensitive_features=groups, strata=y_true
+    ... )
+    >>> round(bound, 2)
+    0.09
+    """
+    _check_delta(delta)
+    losses = np.asarray(losses, dtype=float)
+    if losses.ndim != 1 or not len(losses):
+        raise ValueError(
+            f"`losses` must have shape (n_samples,); got shape {losses.shape}."
+        )
+    if not ((losses >= 0) & (losses <= 1)).all():
+        raise ValueError(
+            "`losses` must be in [0, 1], as the bound supposes; found "
+            f"{losses.min()} to {losses.max()}."
+        )
+    sensitive = encode_sensitive_features(sensitive_features, n_samples=len(losses))
+    stratum = np.zeros(len(losses), dtype=np.int64)
+    if strata is not None:
+        stratum = np.unique(np.asarray(strata), return_inverse=True)[1]
+        if stratum.shape != losses.shape:
+            raise ValueError(
+                f"`strata` must have one entry per sample: expected {len(losses)}, "
+                f"found shape {stratum.shape}."
+            )
+    bounds = [
+        _largest_difference(losses, stratum, codes, len(groups), delta)
+        for codes, groups in zip(sensitive.codes.T, sensitive.groups, strict=True)
+        if len(groups) >= 2
+    ]
+    if not bounds:
+        warn_user(
+            UndefinedMetricWarning, "there are fewer than two groups, and no difference"
+        )
+        return float("nan")
+    return _told(max(bounds))
+
+
+def _largest_difference(
+    losses: np.ndarray,
+    strata: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    delta: float,
+) -> float:
+    """Bound on the largest difference over the strata and pairs of groups."""
+    known = groups >= 0
+    shape = (strata.max() + 1, n_groups)
+    cells = strata[known] * n_groups + groups[known]
+    sizes = np.bincount(cells, minlength=shape[0] * n_groups).reshape(shape)
+    sums = np.bincount(cells, losses[known], minlength=sizes.size).reshape(shape)
+    with np.errstate(divide="ignore"):
+        inverse = 1 / sizes  # infinite where there is no sample
+    means = sums / np.maximum(sizes, 1)
+    differences = means[:, :, None] - means[:, None, :]
+    slack = np.sqrt(log(1 / delta) / 2 * (inverse[:, :, None] + inverse[:, None, :]))
+    pairs = ~np.eye(n_groups, dtype=bool)
+    return float((differences + slack)[:, pairs].max())
+
+
+def _pair(values: Sequence[float], name: str, *, smallest: float) -> list[float]:
+    pair = [float(value) for value in values]
+    if len(pair) != 2 or not all(isfinite(v) and v >= smallest for v in pair):
+        raise ValueError(
+            f"`{name}` must be two finite numbers of at least {smallest}, one for each "
+            f"group; got {values!r}."
+        )
+    return pair
+
+
+def _check_delta(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise ValueError(f"`delta` must be in (0, 1); got {delta!r}.")
+
+
+def _check_share(value: float, name: str, largest: float = 1) -> None:
+    if not 0 <= value <= largest:
+        raise ValueError(f"`{name}` must be in [0, {largest}]; got {value!r}.")
+
+
+def _told(bound: float) -> float:
+    """Return a bound; warn if it says nothing."""
+    if bound >= 1:
+        warn_user(
+            VacuousBoundWarning,
+            f"the bound is vacuous: {bound:.3g}, where no difference can be above 1",
+        )
+    return bound

@@ -1,0 +1,204 @@
+"""Bounds: values by hand, identities, and how often the certificate fails."""
+
+from math import inf, isnan, log, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fairtask.bounds import (
+    adversarial_bound,
+    certified_difference,
+    discrepancy_bound,
+    excess_bound,
+    generalization_slack,
+    group_loss_bound,
+)
+from fairtask.exceptions import VacuousBoundWarning
+from fairtask.metrics import equalized_odds_difference
+
+vacuous_ignored = pytest.mark.filterwarnings(
+    "ignore::fairtask.exceptions.VacuousBoundWarning"
+)
+
+
+class TestPaper:
+    # delta = 2 / e^2: ln(2 / delta) = 2, and the slack of 100 and 400 samples is
+    # sqrt(2 / 200) + sqrt(2 / 800) = 0.1 + 0.05.
+    @property
+    def common(self):
+        return {"n_samples": [100, 400], "delta": 2 / np.e**2}
+
+    @property
+    def complex(self):
+        return {**self.common, "complexities": [0.01, 0.02]}  # 4 * 0.03 more
+
+    def test_slack(self):
+        assert generalization_slack(**self.common) == pytest.approx(0.15)
+        assert generalization_slack(**self.complex) == pytest.approx(0.27)
+
+    def test_lemmas(self):
+        assert discrepancy_bound(0.2, **self.complex) == pytest.approx(0.47)
+
+    def test_theorem_1(self):
+        assert adversarial_bound(0.4, **self.complex) == pytest.approx(0.4 + 0.27)
+        assert adversarial_bound(0.5, **self.common) == pytest.approx(0.15)
+
+    def test_theorem_2(self):
+        assert group_loss_bound(0.03, **self.complex) == pytest.approx(0.3)
+
+    def test_corollaries(self):
+        given_ = {"eta": 0.01, "lam": 0.5, **self.common}
+        assert excess_bound(0.1, **given_) == pytest.approx(0.1 + 0.02 + 0.3)
+        adversarial = excess_bound(0.1, fairness_loss="adversarial", **given_)
+        assert adversarial == pytest.approx(0.1 + 0.08 + 0.3)
+
+    def test_what_says_nothing_is_told(self):
+        with pytest.warns(VacuousBoundWarning, match="the bound is vacuous: 2"):
+            assert adversarial_bound(0.0, [10**9, 10**9]) > 2
+
+    @vacuous_ignored
+    @given(
+        st.lists(st.integers(1, 10**6), min_size=2, max_size=2),
+        st.floats(0.001, 0.5),
+    )
+    def test_more_samples_and_less_certainty_make_it_smaller(self, sizes, delta):
+        bound = group_loss_bound(0.1, sizes, delta=delta)
+        assert group_loss_bound(0.1, [n + 1 for n in sizes], delta=delta) < bound
+        assert group_loss_bound(0.1, sizes, delta=delta * 1.5) < bound
+        assert group_loss_bound(0.1, sizes[::-1], delta=delta) == pytest.approx(bound)
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (
+                lambda: group_loss_bound(1.1, [10, 10]),
+                "`difference` must be in",
+            ),
+            (lambda: discrepancy_bound(-1, [10, 10]), "`discrepancy` must be in"),
+            (lambda: adversarial_bound(0.6, [10, 10]), r"`error` must be in \[0, 0.5"),
+            (lambda: generalization_slack([10]), "`n_samples` must be two finite"),
+            (lambda: generalization_slack([10, 0]), "`n_samples` must be two finite"),
+            (lambda: generalization_slack([10, 1.5]), "`n_samples` must be whole"),
+            (
+                lambda: generalization_slack([9, 9], delta=0),
+                "`delta` must be in",
+            ),
+            (
+                lambda: generalization_slack([9, 9], complexities=[-1, 0]),
+                "`complexities` must be two finite",
+            ),
+            (lambda: excess_bound(0, [9, 9], eta=-1, lam=0), "`eta` must be a finite"),
+            (
+                lambda: excess_bound(0, [9, 9], eta=0, lam=1),
+                "`lam` must be in",
+            ),
+            (
+                lambda: excess_bound(0, [9, 9], eta=0, lam=0, fairness_loss="gld"),
+                "`fairness_loss` must be 'glf' or 'adversarial'; got 'gld'",
+            ),
+        ],
+    )
+    def test_what_makes_no_sense(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+class TestCertificate:
+    def test_by_hand(self):
+        # Group a: mean loss .5 of 8; b: .25 of 4; c: 0 of 4.
+        losses = [1, 0] * 4 + [1, 0, 0, 0] + [0] * 4
+        groups = ["a"] * 8 + ["b"] * 4 + ["c"] * 4
+        # ln(1 / delta) / 2 = 1/24: a and c add sqrt((1/8 + 1/4) / 24) = 1/8.
+        bound = certified_difference(
+            losses, sensitive_features=groups, delta=np.exp(-1 / 12)
+        )
+        assert bound == pytest.approx(0.5 + 0.125)
+
+    def test_a_small_group_may_count_although_it_differs_less(self):
+        losses = [1, 0] * 500 + [0] * 1000 + [0, 1, 0, 0]
+        groups = ["a"] * 1000 + ["b"] * 1000 + ["c"] * 4
+        # a and b differ by .5, b and c by .25, but of c little is known.
+        bound = certified_difference(
+            losses, sensitive_features=groups, delta=np.exp(-2)
+        )
+        assert bound == pytest.approx(0.25 + sqrt(1 / 1000 + 1 / 4))
+
+    @vacuous_ignored
+    @given(st.integers(0, 2**32 - 1))
+    def test_it_is_above_what_was_measured(self, seed):
+        rng = np.random.default_rng(seed)
+        y_true, y_pred, groups = rng.integers(0, 2, (3, 200))
+        bound = certified_difference(
+            y_true != y_pred, sensitive_features=groups, strata=y_true
+        )
+        assert bound > equalized_odds_difference(
+            y_true, y_pred, sensitive_features=groups
+        )
+
+    def test_it_is_less_than_theorem_2_for_two_groups(self):
+        losses, groups = np.tile([0.0, 1.0, 0.0, 0.0], 200), np.repeat([0, 1], 400)
+        ours = certified_difference(losses, sensitive_features=groups)
+        assert ours < group_loss_bound(0, [400, 400])
+        assert ours == pytest.approx(sqrt(log(20) / 400))
+
+    @pytest.mark.slow
+    def test_how_often_it_fails(self):
+        # Five groups, two of which differ: it must fail in 5 % of cases at most.
+        rng = np.random.default_rng(0)
+        groups = np.repeat(np.arange(5), [400, 300, 200, 100, 50])
+        rates = np.array([0.3, 0.3, 0.5, 0.3, 0.3])[groups]
+        fails = [
+            certified_difference(
+                rng.random(len(groups)) < rates, sensitive_features=groups, delta=0.05
+            )
+            < 0.2
+            for _ in range(2000)
+        ]
+        assert np.mean(fails) <= 0.05
+
+    def test_several_attributes_and_unknown_groups(self):
+        losses = np.tile([0.0, 1.0], 500)
+        attributes = np.column_stack(
+            [np.repeat([0, 1], 500), np.tile([0, 1, 0, 1, 0, 1, 1, 0], 125)]
+        )
+        alone = [
+            certified_difference(losses, sensitive_features=a) for a in attributes.T
+        ]
+        both = certified_difference(losses, sensitive_features=attributes)
+        assert both == max(alone) == alone[1]
+        groups = np.array(["a", "b", None] * 300, dtype=object)
+        known = groups != None  # noqa: E711
+        assert certified_difference(
+            np.where(known, 0.25, 1), sensitive_features=groups
+        ) == certified_difference(np.full(600, 0.25), sensitive_features=groups[known])
+
+    def test_a_stratum_that_lacks_a_group_says_nothing(self):
+        with pytest.warns(VacuousBoundWarning, match="vacuous: inf"):
+            bound = certified_difference(
+                [0, 1, 0], sensitive_features=["a", "b", "a"], strata=[0, 0, 1]
+            )
+        assert bound == inf
+
+    def test_one_group(self):
+        with pytest.warns(UndefinedMetricWarning, match="fewer than two groups"):
+            assert isnan(certified_difference([0, 1], sensitive_features=["a", "a"]))
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"losses": [0, 2]}, r"`losses` must be in \[0, 1\].*found 0.0 to 2.0"),
+            ({"losses": [0, np.nan]}, "`losses` must be in"),
+            ({"losses": [[0, 1]]}, r"`losses` must have shape \(n_samples,\)"),
+            ({"losses": []}, "`losses` must have shape"),
+            ({"losses": [0, 1, 0]}, "expected 3, found 2"),
+            ({"strata": [0]}, "`strata` must have one entry per sample"),
+            ({"delta": 1}, "`delta` must be in"),
+        ],
+    )
+    def test_what_makes_no_sense(self, changes, message):
+        arguments = {"losses": [0, 1], "sensitive_features": ["a", "b"]} | changes
+        with pytest.raises(ValueError, match=message):
+            certified_difference(arguments.pop("losses"), **arguments)
