@@ -297,6 +297,17 @@ BUILT_IN = [
         kinds=BOTH,
         note="The defaults, all epochs: the validation part is not used.",
     ),
+    Method(
+        "fairtask-regularised",
+        _network(
+            *REGULARIZED, preset="defaults", lam=AuxiliaryFairnessClassifier().lam
+        ),
+        family="fairtask's defaults",
+        fairness_loss="GLD",
+        has_lam=True,
+        kinds=BOTH,
+        note="The same loss, on the head that predicts.",
+    ),
     Method("boosting", _boosting, family="Peers, unconstrained"),
     Method(
         "exponentiated-gradient",
