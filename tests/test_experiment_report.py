@@ -5,6 +5,7 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 from matplotlib.colors import to_rgba
 from sklearn.metrics import roc_auc_score
@@ -99,6 +100,14 @@ class TestEvaluation:
         assert figures["z", "EOpD"] == pytest.approx(0.25)
         assert figures[OVERALL, "groups left out"] == 1
 
+    def test_a_group_that_only_other_repeats_have_is_counted(self, store):
+        save(store, "single-task", Y_PRED, repeat=1)
+        [_, (run, details, table)] = store.runs()
+        table["group:z"] = table["group:z"].replace("b", "c")
+        store.save(run, table, details)
+        left_out = evaluate(store, Rules()).figures[OVERALL, "groups left out"]
+        assert left_out.tolist() == [1, 1]
+
     def test_collapsed_heads_are_counted(self, store):
         warned = ["CollapsedHeadWarning: the head is constant"]
         save(store, "mine", Y_PRED, warnings=warned)
@@ -114,12 +123,22 @@ class TestEvaluation:
         table = make_table(evaluate(store, Rules()))
         assert table.to_frame()["overall EOpD mean"].tolist() == [25]
 
-    @pytest.mark.parametrize("content", ["cut", "foreign"])
+    @pytest.mark.parametrize("content", ["cut", "foreign", "footer", "page"])
     def test_a_file_that_is_no_run_is_named(self, store, content):
         save(store, "mine", Y_PRED)
         path = store.folder / "runs" / "mine" / "own" / "repeat-000.parquet"
+        content_of_file = bytearray(path.read_bytes())
         if content == "cut":
-            path.write_bytes(path.read_bytes()[:100])
+            path.write_bytes(content_of_file[:100])
+        elif content == "footer":
+            size = int.from_bytes(content_of_file[-8:-4], "little")
+            content_of_file[-8 - size : 28 - size] = bytes(36)
+            path.write_bytes(content_of_file)
+        elif content == "page":  # the last byte of a column
+            column = pyarrow.parquet.read_metadata(path).row_group(0).column(3)
+            start = column.dictionary_page_offset or column.data_page_offset
+            content_of_file[start + column.total_compressed_size - 1] ^= 1
+            path.write_bytes(content_of_file)
         else:
             pd.DataFrame({"a": [1]}).to_parquet(path)
         table = make_table(evaluate(store, Rules()))
@@ -163,19 +182,51 @@ class TestTable:
         assert table.to_frame().loc["mine", "AUC mean"] == 100
         assert table.to_frame().loc["single-task", "AUC mean"] == 87.5
         assert table.summary.loc["mine", "delta-m"] == 0
-        assert "MR and Δm: over 1 repeats, which all methods have." in table.notes
+        assert "MR and Δm: over 1 of 2 repeats, which all have." in table.notes
+
+    def test_repeats_that_differ_are_noted_although_they_are_as_many(self, store):
+        save(store, "single-task", Y_TRUE, repeat=1)
+        save(store, "mine", Y_TRUE, repeat=1)
+        save(store, "mine", Y_TRUE, repeat=2)
+        notes = make_table(evaluate(store, Rules())).notes
+        assert "MR and Δm: over 1 of 3 repeats, which all have." in notes
+
+    def test_a_method_that_fails_does_not_decide_for_the_others(self, store):
+        save(store, "single-task", Y_PRED, repeat=1)
+        for repeat in (0, 1):
+            save(store, "mine", Y_TRUE, repeat=repeat)
+        save(store, "flaky", Y_TRUE)
+        store.save_error(Run("flaky", 1), {"error": "no luck"})
+        table = make_table(evaluate(store, Rules()))
+        assert table.summary["MR"].to_dict() == {
+            "single-task": pytest.approx(np.nan, nan_ok=True),
+            "mine": 1,
+            "flaky": pytest.approx(np.nan, nan_ok=True),
+        }
+        assert table.notes == [
+            "flaky: 1 failed: no luck",
+            "flaky: 1 of 2 runs.",
+            "No MR and Δm, for want of some of these repeats: flaky.",
+        ]
+        [fronts] = make_fronts(evaluate(store, Rules()))
+        assert fronts.n_repeats == 2
+        assert fronts.points["method"].tolist() == ["single-task", "mine"]
+        # Nor does single-task learning, without which nothing can be compared.
+        store.save_error(Run("single-task", 2), {"error": "no luck"})
+        save(store, "mine", Y_TRUE, repeat=2)
+        assert make_table(evaluate(store, Rules())).summary["MR"].isna().all()
+        assert make_fronts(evaluate(store, Rules())) == []
 
     def test_what_is_missing_is_noted(self, store):
         save(store, "single-task", Y_PRED, repeat=1)
         save(store, "mine", Y_PRED, note="Mine.")
-        table = make_table(
-            evaluate(store, Rules()), [(Run("mine", 1), {"error": "no luck"})]
-        )
+        store.save_error(Run("mine", 1), {"error": "no luck"})
+        table = make_table(evaluate(store, Rules()))
         assert table.notes == [
             "mine: Mine.",
             "mine: 1 failed: no luck",
             "mine: 1 of 2 runs.",
-            "MR and Δm: over 1 repeats, which all methods have.",
+            "No MR and Δm, for want of some of these repeats: mine.",
         ]
 
     def test_runs_of_the_ablation_are_not_in_it(self, store):
@@ -229,6 +280,9 @@ class TestFronts:
         [fronts] = make_fronts(evaluate(store, Rules()))
         assert fronts.n_repeats == 1
         assert fronts.points["performance"].tolist() == [0.75, 0.75]
+        # Nor do runs that are not drawn matter.
+        save(store, "mine", Y_PRED, repeat=1)
+        assert make_fronts(evaluate(store, Rules()))[0].n_repeats == 1
         save(store, "mine", Y_PRED, lam=0.4, repeat=1)
         assert make_fronts(evaluate(store, Rules())) == []
 

@@ -1,11 +1,14 @@
 """Experiments: the protocol, what is kept of a run, going on, and the command line."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from fairtask.experiments import Method, Setting
-from fairtask.experiments._cases import DataSource
+from fairtask.experiments._cases import DataSource, check_size
 from fairtask.experiments._command_line import _names, main
 from fairtask.experiments._methods import BUILT_IN, find_methods
 from fairtask.experiments._peers import SeededAdversarial, ThresholdsPerGroup
@@ -26,6 +29,8 @@ from fairtask.experiments._protocol import fit_and_predict, make_parts
 from fairtask.experiments._recipes import recipe
 from fairtask.experiments._runner import _clock, _time_left
 from fairtask.experiments._store import Experiment, Run, Store
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 
 SYNTHETIC = DataSource.of("synthetic", quick=True)
 
@@ -497,7 +502,7 @@ class TestCommandLine:
         assert command(tmp_path, "run", **arguments) == 2
         error = capsys.readouterr().err
         assert "{'C': '1.0, now 2.0'}" in error
-        assert "runs/logistic" in error
+        assert str(Path("runs", "logistic")) in error
 
     def test_a_csv_that_has_changed_is_not_mixed(self, tmp_path, capsys):
         table = pd.DataFrame(
@@ -514,6 +519,15 @@ class TestCommandLine:
         table.assign(y=1 - table["y"]).to_csv(tmp_path / "t.csv", index=False)
         assert main(arguments) == 2
         assert "digest" in capsys.readouterr().err
+        # In another folder, and in the same process, it is read anew.
+        assert main([*arguments[:-1], str(tmp_path / "others")]) == 0
+        labels = [
+            table["y_true"].sum()
+            for folder in ("results", "others")
+            for run, _, table in Store(tmp_path / folder / "t.csv_z_paper_quick").runs()
+            if run.method == "boosting"
+        ]
+        assert labels == [40, 20]
 
     def test_a_method_that_exits_is_a_failure(self, tmp_path):
         path = tmp_path / "exits.py"
@@ -536,10 +550,11 @@ class TestCommandLine:
         )
         assert details["seed"] == 0
         assert details["fit_seconds"] > 0
-        assert details["versions"]["torch"] == torch.__version__.split("+")[0]
+        assert details["versions"]["torch"] == version("torch")
         assert details["experiment"]["source"]["dataset"] == "synthetic"
 
     @pytest.mark.slow
+    @needs_signals
     def test_a_process_that_dies_is_a_failure(self, tmp_path, capsys):
         path = tmp_path / "dies.py"
         path.write_text(
@@ -554,10 +569,12 @@ class TestCommandLine:
         ]  # fmt: skip
         [(run, details)] = store.errors()
         assert run == Run("dies", 0)
-        assert "its process died: " in details["error"]
+        assert "its process died: exit codes" in details["error"]
+        assert "SIGKILL" in details["error"]
         assert details["seed"] == 0
 
     @pytest.mark.slow
+    @needs_signals
     def test_ctrl_c_is_told_in_a_line(self, tmp_path):
         path = tmp_path / "sleeps.py"
         path.write_text(
@@ -581,8 +598,13 @@ class TestCommandLine:
         deadline = time.monotonic() + 120
         while len(list(tmp_path.glob("*.begun"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
+        assert len(list(tmp_path.glob("*.begun"))) == 2
         os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
-        _, error = process.communicate(timeout=30)
+        try:
+            _, error = process.communicate(timeout=30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode == 130
         assert error == "interrupted; the same command goes on from here\n"
 
@@ -608,9 +630,17 @@ class TestCommandLine:
         assert store.damaged() == []
 
     def test_columns_with_commas_are_quoted(self):
-        assert _names('race, "a, b" ,sex') == ["race", "a, b ", "sex"]
+        assert _names('race , "a, b" ,sex') == ["race", "a, b", "sex"]
         assert _names('" lead"') == [" lead"]
         assert _names("") == []
+
+    def test_quick_keeps_the_shares_of_the_labels(self, tmp_path):
+        y = np.repeat([0, 1], [3900, 100])
+        table = pd.DataFrame({"x": range(4000), "z": ["a", "b"] * 2000, "y": y})
+        table.to_csv(tmp_path / "t.csv", index=False)
+        source = DataSource.of(str(tmp_path / "t.csv"), ["z"], target="y", quick=True)
+        check_size(source)
+        assert np.bincount(source.load().y).tolist() == [1462, 38]
 
     def test_too_few_samples_of_a_label_are_refused(self, tmp_path, capsys):
         table = pd.DataFrame(
@@ -655,7 +685,10 @@ class TestCommandLine:
                 "`methods` must name one that has a lam",
             ),
             (["report", "nowhere"], "expected experiments in nowhere, found none"),
-            (["run", "--dataset", "no.csv", "--target", "y", "--sensitive", "z"], "no"),
+            (
+                ["run", "--dataset", "no.csv", "--target", "y", "--sensitive", "z"],
+                "No such file or directory",
+            ),
         ],
     )
     def test_what_makes_no_sense_is_told_in_a_line(
@@ -689,6 +722,7 @@ class TestCommandLine:
 
 @pytest.mark.slow
 class TestWholly:
+    @needs_signals
     def test_killed_and_started_again(self, tmp_path):
         arguments = [
             *(sys.executable, "-m", "fairtask.experiments", "run", "--quick"),

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from fairtask.datasets import (
@@ -24,7 +25,10 @@ __all__ = ["DATASETS", "Case", "DataSource", "check_size"]
 ALIASES = {"adult": {"gender": "sex"}, "compas": {"gender": "sex"}}
 
 # As pandas has it, but for "None", which a group may be called.
-MISSING = ["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"]
+MISSING = [
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"),
+    *("1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
+]
 
 MAX_GROUPS = 50
 MIN_PER_CLASS = 50
@@ -179,8 +183,10 @@ class DataSource:
         if isinstance(X, pd.DataFrame):
             X = _as_categories(X)
         kept = np.arange(len(X))
-        if self.quick:  # not the first: files may be in an order
-            kept = np.random.default_rng(0).permutation(kept)[:QUICK_SAMPLES]
+        if self.quick and len(kept) > QUICK_SAMPLES:
+            kept, _ = train_test_split(
+                kept, train_size=QUICK_SAMPLES, stratify=y, random_state=0
+            )
         return Case(
             X.iloc[kept].reset_index(drop=True),
             np.asarray(y)[kept].astype(np.int64),
@@ -252,14 +258,15 @@ class DataSource:
         return X, y, groups, written
 
 
-def check_size(case: Case) -> None:
+def check_size(source: DataSource) -> None:
     """Raise a ValueError if a class has too few samples for three parts."""
+    case = replace(source, quick=False).load()
     sizes = np.bincount(case.y, minlength=2)
     if sizes.min() < MIN_PER_CLASS:
         found = (f"{n} of {name}" for name, n in zip(case.classes, sizes, strict=True))
         raise ValueError(
-            f"expected at least {MIN_PER_CLASS} samples of each label, a fifth of them "
-            f"for the test; found {' and '.join(found)}."
+            f"{source.dataset}: expected at least {MIN_PER_CLASS} samples of each "
+            f"label, a fifth of them for the test; found {' and '.join(found)}."
         )
 
 

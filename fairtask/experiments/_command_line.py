@@ -2,7 +2,7 @@
 
 import argparse
 import ast
-import csv
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -140,8 +140,9 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
 
 def _names(text: str) -> list[str]:
     """Names between commas; in double quotes one that has a comma or outer spaces."""
-    row = next(csv.reader([text], skipinitialspace=True), [])
-    return [name for name in row if name]
+    found = re.findall(r'\s*(?:"([^"]*)"\s*|([^,]*))(?:,|$)', text)
+    names = [quoted or plain.strip() for quoted, plain in found]
+    return [name for name in names if name]
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -176,8 +177,7 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         drop_sensitive=asked.drop_sensitive,
         quick=asked.quick,
     )
-    # What is wrong with it is told now, not once for each run.
-    check_size(source.load())
+    check_size(source)  # what is wrong with it is told now, not once for each run
     parameters = dict(_setting(entry) for entry in asked.set)
     network = NETWORKS[source.kind]
     open_to_all = network().get_params().keys() - OF_THE_PROTOCOL

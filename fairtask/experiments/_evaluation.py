@@ -1,6 +1,7 @@
 """From saved predictions to the figures of each run, and their tables."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from fairtask.exceptions import CollapsedHeadWarning
 from fairtask.experiments._methods import BASELINE, BUILT_IN
 from fairtask.experiments._protocol import GROUP
-from fairtask.experiments._store import Store
+from fairtask.experiments._store import Run, Store
 from fairtask.metrics import (
     delta_m,
     equal_opportunity_difference,
@@ -33,6 +34,9 @@ __all__ = [
     "ranked",
 ]
 
+OWN = -1.0
+"""In the place of a lam: the method's own."""
+
 OVERALL = ""
 """Level of the columns that belong to no attribute, which no attribute is called."""
 
@@ -46,7 +50,8 @@ class Rules:
     eod : {"mean", "worst_case"}
         EOD is the mean of the gaps in true and in false positive rates, or the larger.
     min_group_size : int
-        Groups with fewer positives or negatives are left out of a difference.
+        A group with fewer of the samples that a difference is about (positives,
+        negatives, or both) is left out of it.
     """
 
     eod: Literal["mean", "worst_case"] = "mean"
@@ -72,6 +77,8 @@ class Evaluation:
         Time of the fit of each run, with the same index.
     versions : dict of str to list of str
         Versions of each package that the runs were made with.
+    failures : list of (Run, str)
+        The runs that failed, and their errors.
     damaged : list of pathlib.Path
         Files among the runs that cannot be read.
     """
@@ -81,6 +88,7 @@ class Evaluation:
     kind: str
     seconds: pd.Series
     versions: dict[str, list[str]]
+    failures: list[tuple[Run, str]]
     damaged: list[Path]
 
     @property
@@ -109,22 +117,19 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     ValueError
         If no run has succeeded.
     """
-    rows, methods, seconds = {}, {}, {}
+    rows, methods, seconds, sizes = {}, {}, {}, {}
     versions: dict[str, set[str]] = {}
     for run, details, table in store.runs():
-        collapsed = any(
-            text.startswith(CollapsedHeadWarning.__name__)
-            for text in details["warnings"]
+        key = (run.method, np.nan if run.lam is None else run.lam, run.repeat)
+        rows[key] = _figures(table[table["part"] == "test"], rules)
+        rows[key][OVERALL, "collapsed"] = float(
+            any(
+                text.startswith(CollapsedHeadWarning.__name__)
+                for text in details["warnings"]
+            )
         )
-        test = table["part"] == "test"
-        figures = _figures(table[test], rules)
-        # Groups that the test part lacks are known from the validation part.
-        left_out = _has_small_group(table, test, rules.min_group_size)
-        figures[OVERALL, "groups left out"] = float(left_out)
-        figures[OVERALL, "collapsed"] = float(collapsed)
-        lam = np.nan if run.lam is None else run.lam
-        rows[run.method, lam, run.repeat] = figures
-        seconds[run.method, lam, run.repeat] = details["fit_seconds"]
+        sizes[key] = _sizes(table)
+        seconds[key] = details["fit_seconds"]
         methods[run.method] = {
             name: details[name] for name in ("family", "fairness_loss", "note")
         }
@@ -135,6 +140,9 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     index = pd.MultiIndex.from_tuples(rows, names=["method", "lam", "repeat"])
     frame = pd.DataFrame(list(rows.values()), index=index)
     frame.columns = pd.MultiIndex.from_tuples(next(iter(rows.values())))
+    # A test part may lack a group that those of other repeats have.
+    cells = pd.DataFrame(list(sizes.values()), index=index).fillna(0)
+    frame[OVERALL, "groups left out"] = (cells < rules.min_group_size).any(axis=1)
     built_in = [method.name for method in BUILT_IN if method.name in methods]
     order = built_in + [name for name in methods if name not in built_in]
     return Evaluation(
@@ -143,6 +151,7 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
         details["kind"],
         pd.Series(list(seconds.values()), index=index),
         {package: sorted(found) for package, found in versions.items()},
+        [(run, details["error"]) for run, details in store.errors()],
         store.damaged(),
     )
 
@@ -180,29 +189,39 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
     return figures
 
 
-def _has_small_group(table: pd.DataFrame, test: pd.Series, smallest: int) -> bool:
-    """Whether a group has too few positives or negatives in the test part."""
-    tested = table[test]
-    for attribute in [str(name) for name in table if str(name).startswith(GROUP)]:
-        sizes = pd.crosstab(tested[attribute], tested["y_true"])
-        known = table[attribute].dropna().unique()
-        sizes = sizes.reindex(index=known, columns=[0, 1], fill_value=0)
-        if (sizes < smallest).to_numpy().any():
-            return True
-    return False
+def _sizes(table: pd.DataFrame) -> dict[tuple[str, str, int], int]:
+    """Number of test samples of each attribute, group and class."""
+    is_test = table["part"] == "test"
+    return {
+        (str(attribute), group, label): int(
+            (of_group & (table["y_true"] == label)).sum()
+        )
+        for attribute in table
+        if str(attribute).startswith(GROUP)
+        for group in table[attribute].dropna().unique()
+        for of_group in [is_test & (table[attribute] == group)]
+        for label in (0, 1)
+    }
 
 
-def in_common(figures: pd.DataFrame) -> pd.DataFrame:
-    """Runs of those repeats that every method has, at each of its lams.
+def in_common(
+    figures: pd.DataFrame, failures: Sequence[tuple[Run, str]]
+) -> pd.DataFrame:
+    """Runs of the repeats that every method has, at each of its lams.
 
     Means over other splits are not comparable: one group of a few samples moves them
-    more than most methods do.
+    more than most methods do. A method that failed does not decide for the others: it
+    is left out, at that lam, where it lacks one of their repeats.
     """
-    runs = figures.index.to_frame(index=False)
-    n_settings = len(runs[["method", "lam"]].drop_duplicates())
-    times = runs["repeat"].value_counts()
-    complete = times.index[times == n_settings]
-    return figures[runs["repeat"].isin(complete).to_numpy()]
+    runs = figures.index.to_frame(index=False).fillna({"lam": OWN})
+    setting = pd.Series(zip(runs["method"], runs["lam"], strict=True), dtype=object)
+    repeats = runs["repeat"].groupby(setting).agg(set)
+    failed = {(run.method, OWN if run.lam is None else run.lam) for run, _ in failures}
+    deciding = [found for key, found in repeats.items() if key not in failed]
+    common = set.intersection(*(deciding or repeats))
+    complete = {key for key, found in repeats.items() if found >= common}
+    kept = runs["repeat"].isin(common) & setting.isin(complete)
+    return figures[kept.to_numpy()]
 
 
 def means(figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -229,8 +248,10 @@ def ranked(
     -------
     summary : DataFrame
         "MR" and "delta-m"; NaN for the baseline's rank, and for both where a figure of
-        the method is undefined.
+        the method is undefined, or all if the baseline is not there.
     """
+    if BASELINE not in mean.index:
+        return pd.DataFrame(np.nan, index=mean.index, columns=["MR", "delta-m"])
     attributes = dict.fromkeys(attribute for attribute, _ in columns)
     nested = pd.concat(
         [

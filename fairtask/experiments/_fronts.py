@@ -18,7 +18,14 @@ MARGIN = 0.05
 class Fronts:
     """Performance and EOD of each method and lam, for one attribute.
 
-    All points are means over the same repeats: those that each of them has.
+    All points are means over the same repeats; see `in_common`.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    figures : DataFrame
+        Those of its figures that are drawn, of the same repeats.
+    attribute : str
 
     Attributes
     ----------
@@ -33,34 +40,35 @@ class Fronts:
         Number of repeats behind each point.
     """
 
-    def __init__(self, evaluation: Evaluation, attribute: str) -> None:
+    def __init__(
+        self, evaluation: Evaluation, figures: pd.DataFrame, attribute: str
+    ) -> None:
         self.performance_name = evaluation.performance
         self.attribute = attribute
-        figures = in_common(evaluation.figures)
-        self.n_repeats = figures.index.get_level_values("repeat").nunique()
         mean, sd = means(figures)
         columns = {
             "performance": (OVERALL, evaluation.performance),
             "disparity": (attribute, "EOD"),
         }
+        self.n_repeats = figures.index.get_level_values("repeat").nunique()
+        # EOD may be undefined in some test parts.
+        by_setting = figures.groupby(level=["method", "lam"], sort=False, dropna=False)
+        counts = by_setting.count()
         points = mean.index.to_frame(index=False)
         for name, column in columns.items():
-            error = sd[column].to_numpy() / np.sqrt(self.n_repeats)
+            error = sd[column].to_numpy() / np.sqrt(counts[column].to_numpy())
             points[name] = mean[column].to_numpy()
             points[f"{name}_low"] = points[name] - error
             points[f"{name}_high"] = points[name] + error
         order = {name: i for i, name in enumerate(evaluation.methods.index)}
-        points = points.sort_values(
+        self.points = points.sort_values(
             ["method", "lam"], key=lambda c: c.map(order) if c.name == "method" else c
         ).reset_index(drop=True)
-        # Where lam was varied its own value is a point of the grid, or beside it.
-        varied = points.groupby("method")["lam"].transform("count") > 0
-        self.points = points[~(varied & points["lam"].isna())].reset_index(drop=True)
-        self.is_varied = bool(varied.any())
+        self.is_varied = bool(self.points["lam"].notna().any())
         self.points["on_front"] = False
         volumes: dict[str, float] = {}
         objectives = ["performance", "disparity"]
-        base = points.loc[points["method"] == BASELINE, objectives].iloc[0]
+        base = self.points.loc[self.points["method"] == BASELINE, objectives].iloc[0]
         reference = [base["performance"] - MARGIN, base["disparity"]]
         for method in self.points["method"].unique():
             rows = self.points[self.points["method"] == method]
@@ -105,9 +113,15 @@ class Fronts:
 
 def make_fronts(evaluation: Evaluation) -> list[Fronts]:
     """Fronts of each attribute; none where no repeat has all methods and lams."""
-    if in_common(evaluation.figures).empty:
+    figures = evaluation.figures
+    methods = figures.index.get_level_values("method")
+    lams = figures.index.get_level_values("lam")
+    # Where lam was varied its own value is a point of the grid, or beside it.
+    varied = methods.isin(methods[lams.notna()])
+    drawn = in_common(figures[~varied | lams.notna()], evaluation.failures)
+    if BASELINE not in drawn.index.get_level_values("method"):
         return []
-    return [Fronts(evaluation, attribute) for attribute in evaluation.attributes]
+    return [Fronts(evaluation, drawn, name) for name in evaluation.attributes]
 
 
 def draw_ablation(fronts: Fronts) -> Any:

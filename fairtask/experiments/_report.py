@@ -81,7 +81,7 @@ def write_report(
         store = Store(folder)
         try:
             evaluation = evaluate(store, rules)
-            table = make_table(evaluation, store.errors())
+            table = make_table(evaluation)
         except ValueError as error:
             # Others may have runs: an interrupted series is worth a look as well.
             print(f"{folder.name}: left out: {error}\n")
@@ -159,7 +159,8 @@ def _section(
         title = f"Performance and EOD, {front.attribute}"
         parts += [
             f"<h3>{html.escape(title)}</h3>",
-            f"<p>Mean over {front.n_repeats} repeats, the same for all points.</p>",
+            f"<p>Mean over {front.n_repeats} repeats, the same for all points; methods "
+            "that failed on one of them are not shown.</p>",
             of_front["front"],
         ]
         if front.is_varied:
@@ -197,8 +198,8 @@ def _svg(figure: Any) -> str:
 
 def _page(sections: list[str], rules: Rules) -> str:
     smallest = (
-        f" Groups with fewer than {rules.min_group_size} positives or negatives are "
-        "left out of a difference."
+        f" A group with fewer than {rules.min_group_size} of the samples that a "
+        "difference is about (positives, negatives, or both) is left out of it."
         if rules.min_group_size > 1
         else ""
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,12 @@ def carry_out_all(
     ValueError
         If a run that is there was made with other settings than it would be now.
     """
-    _methods.cache_clear()  # a file may have changed since the last call
-    _check_settings(store, experiment, runs, methods_files)
+    there = {run for run in runs if store.has_succeeded(run)}
+    _check_settings(store, experiment, sorted(there, key=str), methods_files)
     left = [
         run
         for run in runs
-        if not store.has_succeeded(run) and (retry_failed or not store.has_failed(run))
+        if run not in there and (retry_failed or not store.has_failed(run))
     ]
     seconds: dict[str, list[float]] = {}
     waiting = [run.method for run in left]
@@ -109,14 +110,14 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Carry out runs in processes, each of which may die, as of too little memory.
 
-    Those that were under way then are repeated one by one, each in a process of its
-    own, to see which it was.
+    Those that were under way then are repeated one at a time, to see which it was. With
+    one job there is no other process, and what kills it ends the command.
     """
     carry_out = delayed(_carry_out)
     left = list(runs)
     suspects: list[Run] = []
     while left:
-        # With one process joblib starts none.
+        # By itself, but in another process, is a run that may have killed one.
         now, n_processes = (suspects[:1], 2) if suspects else (list(left), n_jobs)
         parallel = Parallel(
             n_processes,
@@ -132,14 +133,19 @@ def _outcomes(
                 left.remove(outcome[0])
                 yield outcome
         except BrokenProcessPool as death:
+            for run in [run for run in left if store.has_succeeded(run)]:
+                left.remove(run)  # it ended, but was not heard of
+                yield run, 0.0, ""
             if not suspects:
                 suspects = left[:n_jobs]  # they are begun in order
                 continue
-            error = f"its process died: {str(death).splitlines()[0]}"
-            details = _origin(experiment, suspects[0])
-            store.save_error(suspects[0], details | {"error": error})
-            left.remove(suspects[0])
-            yield suspects[0], 0.0, error
+            if suspects[0] in left:
+                codes = re.search(r"exit codes .*", str(death))
+                error = f"its process died: {codes.group() if codes else death}"
+                details = _origin(experiment, suspects[0])
+                store.save_error(suspects[0], details | {"error": error})
+                left.remove(suspects[0])
+                yield suspects[0], 0.0, error
         suspects = suspects[1:]
 
 
@@ -150,9 +156,8 @@ def _check_settings(
     methods_files: Sequence[str],
 ) -> None:
     """Refuse to go on where a method has changed since; a run of each will do."""
-    methods = _methods(tuple(methods_files))
-    there = {(run.method, run.lam): run for run in runs if store.has_succeeded(run)}
-    for run in there.values():
+    methods = _find_methods(methods_files)
+    for run in {(run.method, run.lam): run for run in runs}.values():
         try:
             estimator = methods[run.method].make(make_setting(experiment, run))
         except Exception as error:  # whatever a user's method may raise
@@ -204,19 +209,29 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
+# What a file holds is part of what is remembered: it may change between two commands.
+
+
 @lru_cache(maxsize=1)
-def _load(source: DataSource) -> Case:
+def _load(source: DataSource, digest: str) -> Case:
+    if source.digest != digest:
+        raise ValueError(f"{source.dataset} has changed since the runs were begun.")
     return source.load()
 
 
 @lru_cache(maxsize=1)
-def _parts(source: DataSource, repeat: int) -> dict[str, Case]:
-    return make_parts(_load(source), repeat)
+def _parts(source: DataSource, digest: str, repeat: int) -> dict[str, Case]:
+    return make_parts(_load(source, digest), repeat)
+
+
+def _find_methods(files: Sequence[str]) -> dict[str, Method]:
+    contents = tuple((file, Path(file).read_bytes()) for file in files)
+    return _methods(contents)
 
 
 @lru_cache(maxsize=1)
-def _methods(files: tuple[str, ...]) -> dict[str, Method]:
-    return find_methods(files)
+def _methods(contents: tuple[tuple[str, bytes], ...]) -> dict[str, Method]:
+    return find_methods([file for file, _ in contents])
 
 
 def _origin(experiment: Experiment, run: Run) -> dict[str, Any]:
@@ -247,9 +262,9 @@ def _carry_out(
         # One thread, so that the sums, and the figures, do not depend on the machine.
         torch.set_num_threads(1)
         with threadpool_limits(1):
-            parts = _parts(source, run.repeat)
+            parts = _parts(source, experiment.digest, run.repeat)
             setting = make_setting(experiment, run)
-            method = _methods(tuple(methods_files))[run.method]
+            method = _find_methods(methods_files)[run.method]
             details |= {
                 "kind": setting.kind,
                 "classes": parts["test"].classes,
@@ -283,7 +298,7 @@ def _describe(estimator: Any) -> dict[str, str]:
     )
     # Some objects show where they are, which is another place each time.
     values = {
-        name: re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+        name: re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
         for name, value in sorted(parameters.items())
     }
     return {

@@ -129,7 +129,7 @@ class Store:
     def has_succeeded(self, run: Run) -> bool:
         """Whether the predictions of a run are there, and can be read."""
         path = (self.folder / run.path).with_suffix(".parquet")
-        return path.is_file() and _details(path) is not None
+        return path.is_file() and _read(path) is not None
 
     def has_failed(self, run: Run) -> bool:
         """Whether a run ended with an error."""
@@ -143,7 +143,9 @@ class Store:
             {**(arrow.schema.metadata or {}), METADATA: text.encode()}
         )
         buffer = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(arrow, buffer, compression="zstd")
+        pyarrow.parquet.write_table(
+            arrow, buffer, compression="zstd", write_page_checksum=True
+        )
         self._write(run.path.with_suffix(".parquet"), buffer.getvalue().to_pybytes())
         (self.folder / run.path).with_suffix(".error.json").unlink(missing_ok=True)
 
@@ -155,19 +157,28 @@ class Store:
     def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
         """Read the runs that succeeded: details and predictions, in order."""
         for path in self._files():
-            details = _details(path)
-            if details is not None:
-                arrow = pyarrow.parquet.read_table(path)
+            found = _read(path)
+            if found is not None:
+                details, arrow = found
                 yield _run_of(details), details, arrow.to_pandas()
 
     def damaged(self) -> list[Path]:
         """Files among the runs that are none, or cannot be read."""
-        return [path for path in self._files() if _details(path) is None]
+        return [path for path in self._files() if _read(path) is None]
 
     def settings(self, run: Run) -> dict[str, str]:
-        """Read what the method of a run that succeeded was."""
-        details = _details((self.folder / run.path).with_suffix(".parquet")) or {}
-        return details["settings"]
+        """Read what the method of a run that succeeded was.
+
+        Raises
+        ------
+        ValueError
+            If it has not.
+        """
+        path = (self.folder / run.path).with_suffix(".parquet")
+        found = _read(path)
+        if found is None:
+            raise ValueError(f"{path}: expected a run, found no file or a damaged one.")
+        return found[0]["settings"]
 
     def errors(self) -> list[tuple[Run, dict[str, Any]]]:
         """Read the runs that failed."""
@@ -197,12 +208,12 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w+.-]+", "-", text)
 
 
-def _details(path: Path) -> dict[str, Any] | None:
-    """Read what is known of a run; None if the file is none, or damaged."""
+def _read(path: Path) -> tuple[dict[str, Any], pyarrow.Table] | None:
+    """Read a run: what is known of it, and its predictions; None if that is damaged."""
     try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
-        return json.loads(metadata[METADATA])
-    except (KeyError, ValueError):  # among them what pyarrow raises
+        arrow = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+        return json.loads((arrow.schema.metadata or {})[METADATA]), arrow
+    except (KeyError, OSError, ValueError):  # pyarrow raises either of the last two
         return None
 
 

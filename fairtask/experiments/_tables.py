@@ -1,10 +1,8 @@
 """The table of an experiment, as text, CSV, LaTeX and HTML."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +15,6 @@ from fairtask.experiments._evaluation import (
     ranked,
 )
 from fairtask.experiments._methods import BASELINE
-from fairtask.experiments._store import Run
 
 __all__ = ["Table", "make_table"]
 
@@ -134,16 +131,8 @@ def _latex(text: str) -> str:
     return text.translate(LATEX)
 
 
-def make_table(
-    evaluation: Evaluation, errors: Sequence[tuple[Run, Mapping[str, Any]]] = ()
-) -> Table:
+def make_table(evaluation: Evaluation) -> Table:
     """Make the table of the runs with each method's own lam.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    errors : sequence
-        The runs that failed, and what is known of them.
 
     Raises
     ------
@@ -157,35 +146,14 @@ def make_table(
         raise ValueError(f"no run of {BASELINE} with its own lam has succeeded yet.")
     methods = evaluation.methods[evaluation.methods.index.isin(names)]
     mean, sd = (part.droplevel("lam").loc[methods.index] for part in means(own))
-    common = in_common(own)
-    # Without a repeat that all have there is nothing to compare.
-    mean_of_common = means(common)[0].droplevel("lam").reindex(methods.index)
+    compared = in_common(own, evaluation.failures)
+    mean_of_common = means(compared)[0].droplevel("lam")
     summary = ranked(mean_of_common, evaluation.performance, columns)
+    summary = summary.reindex(methods.index)
     by_method = own[OVERALL].groupby(level="method")
     summary["runs"] = by_method.size()
     summary["collapsed"] = by_method["collapsed"].sum().astype(int)
     columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *columns]
-    notes = [f"{name}: {note}" for name, note in methods["note"].items() if note]
-    failed = Counter((run.method, details["error"]) for run, details in errors)
-    notes += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
-    varied = figures.index.get_level_values("method").unique().difference(names)
-    notes += [f"{name}: with the lams of the ablation only." for name in varied]
-    most = int(summary["runs"].max())
-    notes += [
-        f"{name}: {n} of {most} runs."
-        for name, n in summary["runs"].items()
-        if n < most
-    ]
-    if summary["runs"].nunique() > 1:
-        n_common = common.index.get_level_values("repeat").nunique()
-        notes.append(f"MR and Δm: over {n_common} repeats, which all methods have.")
-    notes += [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
-    left_out = int(own[OVERALL, "groups left out"].groupby(level="repeat").max().sum())
-    if left_out:
-        notes.append(
-            f"In {left_out} of {most} test parts a group was too small for a "
-            "difference and left out of it."
-        )
     return Table(
         columns,
         100 * mean[columns],
@@ -193,5 +161,48 @@ def make_table(
         summary,
         methods["family"],
         methods["fairness_loss"],
-        notes,
+        _notes(evaluation, own, compared, methods["note"]),
     )
+
+
+def _notes(
+    evaluation: Evaluation, own: pd.DataFrame, compared: pd.DataFrame, notes: pd.Series
+) -> list[str]:
+    """What a reader must know of the runs of a table.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    own, compared : DataFrame
+        Figures of the runs in the table, and of those that ranks are made from.
+    notes : Series
+        Note of each method.
+    """
+    told = [f"{name}: {note}" for name, note in notes.items() if note]
+    failed = Counter((run.method, error) for run, error in evaluation.failures)
+    told += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
+    in_table = own.index.get_level_values("method")
+    others = evaluation.methods.index.difference(in_table)
+    told += [f"{name}: with the lams of the ablation only." for name in others]
+    n_all = own.index.get_level_values("repeat").nunique()
+    n_common = compared.index.get_level_values("repeat").nunique()
+    told += [
+        f"{name}: {n} of {n_all} runs."
+        for name, n in in_table.value_counts().reindex(notes.index).items()
+        if n < n_all
+    ]
+    if n_common < n_all:
+        told.append(f"MR and Δm: over {n_common} of {n_all} repeats, which all have.")
+    left_out = in_table.unique().difference(compared.index.get_level_values("method"))
+    if n_common and len(left_out):
+        told.append(
+            f"No MR and Δm, for want of some of these repeats: {', '.join(left_out)}."
+        )
+    told += [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
+    n_small = int(own[OVERALL, "groups left out"].groupby(level="repeat").max().sum())
+    if n_small:
+        told.append(
+            f"In {n_small} of {n_all} test parts a group was too small for a "
+            "difference and left out of it."
+        )
+    return told
