@@ -16,6 +16,11 @@ known: on its training data these bounds are vacuous. On samples that played no 
 training there is one hypothesis, whose complexity is 0. `certified_difference` is what
 can be said there, for any number of groups, and what one can act on.
 
+The formulas are as the paper states them, and so are the conditions; what a proof needs
+besides stands with each function. All need the complexity on the mean over samples: the
+complexity on the samples at hand, which the paper writes, costs
+:math:`3 \sqrt{\ln(4 / \delta) / (2 n_g)}` in the place of the square root.
+
 References
 ----------
 .. [1] "Learning fair latent representation with multi-task deep learning", Section 4.
@@ -26,6 +31,7 @@ from math import isfinite, log, sqrt
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._sensitive import encode_sensitive_features
@@ -91,8 +97,8 @@ def discrepancy_bound(
     discrepancy: float,
     n_samples: Sequence[int],
     *,
+    complexities: Sequence[float],
     delta: float = 0.05,
-    complexities: Sequence[float] = (0.0, 0.0),
 ) -> float:
     r"""Bound on the discrepancy of the distributions of two groups (Lemmas 1 and 2).
 
@@ -102,7 +108,8 @@ def discrepancy_bound(
         \le \operatorname{disc}(\hat P_0, \hat P_1) + C
 
     Lemma 1 has the complexity of disagreements between hypotheses, of which Lemma 2
-    says that it is at most twice that of the hypotheses.
+    says that it is at most twice that of the hypotheses. It is a statement on all pairs
+    of hypotheses, whose complexity is not 0.
 
     Parameters
     ----------
@@ -187,19 +194,24 @@ def adversarial_bound(
     error: float,
     n_samples: Sequence[int],
     *,
+    complexities: Sequence[float],
     delta: float = 0.05,
-    complexities: Sequence[float] = (0.0, 0.0),
 ) -> float:
     r"""Bound on the difference in loss from a discriminator's error (Theorem 1).
 
     .. math:: \Delta L \le 2 - 4 \hat\varepsilon + C
 
+    It holds under two conditions that the paper does not state. The groups must have
+    the same distribution of labels given what the discriminator sees: else the loss may
+    differ although the groups cannot be told apart. And the error must be that of the
+    best discriminator of the class; one that was trained by gradient descent may have a
+    greater error, and the bound too small a value.
+
     Parameters
     ----------
     error : float in [0, 0.5]
         Smallest error :math:`\hat\varepsilon` of a discriminator that tells the groups
-        apart, each group counting half. An adversary that was trained by gradient
-        descent has an error that is greater, or as great: its bound may not hold.
+        apart, each group counting half.
     n_samples, delta, complexities
         See `generalization_slack`.
 
@@ -232,9 +244,9 @@ def excess_bound(
     *,
     eta: float,
     lam: float,
+    complexities: Sequence[float],
     fairness_loss: Literal["glf", "adversarial"] = "glf",
     delta: float = 0.05,
-    complexities: Sequence[float] = (0.0, 0.0),
 ) -> float:
     r"""Bound on the difference in loss after training (Corollaries 1 and 2).
 
@@ -242,7 +254,10 @@ def excess_bound(
 
         \Delta L(\hat\theta) \le \Delta L(\theta^*) + \frac{a \eta}{1 - \lambda} + 2 C
 
-    with a = 1 for GLF and a = 4 for an adversary.
+    with a = 1 for GLF and a = 4 for an adversary. It holds where the task loss of
+    :math:`\theta^*` is at most that of :math:`\hat\theta`, which the paper does not
+    state: a constant prediction has no difference, and a task loss that the objective
+    would not accept.
 
     Parameters
     ----------
@@ -292,6 +307,7 @@ def certified_difference(
     *,
     sensitive_features: Any,
     strata: Any = None,
+    groups: Any = None,
     delta: float = 0.05,
 ) -> float:
     r"""Bound on the largest difference in expected loss, from held-out samples.
@@ -308,7 +324,9 @@ def certified_difference(
     pair that differs most is a fixed one, and it is enough that its bound holds.
 
     The model, and the choice of it, must not have seen these samples. Then it holds
-    with probability 1 - delta for whatever model, groups and distribution.
+    with probability 1 - delta, whatever the model and the distribution, for the groups
+    and strata that are there. Of groups that were not drawn it says nothing: name those
+    that count with `groups`.
 
     Parameters
     ----------
@@ -319,8 +337,11 @@ def certified_difference(
         Groups; of several attributes the largest difference counts. A sample whose
         group is unknown belongs to none.
     strata : array-like of shape (n_samples,), optional
-        Groups are compared inside each stratum: with ``y_true != y_pred`` and
-        ``strata=y_true`` the bound is one on the equalized-odds difference.
+        Groups are compared inside each stratum. With ``y_true != y_pred`` and
+        ``strata=y_true`` these are the error rates inside each class, and for two
+        classes the bound is one on the equalized-odds difference.
+    groups : array-like, or dict or list of array-likes, optional
+        The groups of the attribute, or of each, where the samples may lack some.
     delta : float in (0, 1), default=0.05
         Probability with which the bound may fail.
 
@@ -332,7 +353,8 @@ def certified_difference(
     Raises
     ------
     ValueError
-        If the arguments have different lengths, or losses outside [0, 1].
+        If the arguments have different lengths, losses are outside [0, 1], a stratum is
+        missing, or a group is not among `groups`.
 
     Warns
     -----
@@ -374,19 +396,14 @@ def certified_difference(
             "`losses` must be in [0, 1], as the bound supposes; found "
             f"{losses.min()} to {losses.max()}."
         )
-    sensitive = encode_sensitive_features(sensitive_features, n_samples=len(losses))
-    stratum = np.zeros(len(losses), dtype=np.int64)
-    if strata is not None:
-        stratum = np.unique(np.asarray(strata), return_inverse=True)[1]
-        if stratum.shape != losses.shape:
-            raise ValueError(
-                f"`strata` must have one entry per sample: expected {len(losses)}, "
-                f"found shape {stratum.shape}."
-            )
+    sensitive = encode_sensitive_features(
+        sensitive_features, n_samples=len(losses), groups=groups
+    )
+    stratum = _encode_strata(strata, len(losses))
     bounds = [
-        _largest_difference(losses, stratum, codes, len(groups), delta)
-        for codes, groups in zip(sensitive.codes.T, sensitive.groups, strict=True)
-        if len(groups) >= 2
+        _largest_difference(losses, stratum, codes, len(of_attribute), delta)
+        for codes, of_attribute in zip(sensitive.codes.T, sensitive.groups, strict=True)
+        if len(of_attribute) >= 2
     ]
     if not bounds:
         warn_user(
@@ -394,6 +411,24 @@ def certified_difference(
         )
         return float("nan")
     return _told(max(bounds))
+
+
+def _encode_strata(strata: Any, n_samples: int) -> np.ndarray:
+    """Number the strata of the samples from 0."""
+    if strata is None:
+        return np.zeros(n_samples, dtype=np.int64)
+    column = pd.Series(np.asarray(strata, dtype=object).ravel())
+    if len(column) != n_samples or np.ndim(strata) != 1:
+        raise ValueError(
+            f"`strata` must have one entry per sample: expected shape ({n_samples},), "
+            f"got {np.shape(strata)}."
+        )
+    codes, _ = pd.factorize(column)
+    if (codes < 0).any():
+        raise ValueError(
+            f"`strata` must have no missing values; found {(codes < 0).sum()}."
+        )
+    return codes
 
 
 def _largest_difference(
