@@ -9,17 +9,18 @@ loss of group g they bound :math:`\Delta L = |L_0 - L_1|`. All share a slack
     C = 4 \sum_{g=0}^{1} \operatorname{Rad}_g(\mathcal{H})
     + \sum_{g=0}^{1} \sqrt{\frac{\ln(2 / \delta)}{2 n_g}},
 
-in which :math:`n_g` is the number of samples of group g and
-:math:`\operatorname{Rad}_g(\mathcal{H})` the Rademacher complexity, on these, of the
-hypotheses among which training chose. For a neural network no useful value of it is
-known: on its training data these bounds are vacuous. On samples that played no part in
-training there is one hypothesis, whose complexity is 0. `certified_difference` is what
-can be said there, for any number of groups, and what one can act on.
+in which :math:`n_g` is the number of samples of group g, drawn independently, and
+:math:`\operatorname{Rad}_g(\mathcal{H})` the Rademacher complexity of the hypotheses
+among which training chose, for as many samples of the group. For a neural network no
+useful value of it is known: on its training data these bounds are vacuous. On samples
+that played no part in training there is one hypothesis, whose complexity is 0.
+`certified_difference` is what can be said there, for any number of groups, and what one
+can act on.
 
 The formulas are as the paper states them, and so are the conditions; what a proof needs
-besides stands with each function. All need the complexity on the mean over samples: the
-complexity on the samples at hand, which the paper writes, costs
-:math:`3 \sqrt{\ln(4 / \delta) / (2 n_g)}` in the place of the square root.
+besides stands with each function. The complexity must be the expected one, a mean over
+draws of the samples. With that on the samples at hand, which the paper writes,
+:math:`3 \sqrt{\ln(4 / \delta) / (2 n_g)}` takes the place of the square root.
 
 References
 ----------
@@ -28,6 +29,7 @@ References
 
 from collections.abc import Sequence
 from math import isfinite, log, sqrt
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -67,8 +69,8 @@ def generalization_slack(
     delta : float in (0, 1), default=0.05
         Probability with which the bound may fail.
     complexities : sequence of 2 float, default=(0.0, 0.0)
-        Rademacher complexity of the hypotheses on the samples of each group; 0 for one
-        hypothesis that was fixed before the samples were seen.
+        Expected Rademacher complexity of the hypotheses, for as many samples of each
+        group; 0 for one hypothesis that was fixed before the samples were seen.
 
     Returns
     -------
@@ -290,11 +292,12 @@ def excess_bound(
         If the bound is 1 or more.
     """
     _check_share(difference, "difference")
-    if not (isfinite(eta) and eta >= 0):
+    if not (_is_number(eta) and eta >= 0):
         raise ValueError(f"`eta` must be a finite number of at least 0; got {eta!r}.")
-    if not 0 <= lam < 1:
+    if not (_is_number(lam) and 0 <= lam < 1):
         raise ValueError(
-            f"`lam` must be in [0, 1), since with 1 nothing is penalised; got {lam!r}."
+            "`lam` must be a number in [0, 1), since with 1 nothing is penalised; got "
+            f"{lam!r}."
         )
     check_one_of("fairness_loss", fairness_loss, list(PENALTY_SCALES))
     slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
@@ -323,10 +326,11 @@ def certified_difference(
     less than Theorem 2 adds for each mean. No pair of groups pays for the others: the
     pair that differs most is a fixed one, and it is enough that its bound holds.
 
-    The model, and the choice of it, must not have seen these samples. Then it holds
-    with probability 1 - delta, whatever the model and the distribution, for the groups
-    and strata that are there. Of groups that were not drawn it says nothing: name those
-    that count with `groups`.
+    The samples must have been drawn independently from the population that is meant
+    (not several rows of one person), and the model, and the choice of it, must not have
+    seen them. Then it holds with probability 1 - delta, whatever the model and the
+    distribution, for the groups and strata that are there. Of groups that were not
+    drawn it says nothing: name those that count with `groups`.
 
     Parameters
     ----------
@@ -348,7 +352,7 @@ def certified_difference(
     Returns
     -------
     bound : float
-        NaN with fewer than two groups; infinite if a stratum lacks a group.
+        NaN if no attribute has two groups; infinite if a stratum lacks a group.
 
     Raises
     ------
@@ -361,7 +365,7 @@ def certified_difference(
     VacuousBoundWarning
         If the bound is 1 or more.
     UndefinedMetricWarning
-        If there are fewer than two groups.
+        If an attribute has fewer than two groups; the others count.
 
     See Also
     --------
@@ -386,91 +390,108 @@ def certified_difference(
     0.09
     """
     _check_delta(delta)
-    losses = np.asarray(losses, dtype=float)
-    if losses.ndim != 1 or not len(losses):
+    losses = np.asarray(losses)
+    if losses.ndim != 1 or not len(losses) or losses.dtype.kind not in "bfiu":
         raise ValueError(
-            f"`losses` must have shape (n_samples,); got shape {losses.shape}."
+            "`losses` must be numbers of shape (n_samples,), one at least; got "
+            f"{losses.dtype} of shape {losses.shape}."
         )
-    if not ((losses >= 0) & (losses <= 1)).all():
+    losses = losses.astype(float)
+    outside = ~((losses >= 0) & (losses <= 1))
+    if outside.any():
         raise ValueError(
             "`losses` must be in [0, 1], as the bound supposes; found "
-            f"{losses.min()} to {losses.max()}."
+            f"{outside.sum():,} others, such as {losses[outside][0]}."
         )
     sensitive = encode_sensitive_features(
         sensitive_features, n_samples=len(losses), groups=groups
     )
-    stratum = _encode_strata(strata, len(losses))
-    bounds = [
-        _largest_difference(losses, stratum, codes, len(of_attribute), delta)
-        for codes, of_attribute in zip(sensitive.codes.T, sensitive.groups, strict=True)
-        if len(of_attribute) >= 2
-    ]
-    if not bounds:
-        warn_user(
-            UndefinedMetricWarning, "there are fewer than two groups, and no difference"
-        )
-        return float("nan")
-    return _told(max(bounds))
+    stratum, strata_names = _encode_strata(strata, len(losses))
+    bounds = []
+    for name, codes, of_attribute in zip(
+        sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
+    ):
+        if len(of_attribute) < 2:
+            warn_user(
+                UndefinedMetricWarning,
+                f"{name} has fewer than two groups, and no difference",
+            )
+            continue
+        sizes, sums = _totals(losses, stratum, codes, len(of_attribute))
+        absent = np.argwhere(sizes == 0)
+        if len(absent):
+            i, g = absent[0]
+            warn_user(
+                VacuousBoundWarning,
+                f"there is no bound: stratum {strata_names[i]!r} has no sample of the "
+                f"group {of_attribute[g]!r} of {name}",
+            )
+            return float("inf")
+        bounds.append(_largest_difference(sizes, sums, delta))
+    return _told(max(bounds)) if bounds else float("nan")
 
 
-def _encode_strata(strata: Any, n_samples: int) -> np.ndarray:
-    """Number the strata of the samples from 0."""
+def _encode_strata(strata: Any, n_samples: int) -> tuple[np.ndarray, list]:
+    """Number the strata of the samples from 0; return their names as well."""
     if strata is None:
-        return np.zeros(n_samples, dtype=np.int64)
-    column = pd.Series(np.asarray(strata, dtype=object).ravel())
-    if len(column) != n_samples or np.ndim(strata) != 1:
+        return np.zeros(n_samples, dtype=np.int64), ["all"]
+    column = pd.Series(list(strata) if np.ndim(strata) else [], dtype=object)
+    if len(column) != n_samples:
         raise ValueError(
-            f"`strata` must have one entry per sample: expected shape ({n_samples},), "
-            f"got {np.shape(strata)}."
+            f"`strata` must have one entry per sample: expected {n_samples}, found "
+            f"{len(column)}."
         )
-    codes, _ = pd.factorize(column)
+    codes, names = pd.factorize(column)
     if (codes < 0).any():
         raise ValueError(
-            f"`strata` must have no missing values; found {(codes < 0).sum()}."
+            f"`strata` must have no missing values; found {(codes < 0).sum():,}."
         )
-    return codes
+    return codes, list(names)
 
 
-def _largest_difference(
-    losses: np.ndarray,
-    strata: np.ndarray,
-    groups: np.ndarray,
-    n_groups: int,
-    delta: float,
-) -> float:
-    """Bound on the largest difference over the strata and pairs of groups."""
+def _totals(
+    losses: np.ndarray, strata: np.ndarray, groups: np.ndarray, n_groups: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number of samples and sum of losses, each of shape (n_strata, n_groups)."""
     known = groups >= 0
     shape = (strata.max() + 1, n_groups)
     cells = strata[known] * n_groups + groups[known]
-    sizes = np.bincount(cells, minlength=shape[0] * n_groups).reshape(shape)
-    sums = np.bincount(cells, losses[known], minlength=sizes.size).reshape(shape)
-    with np.errstate(divide="ignore"):
-        inverse = 1 / sizes  # infinite where there is no sample
-    means = sums / np.maximum(sizes, 1)
+    sizes = np.bincount(cells, minlength=shape[0] * n_groups)
+    sums = np.bincount(cells, losses[known], minlength=shape[0] * n_groups)
+    return sizes.reshape(shape), sums.reshape(shape)
+
+
+def _largest_difference(sizes: np.ndarray, sums: np.ndarray, delta: float) -> float:
+    """Bound on the largest difference over the strata and pairs of groups."""
+    means, inverse = sums / sizes, 1 / sizes
     differences = means[:, :, None] - means[:, None, :]
     slack = np.sqrt(log(1 / delta) / 2 * (inverse[:, :, None] + inverse[:, None, :]))
-    pairs = ~np.eye(n_groups, dtype=bool)
+    pairs = ~np.eye(sizes.shape[1], dtype=bool)
     return float((differences + slack)[:, pairs].max())
 
 
 def _pair(values: Sequence[float], name: str, *, smallest: float) -> list[float]:
-    pair = [float(value) for value in values]
-    if len(pair) != 2 or not all(isfinite(v) and v >= smallest for v in pair):
+    pair = list(values) if np.ndim(values) == 1 else []
+    if len(pair) != 2 or not all(_is_number(v) and v >= smallest for v in pair):
         raise ValueError(
             f"`{name}` must be two finite numbers of at least {smallest}, one for each "
             f"group; got {values!r}."
         )
-    return pair
+    return [float(value) for value in pair]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and isfinite(value)
 
 
 def _check_delta(delta: float) -> None:
-    if not 0 < delta < 1:
-        raise ValueError(f"`delta` must be in (0, 1); got {delta!r}.")
+    if not (_is_number(delta) and 0 < delta < 1):
+        raise ValueError(f"`delta` must be a number in (0, 1); got {delta!r}.")
 
 
 def _check_share(value: float, name: str, largest: float = 1) -> None:
-    if not 0 <= value <= largest:
-        raise ValueError(f"`{name}` must be in [0, {largest}]; got {value!r}.")
+    if not (_is_number(value) and 0 <= value <= largest):
+        raise ValueError(f"`{name}` must be a number in [0, {largest}]; got {value!r}.")
 
 
 def _told(bound: float) -> float:

@@ -45,11 +45,21 @@ def predictions(y_pred, score=None):
 
 def save(store, method, y_pred, *, repeat=0, lam=None, score=None, **details):
     known = {
-        "kind": "table", "family": method.title(), "fairness_loss": "GLD", "note": "",
+        "kind": "table", "classes": ["no", "yes"], "family": method.title(),
+        "fairness_loss": "GLD", "note": "",
         "fit_seconds": 2.0, "versions": {"torch": "2"}, "warnings": [],
     }  # fmt: skip
     run = Run(method, repeat, lam)
     store.save(run, predictions(y_pred, score), known | details)
+
+
+LEFT_OUT = "test parts a group was too small for a difference and left out of it"
+
+
+def notes(evaluation):
+    """Notes of the table, but for those that all tables have."""
+    common = ("Test parts of", "The positive class")
+    return [n for n in make_table(evaluation).notes if not n.startswith(common)]
 
 
 @pytest.fixture
@@ -83,12 +93,17 @@ class TestEvaluation:
         assert (mean, worst) == (pytest.approx(0.125), pytest.approx(0.25))
 
     def test_small_groups_are_left_out_and_counted(self, store):
-        figures = evaluate(store, Rules(min_group_size=5)).figures.iloc[0]
-        assert np.isnan(figures["z", "EOD"])
-        assert figures[OVERALL, "groups left out"] == 1
-        figures = evaluate(store, Rules(min_group_size=4)).figures.iloc[0]
-        assert figures["z", "EOD"] == pytest.approx(0.25)
-        assert figures[OVERALL, "groups left out"] == 0
+        evaluation = evaluate(store, Rules(min_group_size=5))
+        assert np.isnan(evaluation.figures.iloc[0]["z", "EOD"])
+        assert notes(evaluation) == [
+            "A group with fewer than 5 of the samples that a difference is about "
+            "(positives, negatives, or both) is left out of it.",
+            "In 1 of 1 test parts a group was too small for a difference and left out "
+            "of it: z a, z b.",
+        ]
+        evaluation = evaluate(store, Rules(min_group_size=4))
+        assert evaluation.figures.iloc[0]["z", "EOD"] == pytest.approx(0.25)
+        assert len(notes(evaluation)) == 1
 
     def test_a_third_group_that_is_left_out_is_counted(self, tmp_path):
         store = Store(tmp_path)
@@ -96,17 +111,58 @@ class TestEvaluation:
         [(run, details, table)] = store.runs()
         table["group:z"] = ["c", *table["group:z"][1:]]  # one, of the validation part
         store.save(run, table, details)
-        figures = evaluate(store, Rules()).figures.iloc[0]
-        assert figures["z", "EOpD"] == pytest.approx(0.25)
-        assert figures[OVERALL, "groups left out"] == 1
+        evaluation = evaluate(store, Rules())
+        assert evaluation.figures.iloc[0]["z", "EOpD"] == pytest.approx(0.25)
+        assert notes(evaluation) == [f"In 1 of 1 {LEFT_OUT}: z c."]
 
     def test_a_group_that_only_other_repeats_have_is_counted(self, store):
         save(store, "single-task", Y_PRED, repeat=1)
         [_, (run, details, table)] = store.runs()
         table["group:z"] = table["group:z"].replace("b", "c")
         store.save(run, table, details)
-        left_out = evaluate(store, Rules()).figures[OVERALL, "groups left out"]
-        assert left_out.tolist() == [1, 1]
+        assert notes(evaluate(store, Rules())) == [f"In 2 of 2 {LEFT_OUT}: z b, z c."]
+
+    def test_unknown_groups_are_counted(self, store):
+        [(run, details, table)] = store.runs()
+        table.loc[table["row"] == 0, "group:z"] = None  # one in each part
+        store.save(run, table, details)
+        assert notes(evaluate(store, Rules())) == [
+            "6.2 % of the test samples belong to no known group of z, and count for "
+            "performance only."
+        ]
+
+    def test_what_was_asked_for_and_is_to_come_is_told(self, store):
+        store.ask([Run("single-task", 0), Run("mine", 0), Run("mine", 1)])
+        store.ask([Run("mine", 2, 0.5)])
+        store.save_error(Run("mine", 1), {"error": "no"})
+        assert set(store.pending()) == {Run("mine", 0), Run("mine", 2, 0.5)}
+        assert notes(evaluate(store, Rules()))[0] == (
+            "Not finished: 2 of the runs that were asked for are still to come."
+        )
+
+    def test_collapsed_heads_of_the_ablation_are_told(self, store):
+        warned = ["CollapsedHeadWarning: the head is constant"]
+        save(store, "mine", Y_PRED, lam=0.3, warnings=warned)
+        save(store, "mine", Y_PRED, lam=0.6)
+        assert notes(evaluate(store, Rules()))[0] == (
+            "mine: in the ablation the fairness head collapsed in 1 of 2 runs."
+        )
+
+    def test_an_error_that_cannot_be_read_is_named(self, store):
+        store.save_error(Run("mine", 0), {"error": "no"})
+        path = store.folder / "runs" / "mine" / "own" / "repeat-000.error.json"
+        for content in ("", "{}", "[]"):
+            path.write_text(content)
+            assert notes(evaluate(store, Rules())) == [
+                f"No run, or a damaged one: {path}"
+            ]
+
+    @pytest.mark.parametrize("content", ["", "{}", "[1]"])
+    def test_a_description_that_cannot_be_read_is_named(self, store, content):
+        path = store.folder / "experiment.json"
+        path.write_text(content)
+        with pytest.raises(ValueError, match=f"{path}: expected what `run` wrote"):
+            store.experiment()
 
     def test_collapsed_heads_are_counted(self, store):
         warned = ["CollapsedHeadWarning: the head is constant"]
@@ -143,7 +199,7 @@ class TestEvaluation:
             pd.DataFrame({"a": [1]}).to_parquet(path)
         table = make_table(evaluate(store, Rules()))
         assert list(table.mean.index) == ["single-task"]
-        assert table.notes == [f"No run, or a damaged one: {path}"]
+        assert table.notes[2:] == [f"No run, or a damaged one: {path}"]
         assert not store.has_succeeded(Run("mine", 0))  # `run` makes it again
 
     def test_versions_of_all_runs(self, store):
@@ -188,8 +244,9 @@ class TestTable:
         save(store, "single-task", Y_TRUE, repeat=1)
         save(store, "mine", Y_TRUE, repeat=1)
         save(store, "mine", Y_TRUE, repeat=2)
-        notes = make_table(evaluate(store, Rules())).notes
-        assert "MR and Δm: over 1 of 3 repeats, which all have." in notes
+        assert "MR and Δm: over 1 of 3 repeats, which all have." in notes(
+            evaluate(store, Rules())
+        )
 
     def test_a_method_that_fails_does_not_decide_for_the_others(self, store):
         save(store, "single-task", Y_PRED, repeat=1)
@@ -203,7 +260,7 @@ class TestTable:
             "mine": 1,
             "flaky": pytest.approx(np.nan, nan_ok=True),
         }
-        assert table.notes == [
+        assert notes(evaluate(store, Rules())) == [
             "flaky: 1 failed: no luck",
             "flaky: 1 of 2 runs.",
             "No MR and Δm, for want of some of these repeats: flaky.",
@@ -220,11 +277,10 @@ class TestTable:
     def test_what_is_missing_is_noted(self, store):
         save(store, "single-task", Y_PRED, repeat=1)
         save(store, "mine", Y_PRED, note="Mine.")
-        store.save_error(Run("mine", 1), {"error": "no luck"})
-        table = make_table(evaluate(store, Rules()))
-        assert table.notes == [
+        store.save_error(Run("mine", 1), {"error": "no\nluck"})
+        assert notes(evaluate(store, Rules())) == [
             "mine: Mine.",
-            "mine: 1 failed: no luck",
+            "mine: 1 failed: no luck",  # in one line, as LaTeX's comments are
             "mine: 1 of 2 runs.",
             "No MR and Δm, for want of some of these repeats: mine.",
         ]
@@ -238,6 +294,17 @@ class TestTable:
         save(store, "mine", Y_PRED)
         with pytest.raises(ValueError, match="no run of single-task"):
             make_table(evaluate(store, Rules()))
+
+    def test_what_all_tables_say(self, store):
+        for rule, sentence in (
+            ("mean", "EOD is the mean of the gaps in true and in false positive rates"),
+            ("worst_case", "EOD is the larger of the gaps in true and in false posit"),
+        ):
+            table = make_table(evaluate(store, Rules(rule)), ["A trial."])
+            for text in (table.to_text(), table.to_latex()):
+                assert f"Test parts of 1 hold-outs, per cent. {sentence}" in text
+                assert "The positive class is yes." in text
+                assert "A trial." in text
 
     def test_latex_escapes_what_it_must(self, store):
         save(store, "a%b#c$d{e}^~", Y_PRED)
@@ -364,6 +431,23 @@ class TestReport:
         save(store, "mine", Y_PRED, lam=0.2)
         pages = [write_report(tmp_path / "results", tmp_path / name) for name in "ab"]
         assert pages[0].read_bytes() == pages[1].read_bytes()
+
+    def test_names_that_mean_something_to_a_figure_or_a_file(self, tmp_path):
+        store = Store(tmp_path / "results" / "synthetic_z_paper")
+        store.open(Experiment(DataSource("synthetic", ("a b", "a-b")), "paper", {}))
+        for method in ("single-task", "$10^$2"):
+            save(store, method, Y_PRED)
+        for run, details, table in list(store.runs()):
+            groups = table.pop("group:z")
+            names = ("a b", "a-b", "pay $a^$b")
+            store.save(
+                run, table.assign(**{f"group:{n}": groups for n in names}), details
+            )
+        page = write_report(tmp_path / "results", tmp_path / "out")
+        assert "EOD, pay $a^$b" in page.read_text(encoding="utf-8")
+        assert {path.name for path in page.parent.glob("*.svg")} == {
+            f"synthetic_z_paper_{name}_front.svg" for name in ("a-b", "pay-a-b")
+        } | {"synthetic_z_paper_a-b_front-2.svg"}
 
     def test_a_rule_that_leaves_no_group_leaves_no_difference(self, store, tmp_path):
         save(store, "mine", Y_PRED)

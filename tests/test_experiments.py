@@ -143,6 +143,7 @@ class TestSource:
             ({"group": ["a"] * 4}, {}, "expected 2 to 50 groups in `group`, found 1"),
             ({"size": [1, np.inf, 2, 3]}, {}, "found infinity in size"),
             ({"size": [None] * 4}, {}, "found none in size"),
+            ({"good": [None, "None", "b", "b"]}, {}, "found 1 rows without one"),
         ],
     )
     def test_a_csv_that_does_not_fit(self, tmp_path, change, options, message):
@@ -153,6 +154,34 @@ class TestSource:
         table = self.table().assign(group=["None", "1", None, "1"])
         case = self.load(tmp_path, table)
         assert case.groups["group"].tolist() == ["None", "1", None, "1"]
+
+    @pytest.mark.parametrize(
+        ("labels", "positive", "classes", "y"),
+        [
+            (
+                ["true", "false", "false", "true"],
+                "true",
+                ["false", "true"],
+                [1, 0, 0, 1],
+            ),
+            (["01", "02", "01", "02"], "01", ["02", "01"], [1, 0, 1, 0]),
+            (["9", "10", "9", "9"], None, ["9", "10"], [0, 1, 0, 0]),
+            (["None", "Fraud", "None", "Fraud"], None, ["Fraud", "None"], [1, 0, 1, 0]),
+        ],
+    )
+    def test_labels_are_called_as_they_are_written(
+        self, tmp_path, labels, positive, classes, y
+    ):
+        table = self.table().assign(good=labels)
+        case = self.load(tmp_path, table, positive=positive)
+        assert case.classes == classes
+        assert case.y.tolist() == y
+
+    def test_what_names_a_sample_is_refused(self, tmp_path):
+        table = pd.concat([self.table()] * 30, ignore_index=True)
+        table["id"] = [f"c{i}" for i in range(120)]
+        with pytest.raises(ValueError, match=r"at most 50 categories.* id \(120\)"):
+            self.load(tmp_path, table)
 
     @pytest.mark.parametrize("content", [b"", b"a,b\n1,2,3,4\n", b"\xff\xfe\x00"])
     def test_a_file_that_is_no_csv_is_named(self, tmp_path, content):
@@ -243,6 +272,27 @@ class TestProtocol:
                 return np.full((len(X), 2), np.nan)
 
         with pytest.raises(ValueError, match="expected finite scores"):
+            fit_and_predict(Broken(), make_parts(SYNTHETIC.load(), 0), seed=0)
+
+    @pytest.mark.parametrize(
+        ("name", "output", "message"),
+        [
+            (
+                "predict",
+                np.zeros(299),
+                r"of shape \(300,\), found \(299,\)",
+            ),
+            ("predict", np.zeros((300, 2)), r"predictions of shape .* \(300, 2\)"),
+            ("predict_proba", np.zeros((300, 3)), r"`predict_proba` of .* \(300, 3\)"),
+            ("predict_proba", np.float64(0), r"`predict_proba` of shape .* found \(\)"),
+        ],
+    )
+    def test_outputs_of_another_shape_are_an_error(self, name, output, message):
+        class Broken(LogisticRegression):
+            pass
+
+        setattr(Broken, name, lambda self, X: output)
+        with pytest.raises(ValueError, match=message):
             fit_and_predict(Broken(), make_parts(SYNTHETIC.load(), 0), seed=0)
 
     def test_predictions_that_are_no_labels_are_an_error(self):
@@ -504,6 +554,47 @@ class TestCommandLine:
         assert "{'C': '1.0, now 2.0'}" in error
         assert str(Path("runs", "logistic")) in error
 
+    def test_a_method_of_any_class_that_has_changed_is_not_mixed(
+        self, tmp_path, capsys
+    ):
+        path = tmp_path / "plain.py"
+        text = (
+            "from fairtask.experiments import Method\n"
+            "class Plain:\n"
+            "    def __init__(self, c): self.c = c\n"
+            "    def fit(self, X, y): pass\n"
+            "    def predict(self, X): return [self.c] * len(X)\n"
+            "METHODS = [Method('plain', lambda setting: Plain(1))]"
+        )
+        arguments = {"methods": "plain", "methods_file": path}
+        path.write_text(text)
+        assert command(tmp_path, "run", **arguments) == 0
+        path.write_text(text.replace("Plain(1)", "Plain(0)"))
+        assert command(tmp_path, "run", **arguments) == 2
+        assert "{'c': '1, now 0'}" in capsys.readouterr().err
+
+    def test_a_method_that_works_in_place_harms_no_other(self, tmp_path):
+        path = tmp_path / "inplace.py"
+        path.write_text(
+            "from sklearn.linear_model import LogisticRegression\n"
+            "from fairtask.experiments import Method\n"
+            "class InPlace(LogisticRegression):\n"
+            "    def fit(self, X, y):\n"
+            "        X *= 0\n"
+            "        return super().fit(X, y)\n"
+            "METHODS = [Method('inplace', lambda setting: InPlace()),\n"
+            "           Method('plain', lambda setting: LogisticRegression())]"
+        )
+        scores = []
+        for methods in ("plain", "inplace,plain"):
+            command(tmp_path / methods, "run", methods=methods, methods_file=path)
+            scores += [
+                table["score"]
+                for run, _, table in store_of(tmp_path / methods).runs()
+                if run == Run("plain", 0)
+            ]
+        pd.testing.assert_series_equal(*scores)
+
     def test_a_csv_that_has_changed_is_not_mixed(self, tmp_path, capsys):
         table = pd.DataFrame(
             {"x": range(150), "z": ["a", "b"] * 75, "y": [0, 1, 1] * 50}
@@ -608,10 +699,11 @@ class TestCommandLine:
         assert process.returncode == 130
         assert error == "interrupted; the same command goes on from here\n"
 
-    def test_a_parameter_that_a_baseline_lacks_is_refused(self, tmp_path, capsys):
-        arguments = ("run", "--set", "fairness_head=task")
-        assert command(tmp_path, *arguments, methods="fairtask,regularised-bgl") == 2
-        assert "regularised-bgl cannot be made" in capsys.readouterr().err
+    def test_a_parameter_that_makes_a_method_what_it_is_is_refused(
+        self, tmp_path, capsys
+    ):
+        assert command(tmp_path, "run", "--set", "parity=overall") == 2
+        assert "got parity. For those that make a method" in capsys.readouterr().err
         assert not (tmp_path / "results").exists()  # the folder is not bound by it
 
     def test_a_value_that_is_wrong_is_refused(self, tmp_path, capsys):
@@ -676,6 +768,10 @@ class TestCommandLine:
             (["run", "--dataset", "synthetic", "--set", "lr"], "NAME=VALUE; got 'lr'"),
             (["run", "--dataset", "synthetic", "--set", "magic=1"], "got magic"),
             (["run", "--dataset", "synthetic", "--set", "lam=1"], "got lam"),
+            (
+                ["run", "--dataset", "synthetic", "--set", "lr=1", "lr=2"],
+                "each parameter once; got lr=1 lr=2",
+            ),
             (["run", "--dataset", "synthetic", "--jobs", "0"], "`jobs` must be at"),
             (["run", "--dataset", "synthetic", "--methods", ","], "must name one"),
             (["run", "--dataset", "synthetic", "--weights", "w"], "is for images"),

@@ -31,6 +31,9 @@ MISSING = [
 ]
 
 MAX_GROUPS = 50
+MAX_CATEGORIES = 50
+"""Categories that a column may have in any case; or one for ten samples."""
+
 MIN_PER_CLASS = 50
 """Fewest samples of a class: ten of them in the test part."""
 
@@ -205,57 +208,79 @@ class DataSource:
                 f"{path}: expected the columns {', '.join(named)}; found no "
                 f"{', '.join(lacking)} among {', '.join(map(str, table))}."
             )
-        labels = table[self.target]
-        if labels.isna().any():
-            raise ValueError(
-                f"{path}: expected a label in each row, found {labels.isna().sum():,} "
-                f"rows without one in `{self.target}`."
-            )
-        values = sorted(labels.unique())
-        if len(values) != 2:
-            raise ValueError(
-                f"{path}: expected two labels in `{self.target}`, found {len(values)}: "
-                f"{', '.join(map(str, values[:5]))}{', ...' * (len(values) > 5)}."
-            )
-        written = [str(value) for value in values]
-        if self.positive is not None and self.positive not in written:
-            raise ValueError(
-                f"`positive` must be one of the labels in `{self.target}`, "
-                f"{' or '.join(written)}; got {self.positive!r}."
-            )
-        if self.positive == written[0]:
-            values, written = values[::-1], written[::-1]
-        # As they are written: pandas would read 1 as 1.0 where some are missing.
-        groups = _read(
-            path,
-            usecols=list(self.attributes),
-            dtype=str,
-            keep_default_na=False,
-            na_values=MISSING,
+        # Labels and groups as they are written: pandas would read 01 as 1, and 1 as 1.0
+        # where some are missing.
+        written = _read(
+            path, usecols=named, dtype=str, keep_default_na=False, na_values=MISSING
         )
+        y, classes = self._labels(path, written[self.target])
         for name in self.attributes:
-            n_groups = groups[name].nunique()
+            n_groups = written[name].nunique()
             if not 2 <= n_groups <= MAX_GROUPS:
                 raise ValueError(
                     f"{path}: expected 2 to {MAX_GROUPS} groups in `{name}`, found "
                     f"{n_groups}. Cut numbers such as an age into bands first."
                 )
-        y = (labels == values[1]).to_numpy()
         X = table.drop(columns=str(self.target))
-        empty = [str(name) for name in X if X[name].isna().all()]
-        if empty:
+        _check_features(path, X)
+        return X, y, written[list(self.attributes)], classes
+
+    def _labels(self, path: Path, labels: pd.Series) -> tuple[np.ndarray, list[str]]:
+        """Return labels of 0 and 1, and what they were called."""
+        if labels.isna().any():
             raise ValueError(
-                f"{path}: expected values in each column, found none in "
-                f"{', '.join(empty)}. Delete what is empty."
+                f"{path}: expected a label in each row, found {labels.isna().sum():,} "
+                f"rows without one in `{self.target}`."
             )
-        numbers = X.select_dtypes("number")
-        infinite = [str(name) for name in numbers if np.isinf(numbers[name]).any()]
-        if infinite:
+        classes = sorted(labels.unique(), key=_as_sorted)
+        if len(classes) != 2:
+            some = ", ".join(classes[:5]) + ", ..." * (len(classes) > 5)
             raise ValueError(
-                f"{path}: expected finite numbers, found infinity in "
-                f"{', '.join(infinite)}."
+                f"{path}: expected two labels in `{self.target}`, found "
+                f"{len(classes)}: {some}."
             )
-        return X, y, groups, written
+        if self.positive is not None and self.positive not in classes:
+            raise ValueError(
+                f"`positive` must be one of the labels in `{self.target}`, "
+                f"{' or '.join(classes)}; got {self.positive!r}."
+            )
+        if self.positive == classes[0]:
+            classes = classes[::-1]
+        return (labels == classes[1]).to_numpy(), classes
+
+
+def _as_sorted(label: str) -> tuple[float, str]:
+    """Numbers in the order of numbers, before others in that of the alphabet."""
+    try:
+        return float(label), label
+    except ValueError:
+        return np.inf, label
+
+
+def _check_features(path: Path, X: pd.DataFrame) -> None:
+    """Raise a ValueError for columns that no method can learn from."""
+    empty = [str(name) for name in X if X[name].isna().all()]
+    if empty:
+        raise ValueError(
+            f"{path}: expected values in each column, found none in "
+            f"{', '.join(empty)}. Delete what is empty."
+        )
+    numbers = X.select_dtypes("number")
+    infinite = [str(name) for name in numbers if np.isinf(numbers[name]).any()]
+    if infinite:
+        raise ValueError(
+            f"{path}: expected finite numbers, found infinity in {', '.join(infinite)}."
+        )
+    names = [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
+    n_values = {name: X[name].nunique() for name in names}
+    most = max(MAX_CATEGORIES, len(X) // 10)
+    many = [f"{name} ({n:,})" for name, n in n_values.items() if n > most]
+    if many:
+        raise ValueError(
+            f"{path}: expected numbers, or at most {most:,} categories, in each "
+            f"column; found more in {', '.join(many)}. Delete what names a sample; "
+            "write dates as numbers, and numbers with a point."
+        )
 
 
 def check_size(source: DataSource) -> None:

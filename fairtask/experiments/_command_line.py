@@ -26,8 +26,13 @@ NETWORKS: dict[str, type] = {
     "image": AuxiliaryFairnessImageClassifier,
 }
 
-OF_THE_PROTOCOL = {"device", "lam", "random_state"}
-"""Parameters that a method or the repeat sets."""
+FIXED = {
+    *("device", "lam", "random_state"),
+    *("early_stopping", "epoch_scoring", "n_iter_no_change", "validation_fraction"),
+    *("fairness_head", "fairness_loss", "group_loss", "group_momentum"),
+    *("intersectional", "parity", "positive_classes", "aggregator", "weighted_losses"),
+}
+"""Parameters that make a method the one it is, or belong to the protocol."""
 
 LAMS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
@@ -93,7 +98,10 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
         "in double quotes",
     )  # fmt: skip
     parser.add_argument("--target", metavar="COLUMN", help="labels, of a CSV file")
-    parser.add_argument("--positive", metavar="LABEL", help="of a CSV file")
+    parser.add_argument(
+        "--positive", metavar="LABEL",
+        help="of a CSV file, as it is written there (default: the greater)",
+    )  # fmt: skip
     parser.add_argument(
         "--drop-sensitive", action="store_true",
         help="leave the sensitive columns out of the features",
@@ -179,13 +187,15 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
     )
     check_size(source)  # what is wrong with it is told now, not once for each run
     parameters = dict(_setting(entry) for entry in asked.set)
-    network = NETWORKS[source.kind]
-    open_to_all = network().get_params().keys() - OF_THE_PROTOCOL
+    if len(parameters) < len(asked.set):
+        raise ValueError(f"`set` takes each parameter once; got {' '.join(asked.set)}.")
+    open_to_all = sorted(NETWORKS[source.kind]().get_params().keys() - FIXED)
     unknown = [name for name in parameters if name not in open_to_all]
     if unknown:
         raise ValueError(
-            f"`set` takes parameters of {network.__name__} but for "
-            f"{', '.join(sorted(OF_THE_PROTOCOL))}; got {', '.join(unknown)}."
+            f"`set` takes parameters of the networks, {', '.join(open_to_all)}; got "
+            f"{', '.join(unknown)}. For those that make a method what it is, write "
+            "one of your own: `methods-file`."
         )
     if asked.weights:
         if source.kind != "image":
@@ -251,6 +261,7 @@ def _carry_out(
         for name, lams in grids.items()
         for lam in lams
     ]
+    store.ask(runs)
     n_failed = carry_out_all(
         store,
         experiment,

@@ -66,13 +66,20 @@ class Evaluation:
     ----------
     figures : DataFrame
         A row per run, with an index of "method", "lam" (NaN for the method's own) and
-        "repeat". Columns have two levels: `OVERALL` with "AUC", "ACC", "collapsed" and
-        "groups left out", and each attribute with "EOD", "EOpD", "GAUCD", "GACCD".
+        "repeat". Columns have two levels: `OVERALL` with "AUC", "ACC" and "collapsed",
+        and each attribute with "EOD", "EOpD", "GAUCD", "GACCD" and "unknown", the share
+        of the samples that are in no group.
     methods : DataFrame
         A row per method, in the order of the tables, with "family", "fairness_loss" and
         "note".
+    rules : Rules
+        How the differences were measured.
     kind : {"table", "image"}
         What the samples are.
+    positive : str
+        Name of the positive class.
+    sizes : DataFrame
+        Number of test samples of each attribute, group and class, with the same index.
     seconds : Series
         Time of the fit of each run, with the same index.
     versions : dict of str to list of str
@@ -81,15 +88,21 @@ class Evaluation:
         The runs that failed, and their errors.
     damaged : list of pathlib.Path
         Files among the runs that cannot be read.
+    n_pending : int
+        Number of runs that were asked for and are still to come.
     """
 
     figures: pd.DataFrame
     methods: pd.DataFrame
+    rules: Rules
     kind: str
+    positive: str
+    sizes: pd.DataFrame
     seconds: pd.Series
     versions: dict[str, list[str]]
     failures: list[tuple[Run, str]]
     damaged: list[Path]
+    n_pending: int
 
     @property
     def performance(self) -> str:
@@ -142,17 +155,22 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     frame.columns = pd.MultiIndex.from_tuples(next(iter(rows.values())))
     # A test part may lack a group that those of other repeats have.
     cells = pd.DataFrame(list(sizes.values()), index=index).fillna(0)
-    frame[OVERALL, "groups left out"] = (cells < rules.min_group_size).any(axis=1)
+    names = dict.fromkeys(cell for of_run in sizes.values() for cell in of_run)
+    cells = cells[list(names)].set_axis(pd.MultiIndex.from_tuples(names), axis=1)
     built_in = [method.name for method in BUILT_IN if method.name in methods]
     order = built_in + [name for name in methods if name not in built_in]
     return Evaluation(
         frame,
         pd.DataFrame.from_dict(methods, orient="index").loc[order],
+        rules,
         details["kind"],
+        details["classes"][1],
+        cells,
         pd.Series(list(seconds.values()), index=index),
         {package: sorted(found) for package, found in versions.items()},
         [(run, details["error"]) for run, details in store.errors()],
         store.damaged(),
+        len(store.pending()),
     )
 
 
@@ -186,6 +204,7 @@ def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
     for attribute in map(str, groups):
         for metric, values in differences.items():
             figures[attribute, metric] = float(values[attribute])
+        figures[attribute, "unknown"] = float(groups[attribute].isna().mean())
     return figures
 
 
@@ -193,7 +212,7 @@ def _sizes(table: pd.DataFrame) -> dict[tuple[str, str, int], int]:
     """Number of test samples of each attribute, group and class."""
     is_test = table["part"] == "test"
     return {
-        (str(attribute), group, label): int(
+        (str(attribute).removeprefix(GROUP), group, label): int(
             (of_group & (table["y_true"] == label)).sum()
         )
         for attribute in table

@@ -103,9 +103,12 @@ class Fronts:
     def draw(self) -> Any:
         """Draw performance against EOD; return the figure."""
         display = ParetoFrontDisplay(
-            self.points.assign(label=""),  # of many points none can be read
+            self.points.assign(
+                label="",  # of many points none can be read
+                method=self.points["method"].map(_plain),
+            ),
             performance_name=self.performance_name,
-            disparity_name=f"EOD, {self.attribute}",
+            disparity_name=f"EOD, {_plain(self.attribute)}",
             bars="one standard error",
         )
         return display.plot(show_labels=False).figure_
@@ -138,13 +141,24 @@ def draw_ablation(fronts: Fronts) -> Any:
     axes = figure.subplots(1, 2)
     for ax, column, label in (
         (axes[0], "performance", f"{fronts.performance_name} (higher is better)"),
-        (axes[1], "disparity", f"EOD, {fronts.attribute} (lower is better)"),
+        (axes[1], "disparity", f"EOD, {_plain(fronts.attribute)} (lower is better)"),
     ):
         for method, rows in varied.groupby("method", sort=False):
             style = style_of[method]
             low, high = rows[f"{column}_low"], rows[f"{column}_high"]
             ax.fill_between(rows["lam"], low, high, color=style["color"], alpha=0.12)
-            ax.plot(rows["lam"], rows[column], label=method, markersize=4, **style)
+            ax.plot(
+                rows["lam"],
+                rows[column],
+                label=_plain(str(method)),
+                markersize=4,
+                **style,
+            )
         ax.set(xlabel="lam, the weight of the task", ylabel=label)
     axes[1].legend(title="bands: one standard error", fontsize="small", **BESIDE)
     return figure
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from taking what is between two dollars for mathematics."""
+    return text.replace("$", r"\$")

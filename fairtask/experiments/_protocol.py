@@ -143,19 +143,30 @@ def _predict(estimator: Any, part: Case, seed: int) -> pd.DataFrame:
         method = getattr(estimator, name)
         return np.asarray(method(part.X, **_accepted(method, available)))
 
-    y_pred = call("predict")
-    outputs = ("predict_proba", "decision_function", "predict")
-    labels = y_pred.ravel()
+    labels = call("predict")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != part.y.shape:
+        raise ValueError(
+            f"expected predictions of shape {part.y.shape}, found {labels.shape}."
+        )
     unexpected = [label for label in set(labels.tolist()) if label not in (0, 1)]
     if unexpected:
         raise ValueError(f"expected predictions of 0 and 1, found {unexpected[:3]}.")
-    score = call(next(name for name in outputs if hasattr(estimator, name)))
+    outputs = ("predict_proba", "decision_function", "predict")
+    output = next(name for name in outputs if hasattr(estimator, name))
+    score = call(output)
+    if score.shape not in {(len(labels),), (len(labels), 1), (len(labels), 2)}:
+        raise ValueError(
+            f"expected `{output}` of shape ({len(labels)},) or ({len(labels)}, 2), "
+            f"found {score.shape}."
+        )
     table = pd.DataFrame(
         {
             "row": part.groups.index.to_numpy(),
             "y_true": part.y.astype(np.int8),
             "y_pred": labels.astype(np.int8),
-            "score": (score[:, 1] if score.ndim == 2 else score).astype(float),
+            "score": (score[:, -1] if score.ndim == 2 else score).astype(float),
         }
     )
     if not np.isfinite(table["score"]).all():

@@ -32,12 +32,6 @@ tbody tr { border-top: 1px solid #e4e4e4 }
 svg { max-width: 100%; height: auto } ul { color: #444; font-size: 14px }
 """
 
-RULES = {
-    "mean": "EOD is the mean of the gaps in true and in false positive rates, as in "
-    "the paper's tables.",
-    "worst_case": "EOD is the larger of the gaps in true and in false positive rates.",
-}
-
 
 def write_report(
     results: Path, output: Path, *, eod: str = "mean", min_group_size: int = 1
@@ -77,29 +71,33 @@ def write_report(
         )
     output.mkdir(parents=True, exist_ok=True)
     sections = []
+    drawn: set[Path] = set()
     for folder in folders:
         store = Store(folder)
         try:
             evaluation = evaluate(store, rules)
-            table = make_table(evaluation)
+            experiment = store.experiment()
+            table = make_table(evaluation, _about(experiment))
         except ValueError as error:
             # Others may have runs: an interrupted series is worth a look as well.
             print(f"{folder.name}: left out: {error}\n")
             continue
         fronts = make_fronts(evaluation)
-        experiment = store.experiment()
         _write_files(output, folder.name, table, evaluation, fronts)
         drawings = [_draw(front) for front in fronts]
         for front, of_front in zip(fronts, drawings, strict=True):
             for kind, svg in of_front.items():
-                name = file_name(f"{folder.name}_{front.attribute}_{kind}.svg")
-                (output / name).write_text(svg, encoding="utf-8")
+                path = output / file_name(f"{folder.name}_{front.attribute}_{kind}.svg")
+                while path in drawn:  # names that differ in what no file can be called
+                    path = path.with_stem(f"{path.stem}-2")
+                drawn.add(path)
+                path.write_text(svg, encoding="utf-8")
         print(f"{_title(experiment)}\n\n{table.to_text()}")
         sections.append(_section(experiment, table, evaluation, fronts, drawings))
     if not sections:
         raise ValueError(f"no experiment in {results} has a table yet.")
     page = output / "index.html"
-    page.write_text(_page(sections, rules), encoding="utf-8")
+    page.write_text(_page(sections), encoding="utf-8")
     return page
 
 
@@ -133,6 +131,20 @@ def _title(experiment: Experiment) -> str:
     )
 
 
+def _about(experiment: Experiment) -> list[str]:
+    """Notes on an experiment."""
+    told = []
+    if experiment.source.quick:
+        told.append(
+            "Quick: a trial with little data and training, which means nothing."
+        )
+    if experiment.parameters:
+        told.append(
+            f"Parameters of fairtask's networks: {dict(experiment.parameters)}."
+        )
+    return told
+
+
 def _section(
     experiment: Experiment,
     table: Table,
@@ -140,18 +152,13 @@ def _section(
     fronts: list[Fronts],
     drawings: list[dict[str, str]],
 ) -> str:
-    notes = [f"Repeats: {table.summary['runs'].max()}.", *table.notes]
-    if experiment.source.quick:
-        notes.append("Quick: a trial, whose figures mean nothing.")
-    if experiment.parameters:
-        notes.append(f"Parameters of the networks: {dict(experiment.parameters)}.")
     versions = ", ".join(
         f"{name} {' and '.join(found)}" for name, found in evaluation.versions.items()
     )
     parts = [
         f"<h2>{html.escape(_title(experiment))}</h2>",
         f'<div class="wide">{table.to_html()}</div>',
-        f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>",
+        f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in table.notes)}</ul>",
     ]
     if not fronts:
         parts.append("<p>No figures: no repeat has all methods and lams.</p>")
@@ -196,13 +203,7 @@ def _svg(figure: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def _page(sections: list[str], rules: Rules) -> str:
-    smallest = (
-        f" A group with fewer than {rules.min_group_size} of the samples that a "
-        "difference is about (positives, negatives, or both) is left out of it."
-        if rules.min_group_size > 1
-        else ""
-    )
+def _page(sections: list[str]) -> str:
     body = "\n".join(sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -216,11 +217,12 @@ def _page(sections: list[str], rules: Rules) -> str:
 <h1>Experiments</h1>
 <p>Test parts of repeated hold-outs, 60/20/20 %, the same for every method; per cent,
 mean ± standard deviation. AUC and ACC: area under the ROC curve and accuracy, the
-higher the better; all else, the lower. {RULES[rules.eod]}{smallest} EOpD: gap in true
-positive rates. GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over performance
-and differences of each attribute. Δm: relative change against single-task learning,
-summed over the metrics of an attribute; where single-task learning hardly has a
-difference, a small change is a large one relative to it.</p>
+higher the better; all else, the lower. EOD: gap in true and false positive rates. EOpD:
+gap in true positive rates. GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over
+performance and differences of each attribute. Δm: relative change against single-task
+learning, summed over the metrics of an attribute; where single-task learning hardly has
+a difference, a small change is a large one relative to it, and where it has none, Δm is
+undefined.</p>
 {body}
 </body>
 </html>

@@ -1,5 +1,6 @@
 """Carrying out runs: in parallel, each once, whatever becomes of the others."""
 
+import copy
 import os
 import re
 import signal
@@ -262,7 +263,8 @@ def _carry_out(
         # One thread, so that the sums, and the figures, do not depend on the machine.
         torch.set_num_threads(1)
         with threadpool_limits(1):
-            parts = _parts(source, experiment.digest, run.repeat)
+            # A copy: what is remembered is for other methods too.
+            parts = copy.deepcopy(_parts(source, experiment.digest, run.repeat))
             setting = make_setting(experiment, run)
             method = _find_methods(methods_files)[run.method]
             details |= {
@@ -293,9 +295,10 @@ def _carry_out(
 
 def _describe(estimator: Any) -> dict[str, str]:
     """Class and parameters, as text."""
-    parameters = (
-        estimator.get_params(deep=False) if isinstance(estimator, BaseEstimator) else {}
-    )
+    if isinstance(estimator, BaseEstimator):
+        parameters = estimator.get_params(deep=False)
+    else:
+        parameters = getattr(estimator, "__dict__", {})
     # Some objects show where they are, which is another place each time.
     values = {
         name: re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

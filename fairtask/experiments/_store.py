@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fairtask.experiments._cases import DataSource
 __all__ = ["Experiment", "Run", "Store", "file_name"]
 
 DESCRIPTION = "experiment.json"
+ASKED = "asked.json"
 METADATA = b"fairtask"
 
 
@@ -121,10 +122,36 @@ class Store:
             )
 
     def experiment(self) -> Experiment:
-        """Read what the runs have in common."""
-        return Experiment.from_json(
-            json.loads((self.folder / DESCRIPTION).read_text(encoding="utf-8"))
-        )
+        """Read what the runs have in common.
+
+        Raises
+        ------
+        ValueError
+            If the file that says so is damaged.
+        """
+        path = self.folder / DESCRIPTION
+        try:
+            return Experiment.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: expected what `run` wrote, found another file or a damaged "
+                "one. Name another folder with `output`."
+            ) from error
+
+    def ask(self, runs: Iterable[Run]) -> None:
+        """Note that these runs were asked for, besides those before."""
+        asked = {*self._asked(), *runs}
+        rows = sorted([run.method, run.repeat, run.lam] for run in asked)
+        self._write(Path(ASKED), json.dumps(rows).encode())
+
+    def pending(self) -> list[Run]:
+        """Runs that were asked for and have not ended, well or not."""
+        return [
+            run
+            for run in self._asked()
+            if not (self.folder / run.path).with_suffix(".parquet").is_file()
+            and not self.has_failed(run)
+        ]
 
     def has_succeeded(self, run: Run) -> bool:
         """Whether the predictions of a run are there, and can be read."""
@@ -156,7 +183,7 @@ class Store:
 
     def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
         """Read the runs that succeeded: details and predictions, in order."""
-        for path in self._files():
+        for path in self._files(".parquet"):
             found = _read(path)
             if found is not None:
                 details, arrow = found
@@ -164,7 +191,9 @@ class Store:
 
     def damaged(self) -> list[Path]:
         """Files among the runs that are none, or cannot be read."""
-        return [path for path in self._files() if _read(path) is None]
+        runs = [path for path in self._files(".parquet") if _read(path) is None]
+        errors = self._files(".error.json")
+        return runs + [path for path in errors if _read_error(path) is None]
 
     def settings(self, run: Run) -> dict[str, str]:
         """Read what the method of a run that succeeded was.
@@ -181,15 +210,19 @@ class Store:
         return found[0]["settings"]
 
     def errors(self) -> list[tuple[Run, dict[str, Any]]]:
-        """Read the runs that failed."""
-        found = []
-        for path in sorted(self.folder.glob("runs/*/*/*.error.json")):
-            details = json.loads(path.read_text(encoding="utf-8"))
-            found.append((_run_of(details), details))
-        return found
+        """Read the runs that failed, but for files that are damaged."""
+        read = ((path, _read_error(path)) for path in self._files(".error.json"))
+        return [(_run_of(details), details) for _, details in read if details]
 
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("runs/*/*/*.parquet"))
+    def _files(self, suffix: str) -> list[Path]:
+        return sorted(self.folder.glob(f"runs/*/*/*{suffix}"))
+
+    def _asked(self) -> list[Run]:
+        try:
+            rows = json.loads((self.folder / ASKED).read_text(encoding="utf-8"))
+            return [Run(*row) for row in rows]
+        except (OSError, TypeError, ValueError):  # it serves a note, and no more
+            return []
 
     def _write(self, name: Path, content: bytes) -> None:
         """Write a file whole, or not at all, whenever the process ends."""
@@ -214,6 +247,15 @@ def _read(path: Path) -> tuple[dict[str, Any], pyarrow.Table] | None:
         arrow = pyarrow.parquet.read_table(path, page_checksum_verification=True)
         return json.loads((arrow.schema.metadata or {})[METADATA]), arrow
     except (KeyError, OSError, ValueError):  # pyarrow raises either of the last two
+        return None
+
+
+def _read_error(path: Path) -> dict[str, Any] | None:
+    """Read why a run failed; None if the file is damaged."""
+    try:
+        details = json.loads(path.read_text(encoding="utf-8"))
+        return details if {"method", "repeat", "lam", "error"} <= set(details) else None
+    except (TypeError, ValueError):
         return None
 
 

@@ -1,6 +1,6 @@
 """The table of an experiment, as text, CSV, LaTeX and HTML."""
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,6 +15,7 @@ from fairtask.experiments._evaluation import (
     ranked,
 )
 from fairtask.experiments._methods import BASELINE
+from fairtask.experiments._notes import notes_of
 
 __all__ = ["Table", "make_table"]
 
@@ -131,8 +132,14 @@ def _latex(text: str) -> str:
     return text.translate(LATEX)
 
 
-def make_table(evaluation: Evaluation) -> Table:
+def make_table(evaluation: Evaluation, about: Sequence[str] = ()) -> Table:
     """Make the table of the runs with each method's own lam.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    about : sequence of str
+        Notes on the experiment, which come first.
 
     Raises
     ------
@@ -161,48 +168,5 @@ def make_table(evaluation: Evaluation) -> Table:
         summary,
         methods["family"],
         methods["fairness_loss"],
-        _notes(evaluation, own, compared, methods["note"]),
+        [*about, *notes_of(evaluation, own, compared)],
     )
-
-
-def _notes(
-    evaluation: Evaluation, own: pd.DataFrame, compared: pd.DataFrame, notes: pd.Series
-) -> list[str]:
-    """What a reader must know of the runs of a table.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    own, compared : DataFrame
-        Figures of the runs in the table, and of those that ranks are made from.
-    notes : Series
-        Note of each method.
-    """
-    told = [f"{name}: {note}" for name, note in notes.items() if note]
-    failed = Counter((run.method, error) for run, error in evaluation.failures)
-    told += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
-    in_table = own.index.get_level_values("method")
-    others = evaluation.methods.index.difference(in_table)
-    told += [f"{name}: with the lams of the ablation only." for name in others]
-    n_all = own.index.get_level_values("repeat").nunique()
-    n_common = compared.index.get_level_values("repeat").nunique()
-    told += [
-        f"{name}: {n} of {n_all} runs."
-        for name, n in in_table.value_counts().reindex(notes.index).items()
-        if n < n_all
-    ]
-    if n_common < n_all:
-        told.append(f"MR and Δm: over {n_common} of {n_all} repeats, which all have.")
-    left_out = in_table.unique().difference(compared.index.get_level_values("method"))
-    if n_common and len(left_out):
-        told.append(
-            f"No MR and Δm, for want of some of these repeats: {', '.join(left_out)}."
-        )
-    told += [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
-    n_small = int(own[OVERALL, "groups left out"].groupby(level="repeat").max().sum())
-    if n_small:
-        told.append(
-            f"In {n_small} of {n_all} test parts a group was too small for a "
-            "difference and left out of it."
-        )
-    return told
