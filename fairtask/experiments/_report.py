@@ -71,7 +71,6 @@ def write_report(
         )
     output.mkdir(parents=True, exist_ok=True)
     sections = []
-    drawn: set[Path] = set()
     for folder in folders:
         store = Store(folder)
         try:
@@ -83,15 +82,9 @@ def write_report(
             print(f"{folder.name}: left out: {error}\n")
             continue
         fronts = make_fronts(evaluation)
-        _write_files(output, folder.name, table, evaluation, fronts)
         drawings = [_draw(front) for front in fronts]
-        for front, of_front in zip(fronts, drawings, strict=True):
-            for kind, svg in of_front.items():
-                path = output / file_name(f"{folder.name}_{front.attribute}_{kind}.svg")
-                while path in drawn:  # names that differ in what no file can be called
-                    path = path.with_stem(f"{path.stem}-2")
-                drawn.add(path)
-                path.write_text(svg, encoding="utf-8")
+        _write_files(output, folder.name, table, evaluation, fronts)
+        _write_drawings(output, folder.name, fronts, drawings)
         print(f"{_title(experiment)}\n\n{table.to_text()}")
         sections.append(_section(experiment, table, evaluation, fronts, drawings))
     if not sections:
@@ -121,6 +114,18 @@ def _write_files(
         )
 
 
+def _write_drawings(
+    output: Path, name: str, fronts: list[Fronts], drawings: list[dict[str, str]]
+) -> None:
+    attributes = [file_name(front.attribute) for front in fronts]
+    for i, (attribute, of_front) in enumerate(zip(attributes, drawings, strict=True)):
+        # Two may differ in what no file can be called.
+        number = f"-{i + 1}" if attributes.count(attribute) > 1 else ""
+        for kind, svg in of_front.items():
+            path = output / f"{name}_{attribute}{number}_{kind}.svg"
+            path.write_text(svg, encoding="utf-8")
+
+
 def _title(experiment: Experiment) -> str:
     source = experiment.source
     quick = ", quick" if source.quick else ""
@@ -138,10 +143,13 @@ def _about(experiment: Experiment) -> list[str]:
         told.append(
             "Quick: a trial with little data and training, which means nothing."
         )
-    if experiment.parameters:
-        told.append(
-            f"Parameters of fairtask's networks: {dict(experiment.parameters)}."
-        )
+    parameters = dict(experiment.parameters)
+    weights = parameters.pop("backbone_params", None)
+    if weights:
+        file = Path(weights["pretrained_cfg_overlay"]["file"]).name
+        told.append(f"Pretrained weights of the backbone: {file}.")
+    if parameters:
+        told.append(f"Parameters of fairtask's networks: {parameters}.")
     return told
 
 
