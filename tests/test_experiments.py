@@ -758,6 +758,12 @@ class TestCommandLine:
             ("single-task", None), ("boosting", None),
             ("logistic", 0.2), ("logistic", 0.8),
         }  # fmt: skip
+        # With what `run` makes, in the same folder.
+        assert (
+            command(tmp_path, "run", methods="logistic", methods_file=methods_file) == 0
+        )
+        assert store_of(tmp_path).pending() == []
+        assert len(list(store_of(tmp_path).runs())) == 7
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -140,8 +140,8 @@ class Store:
 
     def ask(self, runs: Iterable[Run]) -> None:
         """Note that these runs were asked for, besides those before."""
-        asked = {*self._asked(), *runs}
-        rows = sorted([run.method, run.repeat, run.lam] for run in asked)
+        asked = sorted({*self._asked(), *runs}, key=lambda run: str(run.path))
+        rows = [[run.method, run.repeat, run.lam] for run in asked]
         self._write(Path(ASKED), json.dumps(rows).encode())
 
     def pending(self) -> list[Run]:
