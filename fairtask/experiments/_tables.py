@@ -89,9 +89,10 @@ class Table:
         return frame
 
     def to_text(self) -> str:
-        """For a terminal."""
+        """For a terminal, without the family, which most names begin with."""
         notes = "".join(f"\n- {note}" for note in self.notes)
-        return f"{self.to_text_frame().to_string(index_names=False)}\n{notes}\n"
+        frame = self.to_text_frame().drop(columns=[("", "family")])
+        return f"{frame.to_string(index_names=False)}\n{notes}\n"
 
     def to_latex(self) -> str:
         """For a paper; needs the package booktabs."""
