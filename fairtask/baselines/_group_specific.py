@@ -360,7 +360,8 @@ class GroupSpecificImageClassifier(_GroupSpecific, AuxiliaryFairnessImageClassif
     >>> y, z = rng.integers(2, size=(2, 64))
     >>> X = rng.integers(100, size=(64, 32, 32, 3)) + 100 * y[:, None, None, None]
     >>> clf = GroupSpecificImageClassifier(
-    ...     "test_convnext", pretrained=False, image_size=32, max_epochs=1
+    ...     "test_convnext", pretrained=False, image_size=32, max_epochs=1,
+    ...     random_state=0,
     ... )
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
