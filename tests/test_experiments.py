@@ -266,6 +266,32 @@ class TestProtocol:
         np.testing.assert_array_equal(seen["fit"][1], parts["validation"].X)
         assert seen["predict"] == 7
 
+    @pytest.mark.parametrize("name", ["group-specific", "fairtask"])
+    def test_groups_that_the_training_part_lacks_are_unknown_there(self, name):
+        parts = make_parts(SYNTHETIC.load(), 0)
+        for part in ("validation", "test"):
+            parts[part].groups.iloc[0] = "c"
+        setting = Setting("paper", "synthetic", ("group",), "table", 0, quick=True)
+        model = find_methods()[name].make(setting)
+        table = fit_and_predict(model, parts, seed=0).table
+        assert (table["group:group"] == "c").sum() == 2
+
+    def test_groups_are_used_at_predict_by_those_that_say_so(self, tmp_path):
+        saw = {}
+
+        class Watching(LogisticRegression):
+            def predict(self, X, *, sensitive_features=None):
+                saw["groups"] = sensitive_features is not None
+                return super().predict(X)
+
+        parts = make_parts(SYNTHETIC.load(), 0)
+        for asked in (False, True):
+            fit_and_predict(Watching(), parts, seed=0, groups_at_predict=asked)
+            assert saw["groups"] == asked
+        assert [m.name for m in BUILT_IN if m.groups_at_predict] == [
+            "threshold-optimizer"
+        ]
+
     def test_scores_that_are_no_numbers_are_an_error(self):
         class Broken(LogisticRegression):
             def predict_proba(self, X):

@@ -80,8 +80,7 @@ class Method:
         From a `Setting` to an unfitted classifier with ``fit(X, y)`` and ``predict(X)``
         for labels 0 and 1. ``fit`` may also take ``sensitive_features`` (a data frame
         with a column per attribute), ``X_val``, ``y_val`` and
-        ``sensitive_features_val``; ``predict`` may take ``sensitive_features`` and
-        ``random_state``. Scores come from ``predict_proba``, ``decision_function`` or,
+        ``sensitive_features_val``; ``predict`` may take ``random_state``. Scores come from ``predict_proba``, ``decision_function`` or,
         without either, ``predict``. An argument counts only where it has a name: a
         pipeline, which takes anything, is given no groups.
     family : str, default="Yours"
@@ -94,6 +93,9 @@ class Method:
         The kinds of samples it takes: "table", "image".
     note : str, default=""
         What a reader of the table must know.
+    groups_at_predict : bool, default=False
+        Whether ``predict`` and what gives the scores get ``sensitive_features``, where
+        they name them. The table says so.
 
     Examples
     --------
@@ -111,6 +113,7 @@ class Method:
     has_lam: bool = False
     kinds: tuple[str, ...] = ("table",)
     note: str = ""
+    groups_at_predict: bool = False
 
 
 def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
@@ -335,6 +338,7 @@ BUILT_IN = [
         _thresholds,
         family="Peers (fairlearn)",
         fairness_loss="equalized odds",
-        note=f"Uses the groups at predict. Boosted trees. {RANDOMISED}",
+        note=f"Boosted trees. {RANDOMISED}",
+        groups_at_predict=True,
     ),
 ]

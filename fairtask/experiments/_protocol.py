@@ -104,19 +104,28 @@ def make_parts(case: Case, seed: int) -> dict[str, Case]:
 
 
 def fit_and_predict(
-    estimator: Any, parts: Mapping[str, Case], *, seed: int
+    estimator: Any,
+    parts: Mapping[str, Case],
+    *,
+    seed: int,
+    groups_at_predict: bool = False,
 ) -> Predictions:
     """Fit to the training part, predict the others.
 
     Sensitive features, the validation part and the seed are passed to those methods of
-    the estimator that have an argument for them.
+    the estimator that have an argument for them; with the methods that predict, the
+    sensitive features only if `groups_at_predict`.
     """
     train, validation = parts["train"], parts["validation"]
+    # A group of which the training part has no sample is none that can be learnt.
+    known = validation.groups.apply(
+        lambda column: column.isin(train.groups[column.name])
+    )
     available = {
         "sensitive_features": train.groups,
         "X_val": validation.X,
         "y_val": validation.y,
-        "sensitive_features_val": validation.groups,
+        "sensitive_features_val": validation.groups.where(known, None),
     }
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -124,7 +133,7 @@ def fit_and_predict(
         estimator.fit(train.X, train.y, **_accepted(estimator.fit, available))
     fitted = time.perf_counter()
     tables = [
-        _predict(estimator, parts[name], seed).assign(part=name)
+        _predict(estimator, parts[name], seed, groups_at_predict).assign(part=name)
         for name in ("validation", "test")
     ]
     messages = [f"{w.category.__name__}: {w.message}" for w in caught]
@@ -136,8 +145,12 @@ def fit_and_predict(
     )
 
 
-def _predict(estimator: Any, part: Case, seed: int) -> pd.DataFrame:
-    available = {"sensitive_features": part.groups, "random_state": seed}
+def _predict(
+    estimator: Any, part: Case, seed: int, groups_at_predict: bool
+) -> pd.DataFrame:
+    available: dict[str, Any] = {"random_state": seed}
+    if groups_at_predict:
+        available["sensitive_features"] = part.groups
 
     def call(name: str) -> np.ndarray:
         method = getattr(estimator, name)

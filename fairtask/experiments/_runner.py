@@ -272,11 +272,17 @@ def _carry_out(
                 "classes": parts["test"].classes,
                 "family": method.family,
                 "fairness_loss": method.fairness_loss,
-                "note": method.note,
+                "note": "Uses the groups at predict. " * method.groups_at_predict
+                + method.note,
             }
             estimator = method.make(setting)
             details["settings"] = _describe(estimator)
-            predictions = fit_and_predict(estimator, parts, seed=run.repeat)
+            predictions = fit_and_predict(
+                estimator,
+                parts,
+                seed=run.repeat,
+                groups_at_predict=method.groups_at_predict,
+            )
         details |= {
             "fit_seconds": predictions.fit_seconds,
             "predict_seconds": predictions.predict_seconds,
