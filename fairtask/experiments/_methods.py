@@ -80,9 +80,10 @@ class Method:
         From a `Setting` to an unfitted classifier with ``fit(X, y)`` and ``predict(X)``
         for labels 0 and 1. ``fit`` may also take ``sensitive_features`` (a data frame
         with a column per attribute), ``X_val``, ``y_val`` and
-        ``sensitive_features_val``; ``predict`` may take ``random_state``. Scores come from ``predict_proba``, ``decision_function`` or,
-        without either, ``predict``. An argument counts only where it has a name: a
-        pipeline, which takes anything, is given no groups.
+        ``sensitive_features_val``; ``predict`` may take ``random_state``. Scores come
+        from ``predict_proba``, ``decision_function`` or, without either, ``predict``.
+        An argument counts only where it has a name: a pipeline, which takes anything,
+        is given no groups.
     family : str, default="Yours"
         Heading of the row: what the paper calls architecture.
     fairness_loss : str, default="-"
