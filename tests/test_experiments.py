@@ -743,9 +743,9 @@ class TestCommandLine:
         path = (store.folder / Run("boosting", 1).path).with_suffix(".parquet")
         whole = path.read_bytes()
         path.write_bytes(whole[:-50])
-        assert store.damaged() == [path]
+        assert store.unread(run for run, _, _ in store.runs()) == [path]
         assert command(tmp_path, "run", methods="boosting") == 0
-        assert store.damaged() == []
+        assert store.unread(run for run, _, _ in store.runs()) == []
 
     def test_columns_with_commas_are_quoted(self):
         assert _names('race , "a, b" ,sex') == ["race", "a, b", "sex"]

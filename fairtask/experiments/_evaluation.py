@@ -132,7 +132,9 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     """
     rows, methods, seconds, sizes = {}, {}, {}, {}
     versions: dict[str, set[str]] = {}
+    read = []
     for run, details, table in store.runs():
+        read.append(run)
         key = (run.method, np.nan if run.lam is None else run.lam, run.repeat)
         rows[key] = _figures(table[table["part"] == "test"], rules)
         rows[key][OVERALL, "collapsed"] = float(
@@ -159,18 +161,19 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     cells = cells[list(names)].set_axis(pd.MultiIndex.from_tuples(names), axis=1)
     built_in = [method.name for method in BUILT_IN if method.name in methods]
     order = built_in + [name for name in methods if name not in built_in]
+    failures = [(run, known["error"]) for run, known in store.errors()]
     return Evaluation(
-        frame,
-        pd.DataFrame.from_dict(methods, orient="index").loc[order],
-        rules,
-        details["kind"],
-        details["classes"][1],
-        cells,
-        pd.Series(list(seconds.values()), index=index),
-        {package: sorted(found) for package, found in versions.items()},
-        [(run, details["error"]) for run, details in store.errors()],
-        store.damaged(),
-        len(store.pending()),
+        figures=frame,
+        methods=pd.DataFrame.from_dict(methods, orient="index").loc[order],
+        rules=rules,
+        kind=details["kind"],
+        positive=details["classes"][1],
+        sizes=cells,
+        seconds=pd.Series(list(seconds.values()), index=index),
+        versions={package: sorted(found) for package, found in versions.items()},
+        failures=failures,
+        damaged=store.unread(read, [run for run, _ in failures]),
+        n_pending=len(store.pending()),
     )
 
 

@@ -189,11 +189,12 @@ class Store:
                 details, arrow = found
                 yield _run_of(details), details, arrow.to_pandas()
 
-    def damaged(self) -> list[Path]:
-        """Files among the runs that are none, or cannot be read."""
-        runs = [path for path in self._files(".parquet") if _read(path) is None]
-        errors = self._files(".error.json")
-        return runs + [path for path in errors if _read_error(path) is None]
+    def unread(self, read: Iterable[Run], failed: Iterable[Run] = ()) -> list[Path]:
+        """Files that are none of the runs that were read, with and without success."""
+        known = {(self.folder / run.path).with_suffix(".parquet") for run in read}
+        known |= {(self.folder / run.path).with_suffix(".error.json") for run in failed}
+        files = self._files(".parquet") + self._files(".error.json")
+        return [path for path in files if path not in known]
 
     def settings(self, run: Run) -> dict[str, str]:
         """Read what the method of a run that succeeded was.
