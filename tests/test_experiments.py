@@ -183,7 +183,9 @@ class TestSource:
         with pytest.raises(ValueError, match=r"at most 50 categories.* id \(120\)"):
             self.load(tmp_path, table)
 
-    @pytest.mark.parametrize("content", [b"", b"a,b\n1,2,3,4\n", b"\xff\xfe\x00"])
+    @pytest.mark.parametrize(
+        "content", [b"", b"a,b\n", b"a,b\n1,2,3,4\n", b"\xff\xfe\x00"]
+    )
     def test_a_file_that_is_no_csv_is_named(self, tmp_path, content):
         path = tmp_path / "mine.csv"
         path.write_bytes(content)

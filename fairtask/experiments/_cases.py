@@ -201,6 +201,8 @@ class DataSource:
         self, path: Path
     ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, list[str]]:
         table = _read(path)
+        if table.empty:
+            raise ValueError(f"{path}: expected a row for each sample, found none.")
         named = [str(self.target), *self.attributes]
         lacking = [name for name in named if name not in table]
         if lacking:
