@@ -63,6 +63,6 @@ class AggregatedBackward:
             terms.weighted, features=outputs.representation, shared_params=trunk
         )
         jac_to_grad(trunk, self.aggregator)
-        if terms.fit.requires_grad:
-            terms.fit.backward()
+        if terms.head_loss.requires_grad:
+            terms.head_loss.backward()
         return torch.stack(terms.weighted).sum().detach()

@@ -1,20 +1,18 @@
-"""Exponential moving averages of weights."""
-
-import copy
+"""Exponential moving average of the weights, in place of the last ones."""
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 __all__ = ["WeightAverage"]
 
 
 class WeightAverage:
-    r"""Exponential moving average of the weights of a network.
+    r"""Exponential moving average of the weights and buffers of a network.
 
     After step t it moves to :math:`d_t \bar{w} + (1 - d_t) w` with
-    :math:`d_t = \min(d, (1 + t) / (10 + t))`, so that the weights at the start are soon
-    forgotten. It covers parameters that are trained and buffers, such as the running
-    statistics of a batch normalisation; integers and truth values are copied.
+    :math:`d_t = \min(d, (1 + t) / (10 + t))`, so that it forgets the weights at the
+    start soon. Integers and truth values are copied.
 
     Parameters
     ----------
@@ -24,52 +22,31 @@ class WeightAverage:
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
-        self.n_steps = 0
-        self._average: list[Tensor] | None = None
-        self._trained: list[Tensor] | None = None
+        self._averaged: AveragedModel | None = None
+        self._trained: dict[str, Tensor] | None = None
 
-    def copy(self, decay: float) -> "WeightAverage":
-        """Return a copy that goes on from here, with another decay."""
-        copied = copy.deepcopy(self)
-        copied.decay = decay
-        return copied
-
-    @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move towards the weights."""
-        weights = _weights(network)
-        if self._average is None:
-            self._average = [weight.detach().clone() for weight in weights]
-            return
-        self.n_steps += 1
-        decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
-        for mean, weight in zip(self._average, weights, strict=True):
-            if mean.is_floating_point():
-                # What does not change stays as it is: it may be infinite.
-                moved = mean.lerp(weight, 1 - decay)
-                mean.copy_(torch.where(mean == weight, mean, moved))
-            else:
-                mean.copy_(weight)
+        if self._averaged is None:
+            self._averaged = AveragedModel(network, use_buffers=True)
+        self._averaged.avg_fn = self._moved
+        self._averaged.update_parameters(network)
 
-    @torch.no_grad()
+    def _moved(self, mean: Tensor, weight: Tensor, n_steps: Tensor | int) -> Tensor:
+        if not mean.is_floating_point():
+            return weight
+        decay = min(self.decay, (1 + int(n_steps)) / (10 + int(n_steps)))
+        # An infinite value that does not change would become NaN.
+        return torch.where(mean == weight, mean, mean.lerp(weight, 1 - decay))
+
     def take_place(self, network: nn.Module) -> None:
-        """Put the average into the network, and keep what was there."""
-        if self._average is None:
-            return
-        weights = _weights(network)
-        self._trained = [weight.detach().clone() for weight in weights]
-        for weight, mean in zip(weights, self._average, strict=True):
-            weight.copy_(mean)
+        """Put the average into the network, and keep the weights that were there."""
+        if self._averaged is not None:
+            self._trained = {n: v.clone() for n, v in network.state_dict().items()}
+            network.load_state_dict(self._averaged.module.state_dict())
 
-    @torch.no_grad()
     def step_aside(self, network: nn.Module) -> None:
-        """Put back what was there, to be trained further."""
+        """Put back the weights that were there, to train them further."""
         if self._trained is not None:
-            for weight, trained in zip(_weights(network), self._trained, strict=True):
-                weight.copy_(trained)
+            network.load_state_dict(self._trained)
             self._trained = None
-
-
-def _weights(network: nn.Module) -> list[Tensor]:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    return [*trained, *network.buffers()]

@@ -1,27 +1,163 @@
-"""Samples with their targets, and the batches cut from them."""
+"""Samples: their containers, and the batches that are cut from them."""
 
-from abc import abstractmethod
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
+from sklearn.utils.validation import _num_samples
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from fairtask._holdout import hold_out_rows
+from fairtask._random import RandomStream
+
 __all__ = [
     "Batch",
-    "InMemoryBatches",
-    "InMemoryDataset",
+    "InMemorySource",
+    "Positions",
     "SampleDataset",
-    "SparseRows",
-    "holdout",
+    "Samples",
+    "Source",
+    "as_pandas",
+    "n_samples_of",
+    "of_each_part",
 ]
 
-Batch = tuple[Tensor, dict[str, Tensor]]
-"""Samples of a batch and their targets."""
+Positions = slice | Tensor
+"""Positions of the samples of a batch."""
+
+Batch = tuple[Any, dict[str, Tensor]]
+"""Inputs of a batch, a tensor or a mapping of tensors, and its targets."""
+
+
+def of_each_part(function: Callable[[Any], Any], X: Any) -> Any:
+    """Apply a function to an array, or to each array of a mapping."""
+    if isinstance(X, Mapping):
+        return {name: function(part) for name, part in X.items()}
+    return function(X)
+
+
+def n_samples_of(X: Any) -> int:
+    """Return the number of samples in an array, or in each array of a mapping."""
+    return _num_samples(next(iter(X.values())) if isinstance(X, Mapping) else X)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples with the codes of their labels and groups, and with their weights.
+
+    Attributes
+    ----------
+    X : array of shape (n_samples, ...), or dict of str to such arrays
+    y : ndarray of shape (n_samples, n_tasks), int64
+    groups : ndarray of shape (n_samples, n_attributes), int64
+    task_weight : ndarray of shape (n_samples, n_tasks), float32, or None
+        Weights in the task losses.
+    group_weight : ndarray of shape (n_samples,), float32, or None
+        Weights in the fairness losses.
+    """
+
+    X: Any
+    y: np.ndarray
+    groups: np.ndarray
+    task_weight: np.ndarray | None = None
+    group_weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: np.ndarray) -> "Samples":
+        """Return the samples at these positions."""
+        return Samples(
+            of_each_part(lambda part: part[rows], self.X),
+            self.y[rows],
+            self.groups[rows],
+            None if self.task_weight is None else self.task_weight[rows],
+            None if self.group_weight is None else self.group_weight[rows],
+        )
+
+    def hold_out(
+        self, fraction: float, rng: np.random.RandomState
+    ) -> tuple["Samples", "Samples"]:
+        """Split at random into a training and a validation part.
+
+        Classes and groups are in both parts in about the same proportions. The weights
+        of the training part have a mean of 1 again; the validation part has none.
+        """
+        kept, held_out = hold_out_rows(self.y, self.groups, fraction, rng)
+        if not len(held_out):
+            raise ValueError(
+                "`early_stopping` has nothing to hold out: each of the "
+                f"n_samples={len(self)} is the only one of its class."
+            )
+        training = self.take(kept)
+        rescaled = []
+        for weight in (training.task_weight, training.group_weight):
+            if weight is not None and not weight.any(axis=0).all():
+                raise ValueError(
+                    "`early_stopping` holds out all samples whose weight is above 0; "
+                    "pass `X_val` and `y_val`."
+                )
+            rescaled.append(None if weight is None else weight / weight.mean(axis=0))
+        training = replace(training, task_weight=rescaled[0], group_weight=rescaled[1])
+        return training, replace(
+            self.take(held_out), task_weight=None, group_weight=None
+        )
+
+    def target(self, attributes: list[int]) -> dict[str, np.ndarray]:
+        """Return what the objective needs, with the groups of some attributes.
+
+        The groups of all attributes are added for the history.
+        """
+        target = {"y": self.y, "groups": self.groups[:, attributes]}
+        if self.groups.shape[1]:
+            target["recorded_groups"] = self.groups
+        if self.task_weight is not None:
+            target["task_weight"] = self.task_weight
+        if self.group_weight is not None:
+            target["group_weight"] = self.group_weight
+        return target
+
+
+class Source(ABC):
+    """Inputs of the network, cut into batches. It knows no targets.
+
+    Attributes
+    ----------
+    evaluated_at_once : int
+        Number of samples in a batch where there is no gradient to keep.
+    device : torch.device or None
+        Where the batches are. None: on the CPU.
+    """
+
+    evaluated_at_once: int
+    device: torch.device | None = None
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batches(
+        self, batch_size: int, random: RandomStream | None = None
+    ) -> Iterable[tuple[Any, Positions]]:
+        """Return an iterable over the inputs of each batch and their positions.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of samples in a batch. The last batch of an epoch holds the rest.
+        random : RandomStream, optional
+            Draws an order for each iteration. None: the samples stay in order.
+        """
+
+    @abstractmethod
+    def thinned(self, step: int) -> "Source":
+        """Return each step-th sample."""
 
 
 class SparseRows:
@@ -48,210 +184,139 @@ class SparseRows:
         return torch.as_tensor(rows, dtype=torch.float32, device=self.device)
 
 
-class SampleDataset(Dataset):
-    """Samples and targets.
-
-    The sensitive attributes are part of the target, never of the sample: they are cut
-    and moved with ``y``, and no ``forward`` can read them.
-
-    Parameters
-    ----------
-    target : dict of str to ndarray of shape (n_samples, ...), optional
-        ``"y"``: class codes; ``"groups"``: group codes; and what else goes along, such
-        as weights.
-    device : torch.device, optional
-        Where the targets are kept.
-
-    Attributes
-    ----------
-    evaluated_at_once : int
-        Number of samples in a batch where there is no gradient to keep.
-    """
-
-    evaluated_at_once: int
-
-    def __init__(
-        self,
-        target: dict[str, np.ndarray] | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        self.target = {
-            name: torch.as_tensor(values, device=device)
-            for name, values in (target or {}).items()
-        }
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def batches(
-        self, batch_size: int, *, shuffle: bool = False, stratify: bool = False
-    ) -> Iterable[Batch]:
-        """Return what cuts batches, anew in each iteration.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of samples in a batch. The last batch of an epoch holds what remains.
-        shuffle : bool, default=False
-            Whether each epoch has an order of its own.
-        stratify : bool, default=False
-            Whether a shuffled epoch spreads the samples of each cell of labels and
-            groups evenly over the batches.
-        """
-
-    @abstractmethod
-    def thinned(self, step: int) -> "SampleDataset":
-        """Return each step-th sample, without targets."""
-
-    def shuffled(self, stratify: bool) -> Tensor:
-        """Return the positions of the samples in a new order; see `batches`."""
-        order = torch.randperm(len(self))
-        if stratify:
-            cells = self.cells
-            order = order.to(cells.device)
-            order = order[_spread(cells[order])]
-        return order
-
-    @cached_property
-    def cells(self) -> Tensor:
-        """Cell of labels and groups of each sample, shape (n_samples,)."""
-        codes = torch.cat([self.target["y"], self.target["groups"]], dim=1)
-        return torch.unique(codes, dim=0, return_inverse=True)[1]
-
-
-class InMemoryDataset(SampleDataset):
+class InMemorySource(Source):
     """Samples held in memory.
 
     Parameters
     ----------
-    X : ndarray, Tensor or sparse CSR of shape (n_samples, ...)
-        Samples.
-    target : dict of str to ndarray of shape (n_samples, ...), optional
-        See `SampleDataset`.
+    X : ndarray, Tensor or sparse CSR of shape (n_samples, ...), or mapping of these
     device : torch.device, optional
-        Where samples and targets are kept.
+        Where the samples are kept.
     """
 
     evaluated_at_once = 16_384
 
-    def __init__(
-        self,
-        X: Any,
-        target: dict[str, np.ndarray] | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__(target, device)
-        if sparse.issparse(X):
-            self.X: Any = SparseRows(X, device)
-        elif isinstance(X, Tensor):
-            self.X = X.to(device)
-        else:
-            self.X = torch.as_tensor(np.ascontiguousarray(X), device=device)
+    def __init__(self, X: Any, device: torch.device | None = None) -> None:
+        self.device = device
+        self.X = of_each_part(self._kept, X)
+
+    def _kept(self, part: Any) -> Any:
+        if sparse.issparse(part):
+            return SparseRows(part, self.device)
+        if isinstance(part, Tensor):
+            return part.to(self.device)
+        return torch.as_tensor(np.ascontiguousarray(part), device=self.device)
 
     def __len__(self) -> int:
-        return len(self.X)
+        return n_samples_of(self.X)
 
-    def __getitem__(self, index: Any) -> Batch:
-        return self.X[index], {name: v[index] for name, v in self.target.items()}
+    def __getitem__(self, index: Any) -> Any:
+        return of_each_part(lambda part: part[index], self.X)
 
     def batches(
-        self, batch_size: int, *, shuffle: bool = False, stratify: bool = False
+        self, batch_size: int, random: RandomStream | None = None
     ) -> "InMemoryBatches":
-        """See `SampleDataset.batches`."""
-        return InMemoryBatches(self, batch_size, shuffle, stratify)
+        """See `Source.batches`."""
+        return InMemoryBatches(self, batch_size, random)
 
-    def thinned(self, step: int) -> "InMemoryDataset":
-        """See `SampleDataset.thinned`."""
-        return InMemoryDataset(self.X[::step])
+    def thinned(self, step: int) -> "InMemorySource":
+        """See `Source.thinned`."""
+        return InMemorySource(self[::step], self.device)
 
 
 class InMemoryBatches:
-    """Iterate over an `InMemoryDataset`, one index operation per tensor and batch.
+    """Iterate over an `InMemorySource`, one index operation per tensor and batch.
 
-    It takes the place of a `torch.utils.data.DataLoader`, which fetches sample by
-    sample and collates them again.
-
-    Parameters
-    ----------
-    dataset : InMemoryDataset
-    batch_size, shuffle, stratify
-        See `SampleDataset.batches`.
+    It replaces a `torch.utils.data.DataLoader`, which fetches the samples one by one
+    and collates them again.
     """
 
     def __init__(
-        self,
-        dataset: InMemoryDataset,
-        batch_size: int,
-        shuffle: bool = False,
-        stratify: bool = False,
+        self, source: InMemorySource, batch_size: int, random: RandomStream | None
     ) -> None:
-        self.dataset = dataset
+        self.source = source
         self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.stratify = stratify
+        self.random = random
 
     def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-len(self.source) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        if self.shuffle:
-            order = self.dataset.shuffled(self.stratify).to(self.dataset.X.device)
-            for indices in order.split(self.batch_size):
-                yield self.dataset[indices]
-        else:
-            for start in range(0, len(self.dataset), self.batch_size):
-                yield self.dataset[start : start + self.batch_size]
-
-
-def _spread(cells: Tensor) -> Tensor:
-    """Order in which the members of each cell follow each other at equal distances."""
-    by_cell = cells.argsort(stable=True)
-    sizes = cells.bincount()
-    first = sizes.cumsum(0) - sizes
-    # The rank of each sample in its cell, on the cell's own scale from 0 to 1. The
-    # random start keeps the cells from all beginning in the first batch.
-    rank = torch.empty_like(cells)
-    rank[by_cell] = torch.arange(len(cells), device=cells.device)
-    start = torch.rand(len(sizes)).to(cells.device)
-    return ((rank - first[cells] + start[cells]) / sizes[cells]).argsort(stable=True)
+    def __iter__(self) -> Iterator[tuple[Any, Positions]]:
+        n_samples = len(self.source)
+        if self.random is None:
+            for start in range(0, n_samples, self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                yield self.source[rows], rows
+            return
+        with self.random:
+            order = torch.randperm(n_samples)
+        for indices in order.to(self.source.device).split(self.batch_size):
+            yield self.source[indices], indices
 
 
-def holdout(
-    labels: np.ndarray,
-    groups: np.ndarray,
-    fraction: float,
-    rng: np.random.RandomState,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows at random, each cell of labels and groups in about the same share.
+class SampleDataset(Dataset):
+    """Inputs with their targets.
 
-    Unlike scikit-learn's stratified splits it takes cells of any size. Each label stays
-    among the rows that are kept.
+    Sensitive attributes are part of the target, never of the input: they are cut and
+    moved with ``y``, and no ``forward`` can read them.
 
     Parameters
     ----------
-    labels, groups : ndarray of shape (n_samples, n_columns)
-        Codes of the labels and of the groups.
-    fraction : float in (0, 1)
-        Share of the rows to hold out.
-    rng : RandomState
-
-    Returns
-    -------
-    kept, held_out : ndarray of int
-        Row numbers, in ascending order.
+    source : Source
+    target : dict of str to ndarray of shape (n_samples, ...), optional
+        ``"y"``: class codes; ``"groups"``: group codes; and more, such as weights.
     """
-    n = len(labels)
-    cells = np.hstack([labels, groups])
-    n_held_out = min(max(1, round(fraction * n)), n - 1)
-    order = rng.permutation(n)
-    order = order[np.lexsort(cells[order].T)]
-    # Every 1/fraction-th row of the rows sorted by cell, from a random start.
-    positions = ((np.arange(n_held_out) + rng.uniform()) * n / n_held_out).astype(int)
-    is_held_out = np.zeros(n, dtype=bool)
-    is_held_out[order[np.minimum(positions, n - 1)]] = True
-    for column in labels.T:
-        lost = np.setdiff1d(column, column[~is_held_out])
-        for label in lost:
-            is_held_out[np.flatnonzero(column == label)[0]] = False
-    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+    def __init__(
+        self, source: Source, target: dict[str, np.ndarray] | None = None
+    ) -> None:
+        self.source = source
+        self.target = {
+            name: torch.as_tensor(values, device=source.device)
+            for name, values in (target or {}).items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batches(
+        self, batch_size: int | None = None, random: RandomStream | None = None
+    ) -> "TargetedBatches":
+        """Return an iterable over batches; see `Source.batches`.
+
+        Without a `batch_size` they are as large as an evaluation allows.
+        """
+        batch_size = batch_size or self.source.evaluated_at_once
+        return TargetedBatches(self.source.batches(batch_size, random), self.target)
+
+
+class TargetedBatches:
+    """Batches of a source, each with its targets."""
+
+    def __init__(self, batches: Any, target: dict[str, Tensor]) -> None:
+        self._batches = batches
+        self._target = target
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for X, rows in self._batches:
+            yield X, {name: values[rows] for name, values in self._target.items()}
+
+
+def as_pandas(data: Any) -> Any:
+    """Return a data frame of another library, such as polars, as one of pandas.
+
+    Everything else is returned as it is.
+    """
+    if type(data).__name__ == "LazyFrame":
+        raise ValueError("A LazyFrame holds no rows yet; pass `frame.collect()`.")
+    is_foreign_table = (
+        not isinstance(data, pd.DataFrame)
+        and hasattr(data, "columns")
+        and hasattr(data, "__getitem__")
+    )
+    if not is_foreign_table:
+        return data
+    return pd.DataFrame({name: np.asarray(data[name]) for name in data.columns})

@@ -1,4 +1,4 @@
-"""Task labels: from what the user passes to class codes and back."""
+"""Task labels: encoded as class codes, and decoded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from fairtask._tables import as_pandas
+from fairtask._data import as_pandas
+from fairtask._validation import check_distinct
 
 __all__ = [
-    "Labels",
+    "Tasks",
     "encode_labels",
     "label_columns",
     "positive_codes",
@@ -21,20 +22,17 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Labels of one or several tasks as class codes.
+class Tasks:
+    """The tasks and their classes.
 
     Attributes
     ----------
-    codes : ndarray of shape (n_samples, n_tasks), int64
-        Position of each label in `classes`.
     classes : list of ndarray
-        Classes of each task, sorted.
+        Classes of each task, sorted. A class code is a position among them.
     names : list of str
         Name of each task; empty for a single task.
     """
 
-    codes: np.ndarray
     classes: list[np.ndarray]
     names: list[str]
 
@@ -65,9 +63,9 @@ def encode_labels(
     *,
     n_samples: int,
     classes: Any = None,
-    known: Labels | None = None,
+    known: Tasks | None = None,
     argument: str = "y",
-) -> Labels:
+) -> tuple[np.ndarray, Tasks]:
     """Encode labels.
 
     Parameters
@@ -78,14 +76,15 @@ def encode_labels(
         Number of rows expected.
     classes : array-like, or list of array-like for several tasks, optional
         The classes, where `y` may lack some.
-    known : Labels, optional
-        What was learnt before: the same tasks and classes are expected.
+    known : Tasks, optional
+        The same tasks and classes are expected.
     argument : str
         Name for error messages.
 
     Returns
     -------
-    Labels
+    codes : ndarray of shape (n_samples, n_tasks), int64
+    tasks : Tasks
 
     Raises
     ------
@@ -131,7 +130,7 @@ def encode_labels(
         for k, column in enumerate(columns)
     ]
     codes = np.column_stack([codes for codes, _ in encoded])
-    return Labels(codes, [classes for _, classes in encoded], names)
+    return codes, Tasks([classes for _, classes in encoded], names)
 
 
 def _check_same_classes(classes: Any, expected: Sequence[np.ndarray]) -> None:
@@ -157,7 +156,9 @@ def label_columns(y: Any, argument: str = "y") -> tuple[list[np.ndarray], list[s
     if isinstance(y, pd.DataFrame) and y.shape[1] > 1:
         # Column by column: an array would turn mixed types into objects.
         columns = [_check_column(y.iloc[:, k], argument) for k in range(y.shape[1])]
-        return columns, [str(name) for name in y.columns]
+        names = [str(name) for name in y.columns]
+        check_distinct(names, argument)
+        return columns, names
     if isinstance(y, pd.Series):
         return [_check_column(y, argument)], []
     if isinstance(y, list | tuple):
@@ -219,7 +220,8 @@ def _encode_column(
 def task_weights(
     class_weight: Any,
     sample_weight: np.ndarray | None,
-    labels: Labels,
+    codes: np.ndarray,
+    tasks: Tasks,
     *,
     normalize: bool,
 ) -> np.ndarray | None:
@@ -232,7 +234,9 @@ def task_weights(
         class that occurs the same total.
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the samples, with a mean of 1.
-    labels : Labels
+    codes : ndarray of shape (n_samples, n_tasks)
+        Class codes.
+    tasks : Tasks
     normalize : bool
         Whether to scale the weights of each task to a mean of 1.
 
@@ -248,11 +252,11 @@ def task_weights(
     """
     if class_weight is None and sample_weight is None:
         return None
-    weights = np.ones(labels.codes.shape)
+    weights = np.ones(codes.shape)
     if class_weight is not None:
-        by_task = _weights_of_classes(class_weight, sample_weight, labels)
+        by_task = _class_weights(class_weight, sample_weight, codes, tasks)
         for k, by_class in enumerate(by_task):
-            weights[:, k] = by_class[labels.codes[:, k]]
+            weights[:, k] = by_class[codes[:, k]]
     if sample_weight is not None:
         weights *= sample_weight[:, None]
     if not weights.any(axis=0).all():
@@ -261,16 +265,18 @@ def task_weights(
             "above 0."
         )
     if normalize:
-        mean = weights.mean(axis=0)
-        weights /= mean
+        weights /= weights.mean(axis=0)
     return weights.astype(np.float32)
 
 
-def _weights_of_classes(
-    class_weight: Any, sample_weight: np.ndarray | None, labels: Labels
+def _class_weights(
+    class_weight: Any,
+    sample_weight: np.ndarray | None,
+    codes: np.ndarray,
+    tasks: Tasks,
 ) -> list[np.ndarray]:
     """Weight of each class of each task."""
-    n_tasks = len(labels.classes)
+    n_tasks = len(tasks.classes)
     per_task = class_weight if isinstance(class_weight, list) else [class_weight]
     if per_task == ["balanced"]:
         per_task = ["balanced"] * n_tasks
@@ -280,10 +286,10 @@ def _weights_of_classes(
             f"{n_tasks} tasks; got {class_weight!r}."
         )
     weights = []
-    for k, (classes, entry) in enumerate(zip(labels.classes, per_task, strict=True)):
-        codes, known = labels.codes[:, k], classes.tolist()
+    for k, (classes, entry) in enumerate(zip(tasks.classes, per_task, strict=True)):
+        known = classes.tolist()
         if entry == "balanced":
-            totals = np.bincount(codes, sample_weight, minlength=len(classes))
+            totals = np.bincount(codes[:, k], sample_weight, minlength=len(classes))
             present = totals > 0
             shares = totals / totals.sum() * np.count_nonzero(present)
             weights.append(np.where(present, 1 / np.where(present, shares, 1), 0))
@@ -312,13 +318,13 @@ def _weights_of_classes(
     return weights
 
 
-def positive_codes(positive_classes: Any, labels: Labels) -> list[list[int] | None]:
+def positive_codes(positive_classes: Any, tasks: Tasks) -> list[list[int] | None]:
     """Codes of the positive classes of each task; None where none were named.
 
     Parameters
     ----------
     positive_classes : list of labels, list of such lists (several tasks), or None
-    labels : Labels
+    tasks : Tasks
 
     Returns
     -------
@@ -329,17 +335,17 @@ def positive_codes(positive_classes: Any, labels: Labels) -> list[list[int] | No
     ValueError
         If an entry is no class of the task.
     """
-    n_tasks = len(labels.classes)
+    n_tasks = len(tasks.classes)
     if positive_classes is None:
         return [None] * n_tasks
-    per_task = positive_classes if labels.is_multioutput else [positive_classes]
+    per_task = positive_classes if tasks.is_multioutput else [positive_classes]
     if len(per_task) != n_tasks:
         raise ValueError(
             "`positive_classes` must be a list with an entry for each of the "
             f"{n_tasks} tasks; got {positive_classes!r}."
         )
     codes: list[list[int] | None] = []
-    for classes, entry in zip(labels.classes, per_task, strict=True):
+    for classes, entry in zip(tasks.classes, per_task, strict=True):
         if entry is None:
             codes.append(None)
             continue

@@ -12,16 +12,18 @@ from safetensors.torch import save_file
 from skorch.history import History
 from torch import nn
 
-from fairtask._labels import Labels
-from fairtask._sensitive import SensitiveFeatures
-from fairtask._training import Samples
-from fairtask._validation import check_device
+from fairtask._history import group_cells
+from fairtask._labels import Tasks
+from fairtask._sensitive import SensitiveAttributes
 
 __all__ = ["load", "save"]
 
 FORMAT = 1
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)
-"""What building an estimator from a file that was changed by hand may raise."""
+"""Errors that the content of a file that was changed by hand may raise."""
+
+FEATURES = ("n_features_in_", "feature_names_in_")
+"""Fitted attributes that describe the samples, where an estimator has them."""
 
 CONTENT = {
     "format",
@@ -31,16 +33,18 @@ CONTENT = {
     "task_names",
     "groups",
     "attribute_names",
-    "penalized",
-    "samples",
+    "compared",
+    "features",
+    "modality",
     "history",
     "group_losses",
 }
 
 
 def save(estimator: Any, path: str | Path) -> None:
-    """Write a fitted estimator; see `BaseAuxiliaryFairnessClassifier.save`."""
-    known = estimator._known
+    """Write a fitted estimator; see `FairnessEstimator.save`."""
+    estimator._modality.check_portable()
+    tasks, attributes = estimator._expected
     content = {
         "format": FORMAT,
         "class": type(estimator).__name__,
@@ -48,14 +52,19 @@ def save(estimator: Any, path: str | Path) -> None:
             name: _pack(value, f"`{name}`")
             for name, value in estimator._fitted_parameters.items()
         },
-        "classes": [_pack(classes, "`classes_`") for classes in known.labels.classes],
-        "task_names": known.labels.names,
-        "groups": [_pack(groups, "`groups_`") for groups in known.sensitive.groups],
-        "attribute_names": known.sensitive.names,
-        "penalized": estimator._attributes,
-        "samples": {
+        "classes": [_pack(classes, "`classes_`") for classes in tasks.classes],
+        "task_names": tasks.names,
+        "groups": [_pack(groups, "`groups_`") for groups in attributes.groups],
+        "attribute_names": attributes.names,
+        "compared": estimator._compared,
+        "features": {
+            name: _pack(getattr(estimator, name), f"`{name}`")
+            for name in FEATURES
+            if hasattr(estimator, name)
+        },
+        "modality": {
             name: _pack(value, "a column of `X`")
-            for name, value in estimator._describe_samples().items()
+            for name, value in estimator._modality.state().items()
         },
         "history": estimator.history_.reset_index().to_dict("records"),
         "group_losses": estimator.net_.group_losses_,
@@ -81,7 +90,7 @@ def save(estimator: Any, path: str | Path) -> None:
 
 
 def load(cls: type, path: str | Path, *, device: Any) -> Any:
-    """Read an estimator; see `BaseAuxiliaryFairnessClassifier.load`."""
+    """Read an estimator; see `FairnessEstimator.load`."""
     content, tensors = _read(path)
     if content["class"] != cls.__name__:
         raise ValueError(
@@ -98,34 +107,73 @@ def load(cls: type, path: str | Path, *, device: Any) -> Any:
 
 
 class _Unreadable(Exception):  # noqa: N818 (never leaves this module)
-    """What is wrong with a file."""
+    """A fault of a file, as the end of a sentence."""
 
 
 def _build(
     cls: type, content: dict[str, Any], tensors: dict[str, torch.Tensor], device: Any
 ) -> Any:
     parameters = {name: _unpack(v) for name, v in content["parameters"].items()}
-    expected = set(cls().get_params(deep=False))
-    if set(parameters) != expected:
+    differing = set(cls().get_params(deep=False)) ^ set(parameters)
+    if differing:
         raise _Unreadable(
-            "has parameters that are missing or unknown: "
-            f"{sorted(expected ^ set(parameters))}."
+            f"has parameters that are missing or unknown: {sorted(differing)}."
         )
     if device is not None:
         parameters["device"] = device
     estimator = cls(**parameters)
     estimator._validate_params()
-    target_device = check_device(estimator.device)
-    known = _known(content)
-    penalized = content["penalized"]
-    if not all(p in range(len(known.sensitive.names)) for p in penalized):
-        raise _Unreadable(f"has no attributes {penalized}.")
+    classes, groups = (
+        [_unpack(entry) for entry in content[name]] for name in ("classes", "groups")
+    )
+    tasks = Tasks(classes, content["task_names"])
+    attributes = SensitiveAttributes(content["attribute_names"], groups)
+    _check_expected(tasks, attributes, content["compared"])
+    for name, value in content["features"].items():
+        if name not in FEATURES:
+            raise _Unreadable(f"has content that is unknown: {name!r}.")
+        setattr(estimator, name, _unpack(value))
+    modality = estimator._make_modality()
+    state = {name: _unpack(value) for name, value in content["modality"].items()}
     try:
-        estimator._expect_samples(
-            **{name: _unpack(value) for name, value in content["samples"].items()}
-        )
+        modality.restore(state)
     except ValueError as error:
         raise _Unreadable(str(error)) from error
+    if set(state) != set(modality.state()):
+        raise _Unreadable(f"has content that is unknown: {sorted(state)}.")
+    estimator._restore(modality, tasks, attributes, content["compared"])
+    net = estimator.net_
+    net.history_ = _history(content)
+    net.group_losses_ = _group_losses(content, len(group_cells(tasks, attributes)))
+    for part, module in _parts(net).items():
+        weights = {
+            name.removeprefix(f"{part}."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(f"{part}.")
+        }
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            raise _Unreadable(f"does not fit its parameters: {error}") from error
+    if not all(p.isfinite().all() for p in net.module_.parameters()):
+        raise _Unreadable("has weights that are not numbers.")
+    return estimator
+
+
+def _check_expected(
+    tasks: Tasks, attributes: SensitiveAttributes, compared: list[int]
+) -> None:
+    if (
+        len(attributes.groups) != len(attributes.names)
+        or len(tasks.classes) != max(1, len(tasks.names))
+        or any(len(set(v)) != len(v) for v in [*tasks.classes, *attributes.groups])
+        or any(len(values) < 2 for values in tasks.classes)
+        or any(s not in range(len(attributes.names)) for s in compared)
+    ):
+        raise _Unreadable("has classes or groups that do not belong together.")
+
+
+def _history(content: dict[str, Any]) -> History:
     if not content["history"]:
         raise _Unreadable("has no history.")
     history = History()
@@ -133,45 +181,12 @@ def _build(
         history.new_epoch()
         for name, value in record.items():
             history.record(name, value)
-    group_losses = _group_losses(content, known)
-    estimator._restore(known, penalized, target_device, history, group_losses)
-    for part, module in _parts(estimator.net_).items():
-        state = {
-            name.removeprefix(f"{part}."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(f"{part}.")
-        }
-        try:
-            module.load_state_dict(state)
-        except RuntimeError as error:
-            raise _Unreadable(f"does not fit its parameters: {error}") from error
-    if not all(p.isfinite().all() for p in estimator.net_.module_.parameters()):
-        raise _Unreadable("has weights that are no numbers.")
-    return estimator
+    return history
 
 
-def _known(content: dict[str, Any]) -> Samples:
-    """Labels and groups, without samples."""
-    classes = [_unpack(entry) for entry in content["classes"]]
-    groups = [_unpack(entry) for entry in content["groups"]]
-    task_names, names = content["task_names"], content["attribute_names"]
-    if (
-        len(groups) != len(names)
-        or len(classes) != max(1, len(task_names))
-        or any(len(set(values)) != len(values) for values in [*classes, *groups])
-        or any(len(values) < 2 for values in classes)
-    ):
-        raise _Unreadable("has classes or groups that do not belong together.")
-    return Samples(
-        None,
-        Labels(np.empty((0, len(classes)), np.int64), classes, task_names),
-        SensitiveFeatures(np.empty((0, len(groups)), np.int64), names, groups),
-    )
-
-
-def _group_losses(content: dict[str, Any], known: Samples) -> list[dict[str, Any]]:
+def _group_losses(content: dict[str, Any], n_cells: int) -> list[dict[str, Any]]:
     """Losses of each class and group, a dict of lists of numbers per epoch."""
-    epochs, n_cells = content["group_losses"], len(known.cells())
+    epochs = content["group_losses"]
     if len(epochs) != len(content["history"]) or any(
         part not in ("train", "valid")
         or len(losses) != n_cells

@@ -1,49 +1,73 @@
-"""Randomness of one fit, apart from the global random state."""
+"""Random numbers of one training, apart from the global random state."""
 
 import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 import torch
 
-__all__ = ["everything_seeded", "seeded"]
+__all__ = ["RandomStream", "everything_seeded"]
 
 GENERATORS = threading.RLock()
+"""Held while torch's global generators belong to one thread."""
 
 
-@contextmanager
-def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed torch's generators, and leave their states as they were.
+class RandomStream:
+    """Random numbers of one training.
 
-    Initialisation and dropout draw from the global generators only. They belong to one
-    thread at a time, so that fits in several threads neither mix nor repeat numbers.
+    Initialisation and dropout draw from torch's global generators only. Inside of
+    ``with stream:`` these generators hold the state of the stream; afterwards they have
+    the state that they had before, and the stream goes on where it stopped. Other
+    threads that need random numbers wait meanwhile, so keep the block short.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device, optional
+        A CUDA device has a generator of its own, which is part of the stream.
     """
-    on_cuda = device is not None and device.type == "cuda"
-    with GENERATORS, torch.random.fork_rng(devices=[device] if on_cuda else []):
-        # Not torch.manual_seed, which would seed devices that are not restored.
-        torch.default_generator.manual_seed(int(seed))
-        if on_cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(int(seed))
-        yield
+
+    def __init__(self, seed: int, device: torch.device | None = None) -> None:
+        self._generators = [torch.default_generator]
+        if device is not None and device.type == "cuda":
+            self._generators.append(torch.cuda.default_generators[device.index or 0])
+        self._states = [
+            torch.Generator(generator.device).manual_seed(int(seed)).get_state()
+            for generator in self._generators
+        ]
+
+    def __enter__(self) -> Self:
+        GENERATORS.acquire()
+        self._swap()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._swap()
+        GENERATORS.release()
+
+    def _swap(self) -> None:
+        """Exchange the states of the generators with those kept here."""
+        kept = self._states
+        self._states = [generator.get_state() for generator in self._generators]
+        for generator, state in zip(self._generators, kept, strict=True):
+            generator.set_state(state)
 
 
 @contextmanager
 def everything_seeded(seed: int) -> Iterator[None]:
-    """Seed Python, numpy and torch on the CPU, and leave their states as they were.
+    """Seed Python, numpy and torch on the CPU, and restore their states afterwards.
 
-    Transforms of images draw from whichever they like.
+    Transforms of images may draw from any of the three.
     """
-    with GENERATORS:
-        states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    with RandomStream(seed):
+        states = random.getstate(), np.random.get_state()  # noqa: NPY002
         try:
             random.seed(seed)
             np.random.seed(seed)  # noqa: NPY002
-            torch.default_generator.manual_seed(seed)
             yield
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
-            torch.set_rng_state(states[2])

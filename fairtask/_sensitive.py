@@ -1,4 +1,4 @@
-"""Sensitive attributes: from what the user passes to group codes."""
+"""Sensitive attributes: encoded as group codes, and decoded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,19 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fairtask._groups import UNKNOWN
-from fairtask._tables import as_pandas
+from fairtask._data import as_pandas
+from fairtask._validation import check_distinct
 
-__all__ = ["SensitiveFeatures", "encode_sensitive_features"]
+__all__ = [
+    "UNKNOWN",
+    "SensitiveAttributes",
+    "SensitiveFeatures",
+    "encode_sensitive_features",
+]
+
+UNKNOWN = -1
+"""Code of a sample that belongs to no group."""
+
 
 DEFAULT_NAME = "sensitive_feature"
 MAX_GROUPS = 50
@@ -18,22 +27,50 @@ MAX_GROUPS = 50
 
 
 @dataclass(frozen=True)
+class SensitiveAttributes:
+    """The sensitive attributes and their groups.
+
+    Attributes
+    ----------
+    names : list of str
+        Name of each attribute.
+    groups : list of ndarray
+        The groups of each attribute, sorted. A group code is a position among them.
+    """
+
+    names: list[str]
+    groups: list[np.ndarray]
+
+    def decode(self, codes: np.ndarray) -> pd.DataFrame:
+        """Return the groups of each sample, None where unknown."""
+        columns = {}
+        for s, name in enumerate(self.names):
+            values = np.empty(len(self.groups[s]) + 1, dtype=object)
+            values[:-1] = self.groups[s]
+            columns[name] = values[codes[:, s]]  # -1 is the last: None
+        return pd.DataFrame(columns, index=range(len(codes)))
+
+
+@dataclass(frozen=True)
 class SensitiveFeatures:
-    """Sensitive attributes as group codes.
+    """Samples of the sensitive attributes, as group codes.
 
     Attributes
     ----------
     codes : ndarray of shape (n_samples, n_attributes), int64
-        Position of each sample's group in `groups`, -1 where it is unknown.
-    names : list of str
-        Name of each attribute.
-    groups : list of ndarray
-        The groups of each attribute, sorted.
+        Group codes, -1 where the group is unknown.
+    names, groups : list
+        See `SensitiveAttributes`.
     """
 
     codes: np.ndarray
     names: list[str]
     groups: list[np.ndarray]
+
+    @property
+    def attributes(self) -> SensitiveAttributes:
+        """The attributes, without samples."""
+        return SensitiveAttributes(self.names, self.groups)
 
     def take(self, rows: np.ndarray) -> "SensitiveFeatures":
         """Return the samples at these positions."""
@@ -41,12 +78,7 @@ class SensitiveFeatures:
 
     def decode(self) -> pd.DataFrame:
         """Return the groups of each sample, None where unknown."""
-        columns = {}
-        for s, name in enumerate(self.names):
-            values = np.empty(len(self.groups[s]) + 1, dtype=object)
-            values[:-1] = self.groups[s]
-            columns[name] = values[self.codes[:, s]]  # -1 is the last: None
-        return pd.DataFrame(columns, index=range(len(self.codes)))
+        return self.attributes.decode(self.codes)
 
 
 def encode_sensitive_features(
@@ -55,7 +87,7 @@ def encode_sensitive_features(
     n_samples: int,
     intersectional: bool = False,
     groups: Any = None,
-    known: SensitiveFeatures | None = None,
+    known: SensitiveAttributes | None = None,
     unseen: Literal["raise", "unknown"] = "raise",
     argument: str = "sensitive_features",
 ) -> SensitiveFeatures:
@@ -74,10 +106,10 @@ def encode_sensitive_features(
         tuple with an unknown group is unknown.
     groups : dict of str to array-like, or list of array-like, optional
         The groups of each attribute, where the rows may lack some.
-    known : SensitiveFeatures, optional
-        What was learnt before: the same attributes are expected.
+    known : SensitiveAttributes, optional
+        The same attributes are expected.
     unseen : {"raise", "unknown"}, default="raise"
-        What becomes of a group that is not among those expected.
+        Whether a group that is not among those expected is an error or unknown.
     argument : str
         Name for error messages.
 
@@ -115,11 +147,7 @@ def encode_sensitive_features(
     if table.shape[1] == 0:
         raise ValueError(f"`{argument}` must have at least one column; got 0.")
     names = [str(name) for name in table.columns]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise ValueError(
-            f"`{argument}` must have distinct names; {duplicates} occur more than once."
-        )
+    check_distinct(names, argument)
     columns = [table.iloc[:, i] for i in range(table.shape[1])]
     if intersectional and len(columns) > 1:
         names = [" & ".join(names)]
@@ -146,11 +174,8 @@ def encode_sensitive_features(
                 codes, found, expected_groups[i], unseen=unseen, where=where
             )
         encoded.append((codes, found))
-    return SensitiveFeatures(
-        np.column_stack([codes for codes, _ in encoded]),
-        names,
-        [found for _, found in encoded],
-    )
+    codes = np.column_stack([codes for codes, _ in encoded])
+    return SensitiveFeatures(codes, names, [found for _, found in encoded])
 
 
 def _as_table(sensitive_features: Any, argument: str) -> pd.DataFrame:
@@ -193,7 +218,7 @@ def _intersect(table: pd.DataFrame) -> pd.Series:
     return pd.Series(values)
 
 
-def _check_same_groups(groups: Any, known: SensitiveFeatures) -> None:
+def _check_same_groups(groups: Any, known: SensitiveAttributes) -> None:
     announced = _expected_groups(groups, known.names)
     if announced is not None and not all(
         np.array_equal(new, old)

@@ -1,31 +1,135 @@
-"""Tables: data frames of any library, and the encoding of categorical columns."""
+"""Tables: checked, encoded and represented."""
 
+import copy
 import datetime
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import torch
 from pandas.api.types import is_numeric_dtype
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.validation import check_array, validate_data
+from torch import nn
 
-__all__ = ["TableEncoder", "as_pandas"]
+from fairtask._data import as_pandas
+from fairtask._modality import Modality, representation_width
+from fairtask._validation import check_layer_sizes
+from fairtask.modules import MLP
+
+__all__ = ["TableEncoder", "TableModality"]
 
 
-def as_pandas(data: Any) -> Any:
-    """Return a data frame of another library, such as polars, as one of pandas.
+@dataclass(kw_only=True)
+class TableModality(Modality):
+    """Tables of numbers and categories.
 
-    Everything else is returned as it is.
+    The parameters are those of `~fairtask.AuxiliaryFairnessClassifier`.
+
+    Attributes
+    ----------
+    n_features : int
+        Number of columns seen by `validate`.
+    encoder : TableEncoder or None
+        None where all columns are numbers.
     """
-    if type(data).__name__ == "LazyFrame":
-        raise ValueError("A LazyFrame holds no rows yet; pass `frame.collect()`.")
-    is_foreign_table = (
-        not isinstance(data, pd.DataFrame)
-        and hasattr(data, "columns")
-        and hasattr(data, "__getitem__")
+
+    hidden_layer_sizes: Sequence[int]
+    activation: str
+    dropout: float
+    trunk: nn.Module | Callable[[int], nn.Module] | None
+
+    n_features: int = field(init=False)
+    encoder: "TableEncoder | None" = field(init=False, default=None)
+
+    fixed_parameters: ClassVar[tuple[str, ...]] = (
+        "hidden_layer_sizes",
+        "activation",
+        "trunk",
     )
-    if not is_foreign_table:
-        return data
-    return pd.DataFrame({name: np.asarray(data[name]) for name in data.columns})
+    divergence_remedy: ClassVar[str] = "Standardise `X`, whose features may be large"
+
+    def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
+        """See `Modality.validate`; returns an array, or a sparse matrix of numbers."""
+        X = as_pandas(X)
+        if reset:
+            is_table = isinstance(X, pd.DataFrame)
+            self.encoder = TableEncoder.fit(X) if is_table else None
+        if self.encoder is None:
+            X = _validate_numbers(X, estimator, reset=reset)
+        elif isinstance(X, pd.DataFrame):
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+            X = check_array(
+                self.encoder.transform(X),
+                dtype=np.float32,
+                input_name="X",
+                estimator=estimator,
+            )
+        else:
+            raise ValueError(
+                "`X` must be a data frame, as in `fit`, with the categorical columns "
+                f"{list(self.encoder.categories)}; got {type(X).__name__}."
+            )
+        if reset:
+            self.n_features = estimator.n_features_in_
+        return X
+
+    def make_trunk(self, *, pretrained: bool) -> tuple[nn.Module, int]:
+        """See `Modality.make_trunk`."""
+        n_inputs = self.n_features
+        if self.encoder is not None:
+            n_inputs = self.encoder.n_outputs(n_inputs)
+        if self.trunk is None:
+            sizes = check_layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
+            trunk = MLP(
+                n_inputs, sizes, activation=self.activation, dropout=self.dropout
+            )
+            return trunk, trunk.out_features
+        if isinstance(self.trunk, nn.Module):
+            own = copy.deepcopy(self.trunk).to("cpu").float()
+        else:
+            own = self.trunk(n_inputs)
+            if not isinstance(own, nn.Module):
+                raise ValueError(
+                    "`trunk` must be a torch.nn.Module, or a callable from the number "
+                    f"of features to one; the callable returned {own!r}."
+                )
+        return own, representation_width(own, torch.zeros(1, n_inputs), "trunk")
+
+    def state(self) -> dict[str, Any]:
+        """See `Modality.state`."""
+        return {
+            "n_features": self.n_features,
+            "categories": self.encoder and self.encoder.categories,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Modality.restore`."""
+        self.n_features, categories = state["n_features"], state["categories"]
+        self.encoder = None if categories is None else TableEncoder(categories)
+
+
+def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
+    try:
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=np.float32,
+            accept_sparse="csr",
+            force_writeable=True,
+        )
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        # The message of numpy names neither the argument nor a remedy.
+        raise ValueError(
+            "`X` must hold numbers; pass a data frame for categorical columns, or "
+            f"encode them first: {error}"
+        ) from error
 
 
 _NO_CATEGORIES = (datetime.date, datetime.time, datetime.timedelta, pd.Period)

@@ -1,6 +1,6 @@
 """Checks of what the user passes that is neither samples, labels nor groups."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 __all__ = [
     "check_callbacks",
     "check_device",
+    "check_distinct",
     "check_image_size",
     "check_layer_sizes",
     "check_one_of",
@@ -18,15 +19,30 @@ __all__ = [
 ]
 
 
-def check_callbacks(callbacks: list | None) -> list:
-    """Return callbacks as a list, or raise a ValueError if an entry is none."""
+def check_callbacks(callbacks: list | None, reserved: Collection[str]) -> list:
+    """Return callbacks as a list.
+
+    Raises
+    ------
+    ValueError
+        If an entry is no callback, or a name is used twice or is one of `reserved`.
+    """
     callbacks = callbacks or []
+    names: list[str] = []
     for entry in callbacks:
+        name = entry[0] if isinstance(entry, tuple) else None
         if not isinstance(entry[-1] if isinstance(entry, tuple) else entry, Callback):
             raise ValueError(
                 "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
                 f"got {entry!r}."
             )
+        if name in reserved or name in names:
+            raise ValueError(
+                "`callbacks` must have distinct names, other than "
+                f"{sorted(reserved)}; got {name!r}."
+            )
+        if name is not None:
+            names.append(name)
     return callbacks
 
 
@@ -44,6 +60,15 @@ def check_device(device: str | torch.device) -> torch.device:
             "`device` must be 'auto' or a device of torch that is there, such as 'cpu' "
             f"or 'cuda:0'; got {device!r}: {error}"
         ) from error
+
+
+def check_distinct(names: Sequence[str], argument: str) -> None:
+    """Raise a ValueError if columns of an argument share a name."""
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(
+            f"`{argument}` must have distinct names; {duplicates} occur more than once."
+        )
 
 
 def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray | None:

@@ -85,13 +85,13 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
         Whether the class is made with `heads`.
     may_collapse : bool
         Whether a constant head is a failure.
-    is_fitted : bool
+    learns_task : bool
         Whether the head has a task loss of its own.
     """
 
     has_own_heads = True
     may_collapse = True
-    is_fitted = False
+    learns_task = False
 
     def __init__(self, heads: Iterable[nn.Module] = ()) -> None:
         super().__init__()
@@ -113,11 +113,11 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
         Returns
         -------
         fairness_logits : list of K Tensor of shape (n_samples, n_classes)
-            Where the fairness loss is evaluated. Its gradient goes where this
-            class says.
-        fitted_logits : list of K Tensor of shape (n_samples, n_classes)
-            Where the head's own task loss is evaluated, cut off from the trunk; empty
-            where the head has none.
+            Output on which the fairness loss is evaluated. The class decides where the
+            gradient of that loss goes.
+        detached_logits : list of K Tensor of shape (n_samples, n_classes)
+            Output of the head on the detached representation, where the head's own task
+            loss is evaluated; empty where the head has none.
         """
 
 
@@ -129,7 +129,7 @@ class ProbeHead(FairnessHead):
     make it constant.
     """
 
-    is_fitted = True
+    learns_task = True
 
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
@@ -142,10 +142,14 @@ class ProbeHead(FairnessHead):
 
 
 class LiteralHead(FairnessHead):
-    """Trained by the fairness loss alone, as eq. 3 of the paper reads.
+    """Trained by the fairness loss alone, as eq. 3 of the paper [1]_ reads.
 
     Head and trunk pay the fairness loss. A constant head makes every group difference
     zero, and the losses GLF and GLD drive the head there.
+
+    References
+    ----------
+    .. [1] "Learning fair latent representation with multi-task deep learning".
     """
 
     def forward(
@@ -161,7 +165,7 @@ class AnchoredHead(FairnessHead):
     Head and trunk pay the fairness loss; the task loss of this head stays in it.
     """
 
-    is_fitted = True
+    learns_task = True
 
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
@@ -192,11 +196,11 @@ FAIRNESS_HEADS: dict[str, type[FairnessHead]] = {
     "probe": ProbeHead,
     "task": TaskHead,
 }
-"""Fairness heads by the name an estimator knows them under."""
+"""Fairness heads by the name that an estimator takes."""
 
 
 class HeadOutputs(NamedTuple):
-    """What a network puts out for a batch.
+    """Outputs of a network for a batch.
 
     Attributes
     ----------
@@ -204,14 +208,14 @@ class HeadOutputs(NamedTuple):
         Output of the trunk.
     task : list of K Tensor of shape (n_samples, n_classes)
         Logits of the task heads.
-    fairness, fitted : list of S lists of Tensor
+    fairness, detached : list of S lists of Tensor
         See `FairnessHead.forward`.
     """
 
     representation: Tensor
     task: list[Tensor]
     fairness: list[list[Tensor]]
-    fitted: list[list[Tensor]]
+    detached: list[list[Tensor]]
 
 
 class MultiTaskNetwork(nn.Module):
@@ -257,11 +261,11 @@ class MultiTaskNetwork(nn.Module):
             representation=h,
             task=task,
             fairness=[fairness for fairness, _ in evaluated],
-            fitted=[fitted for _, fitted in evaluated],
+            detached=[detached for _, detached in evaluated],
         )
 
     def prediction_logits(self, outputs: HeadOutputs) -> list[Tensor]:
-        """Return what predictions are made from, of outputs that have been computed.
+        """Select the logits that predictions are made from.
 
         Parameters
         ----------
@@ -278,15 +282,15 @@ class MultiTaskNetwork(nn.Module):
     def task_logits(
         self, X: Tensor, given_groups: Tensor | None = None
     ) -> list[Tensor]:
-        """Compute what predictions are made from: here the task heads alone.
+        """Compute the logits that predictions are made from: those of the task heads.
 
         Parameters
         ----------
         X : Tensor of shape (n_samples, ...)
             Samples.
         given_groups : Tensor of shape (n_samples, S), int64, optional
-            Group codes, for a network whose predictions may use them. This one's do
-            not.
+            Group codes, for a network whose predictions can use them. This one ignores
+            them.
 
         Returns
         -------

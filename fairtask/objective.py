@@ -19,28 +19,28 @@ class Terms(NamedTuple):
     Attributes
     ----------
     values : list of Tensor, scalar, detached
-        The loss of each task, then the fairness loss of each attribute: what is worth
-        a look.
+        The loss of each task, then the fairness loss of each attribute, for the
+        history.
     weighted : list of Tensor, scalar
-        What is minimised, a loss of the tasks and one per attribute; their sum is the
-        value of the objective.
-    fit : Tensor, scalar
-        A loss whose gradient stays in the fairness heads, and whose value does not
-        count.
+        The weighted task loss, then the weighted fairness loss of each attribute. Their
+        sum is the value of the objective.
+    head_loss : Tensor, scalar
+        Task loss of the fairness heads. Its gradient stays in these heads, and its
+        value is not part of the objective.
     """
 
     values: list[Tensor]
     weighted: list[Tensor]
-    fit: Tensor
+    head_loss: Tensor
 
     def total(self) -> Tensor:
         """Value of the objective, with the gradient of all terms."""
         objective = torch.stack(self.weighted).sum()
-        return objective + (self.fit - self.fit.detach())
+        return objective + (self.head_loss - self.head_loss.detach())
 
 
 class Objective(nn.Module):
-    r"""Task losses and fairness losses in one number (eq. 3 of the paper).
+    r"""Task losses and fairness losses in one number (eq. 3 of the paper [1]_).
 
     .. math::
 
@@ -50,26 +50,36 @@ class Objective(nn.Module):
     where :math:`\mathcal{L}_k` is the cross-entropy of task head k and
     :math:`\mathcal{F}_s` the sum over the tasks of the fairness loss of attribute s.
 
-    A fairness head that is fitted to the task (see `fairtask.modules`) does so by
-    a cross-entropy that belongs to the gradient and not to the value, and that has no
-    weight: it keeps the head a measuring instrument, whatever is traded.
+    Some fairness heads learn the task too (see `fairtask.modules`). Their cross-entropy
+    has a gradient but no share in the value, and its weight is 1 whatever
+    :math:`\lambda` is: such a head measures the representation.
 
     Parameters
     ----------
-    lam : float in [0, 1]
-        Weight :math:`\lambda` of the task.
+    lam : float in [0, 1], or Tensor, scalar
+        Weight :math:`\lambda` of the task. A tensor is a buffer of this module, so that
+        `torch.func.functional_call` can replace it.
     fairness_losses : sequence of S sequences of FairnessLoss
         The losses of each attribute, one for each output of its head. Empty for
         single-task learning.
+
+    References
+    ----------
+    .. [1] "Learning fair latent representation with multi-task deep learning".
     """
+
+    lam: float | Tensor
 
     def __init__(
         self,
-        lam: float,
+        lam: float | Tensor,
         fairness_losses: Sequence[Sequence[FairnessLoss]] = (),
     ) -> None:
         super().__init__()
-        self.lam = lam
+        if isinstance(lam, Tensor):
+            self.register_buffer("lam", lam, persistent=False)
+        else:
+            self.lam = lam
         self.fairness_losses = nn.ModuleList(
             nn.ModuleList(losses) for losses in fairness_losses
         )
@@ -87,7 +97,7 @@ class Objective(nn.Module):
         Parameters
         ----------
         outputs : HeadOutputs
-            What the network puts out.
+            Outputs of the network.
         y : Tensor of shape (n_samples, K), int64
             Class codes.
         groups : Tensor of shape (n_samples, S), int64
@@ -105,7 +115,7 @@ class Objective(nn.Module):
         task_losses = cross_entropies(outputs.task, y, task_weight)
         values = [loss.detach() for loss in task_losses]
         weighted = [self.lam * torch.stack(task_losses).sum()]
-        fit = torch.zeros_like(weighted[0])
+        head_loss = torch.zeros_like(weighted[0])
         for s, losses in enumerate(self.fairness_losses):
             fairness_loss = self._fairness_loss(
                 cast(nn.ModuleList, losses),
@@ -116,9 +126,11 @@ class Objective(nn.Module):
             )
             values.append(fairness_loss.detach())
             weighted.append(self._weigh_fairness(s, fairness_loss))
-            if outputs.fitted[s]:
-                fit = fit + sum(cross_entropies(outputs.fitted[s], y, task_weight))
-        return Terms(values, weighted, fit)
+            if outputs.detached[s]:
+                head_loss = head_loss + sum(
+                    cross_entropies(outputs.detached[s], y, task_weight)
+                )
+        return Terms(values, weighted, head_loss)
 
     @staticmethod
     def _fairness_loss(

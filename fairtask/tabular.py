@@ -1,27 +1,64 @@
 """The estimator for tables."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, validate_data
-from skorch.callbacks import Callback
 from torch import nn
 
-from fairtask._base import BaseAuxiliaryFairnessClassifier
-from fairtask._tables import TableEncoder, as_pandas
-from fairtask._validation import check_layer_sizes
-from fairtask.losses import FairnessLoss
-from fairtask.modules import ACTIVATIONS, MLP
+from fairtask._auxiliary import AuxiliaryEstimator
+from fairtask._estimator import FairnessEstimator
+from fairtask._tables import TableModality
+from fairtask.modules import ACTIVATIONS
 
-__all__ = ["AuxiliaryFairnessClassifier"]
+__all__ = ["AuxiliaryFairnessClassifier", "TableEstimator"]
 
 
-class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
+@dataclass(eq=False, repr=False)
+class TableEstimator(FairnessEstimator):
+    """Estimators for tables, with any method."""
+
+    hidden_layer_sizes: Sequence[int] = (128, 64)
+    _: KW_ONLY
+    activation: str = "relu"
+    dropout: float = 0.2
+    trunk: nn.Module | Callable[[int], nn.Module] | None = None
+
+    _parameter_constraints: ClassVar[dict] = {
+        **FairnessEstimator._parameter_constraints,
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "trunk": [nn.Module, callable, None],
+    }
+
+    def _make_modality(self) -> TableModality:
+        if self.trunk is not None:
+            for name in ("hidden_layer_sizes", "activation", "dropout"):
+                value, default = getattr(self, name), getattr(TableEstimator, name)
+                if not np.array_equal(value, default):
+                    raise ValueError(
+                        f"`{name}={value!r}` has no use with a `trunk` of your own; "
+                        f"leave it at its default, {default!r}."
+                    )
+        return TableModality(
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            dropout=self.dropout,
+            trunk=self.trunk,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+@dataclass(eq=False, repr=False)
+class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     r"""Multilayer perceptron that learns its tasks and group fairness together.
 
     A trunk is shared by a head per task and a fairness head per sensitive attribute.
@@ -54,6 +91,11 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Activation of the trunk.
     dropout : float in [0, 1), default=0.2
         Share of the units dropped after each layer in training.
+    trunk : torch.nn.Module or callable, default=None
+        A trunk of your own, from encoded features of shape (n, d) to a representation
+        of shape (n, p); or a callable from d, the number of encoded features, to such a
+        module. A module is copied in `fit`, with the weights that it has. The three
+        parameters above stay at their defaults then. None: a multilayer perceptron.
     fairness_loss : str, FairnessLoss or callable, default="gld"
         Penalties on group losses: "bgl", `~fairtask.losses.BoundedGroupLoss`; "gld",
         `~fairtask.losses.GroupLossDivergence`; "glf",
@@ -62,17 +104,17 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         `~fairtask.losses.FalsePositiveRateLoss`; "tprl",
         `~fairtask.losses.TruePositiveRateLoss`. Their values differ in size: a ``lam``
         that suits one does not suit another. An instance is copied, for the groups and
-        classes there are, and has its own settings: ``parity``, ``group_loss``,
-        ``positive_classes`` and ``group_momentum`` stay at their defaults then. A
-        callable, such as a class, is called with the numbers of groups and classes and
-        with those of these settings that it takes.
+        classes there are, and has its own settings: ``parity``, ``sample_loss``,
+        ``positive_classes`` and ``group_momentum`` stay at their defaults then. So they
+        do for a callable from the numbers of groups and classes to a FairnessLoss. A
+        subclass gets those of these settings that its attribute ``settings`` names.
     parity : {"equalized_odds", "equal_opportunity", "overall"}
         What a penalty on group losses compares: the groups inside each class; inside
         the positive class; over all samples. Equal losses overall do not imply equal
         error rates. Penalties on rates are a parity of their own and take the default.
-    group_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
-        What group losses are means of: the cross-entropy, or the bounded
-        :math:`1 - p(y)`.
+    sample_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
+        Loss of a sample, whose mean over a group is the group loss: the cross-entropy,
+        or the bounded :math:`1 - p(y)`.
     positive_classes : list of labels, default=None
         Classes that "equal_opportunity" and the rates look at; for several tasks a list
         with an entry each. None: the second of two classes; for the rates of a
@@ -116,14 +158,9 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         `torch.optim.lr_scheduler.OneCycleLR`; a tenth of the batches to warm up and a
         cosine down to 0; or `lr` throughout. Fewer than 10 batches in all are trained
         with `lr` throughout.
-    max_grad_norm : float, default=None
-        Largest norm of the gradient; a larger gradient is scaled down to it.
     batch_size : int or "auto", default="auto"
         Number of samples in a batch. "auto": a 32nd of the samples, but at least 32 and
         at most 512.
-    stratify_batches : bool, default=False
-        Whether the samples of each class and group are spread evenly over the batches
-        of an epoch, so that small groups are in as many of them as can be.
     max_epochs : int, default=30
         Number of passes over the samples.
     early_stopping : bool, default=False
@@ -146,10 +183,10 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Whether `fit` starts from the weights of the last `fit`, with the same classes
         and groups.
     callbacks : list of skorch.callbacks.Callback, default=None
-        Callbacks for the training loop; each `fit` works on copies. What they can
-        monitor is in ``history_``; ``"valid_loss"`` exists with validation data.
-        `skorch.callbacks.EpochScoring` takes a callable of the net, a dataset and None,
-        and ``use_caching=False``; see the user guide. A schedule of the learning rate
+        Callbacks for the training loop; each `fit` works on copies. They can monitor
+        monitor is in ``history_``; ``"valid_loss"`` exists with validation data. Pass
+        `skorch.callbacks.EpochScoring` a callable ``f(net, dataset, y=None)`` and set
+        ``use_caching=False``; see the user guide. A schedule of the learning rate
         needs ``lr_schedule="constant"``.
     device : str or torch.device, default="auto"
         Where to train and predict. "auto": CUDA if there is, else the CPU.
@@ -157,9 +194,8 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
         Seed of the weights, the order of the samples, dropout and the validation part.
         With an int the global random states are left as they are.
     verbose : int, default=0
-        Whether to print the terms of the objective after each epoch.
-    progress_bar : bool, default=False
-        Whether to show a bar over the epochs.
+        1 shows a bar over the epochs; 2 prints the terms of the objective after each
+        epoch.
 
     Attributes
     ----------
@@ -203,161 +239,7 @@ class AuxiliaryFairnessClassifier(BaseAuxiliaryFairnessClassifier):
     (3,)
     """
 
-    _fixed_parameters = (
-        *BaseAuxiliaryFairnessClassifier._fixed_parameters,
-        "hidden_layer_sizes",
-        "activation",
-    )
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **BaseAuxiliaryFairnessClassifier._parameter_constraints,
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+    _parameter_constraints: ClassVar[dict] = {
+        **TableEstimator._parameter_constraints,
+        **AuxiliaryEstimator._parameter_constraints,
     }
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Sequence[int] = (128, 64),
-        *,
-        activation: str = "relu",
-        dropout: float = 0.2,
-        fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld",
-        parity: Literal["overall", "equalized_odds", "equal_opportunity"] = (
-            "equalized_odds"
-        ),
-        group_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy",
-        positive_classes: Sequence[Any] | None = None,
-        fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe",
-        lam: float = 0.2,
-        group_momentum: float | Literal["auto"] = "auto",
-        intersectional: bool = False,
-        aggregator: Any = None,
-        class_weight: Any = None,
-        weighted_losses: Literal["all", "task"] = "all",
-        optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
-        lr: float = 2e-3,
-        weight_decay: float | None = None,
-        lr_schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle",
-        max_grad_norm: float | None = None,
-        batch_size: int | Literal["auto"] = "auto",
-        stratify_batches: bool = False,
-        max_epochs: int = 30,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int | None = 10,
-        epoch_scoring: str | Callable[..., float] = "neg_log_loss",
-        warm_start: bool = False,
-        callbacks: list[Callback] | None = None,
-        device: str | torch.device = "auto",
-        random_state: Any = None,
-        verbose: int = 0,
-        progress_bar: bool = False,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.fairness_loss = fairness_loss
-        self.parity = parity
-        self.group_loss = group_loss
-        self.positive_classes = positive_classes
-        self.fairness_head = fairness_head
-        self.lam = lam
-        self.group_momentum = group_momentum
-        self.intersectional = intersectional
-        self.aggregator = aggregator
-        self.class_weight = class_weight
-        self.weighted_losses = weighted_losses
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.lr_schedule = lr_schedule
-        self.max_grad_norm = max_grad_norm
-        self.batch_size = batch_size
-        self.stratify_batches = stratify_batches
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.epoch_scoring = epoch_scoring
-        self.warm_start = warm_start
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.progress_bar = progress_bar
-
-    def _validate_samples(self, X: Any, *, reset: bool) -> Any:
-        X = as_pandas(X)
-        if reset:
-            is_table = isinstance(X, pd.DataFrame)
-            self._encoder = TableEncoder.fit(X) if is_table else None
-        if self._encoder is None:
-            return self._validate_numbers(X, reset=reset)
-        if not isinstance(X, pd.DataFrame):
-            raise ValueError(
-                "`X` must be a data frame, as in `fit`, with the categorical columns "
-                f"{list(self._encoder.categories)}; got {type(X).__name__}."
-            )
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        encoded = self._encoder.transform(X)
-        return check_array(encoded, dtype=np.float32, input_name="X", estimator=self)
-
-    def _validate_numbers(self, X: Any, *, reset: bool) -> Any:
-        try:
-            return validate_data(
-                self,
-                X,
-                reset=reset,
-                dtype=np.float32,
-                accept_sparse="csr",
-                force_writeable=True,
-            )
-        except ValueError as error:
-            if "could not convert string" not in str(error):
-                raise
-            # The message of numpy names neither the argument nor a remedy.
-            raise ValueError(
-                "`X` must hold numbers; pass a data frame for categorical columns, or "
-                f"encode them first: {error}"
-            ) from error
-
-    def _make_trunk(self, *, weights_follow: bool) -> tuple[nn.Module, int]:
-        sizes = check_layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
-        if not sizes and self._trunk_pays and self._uses_sensitive_features():
-            raise ValueError(
-                "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
-                "fairness losses act on the trunk, which would have no weights."
-            )
-        n_inputs = self.n_features_in_
-        if self._encoder is not None:
-            n_inputs = self._encoder.n_outputs(n_inputs)
-        trunk = MLP(n_inputs, sizes, activation=self.activation, dropout=self.dropout)
-        return trunk, trunk.out_features
-
-    def _describe_samples(self) -> dict[str, Any]:
-        names = getattr(self, "feature_names_in_", None)
-        return {
-            "n_features": self.n_features_in_,
-            "feature_names": None if names is None else names.tolist(),
-            "categories": self._encoder and self._encoder.categories,
-        }
-
-    def _expect_samples(
-        self,
-        *,
-        n_features: int,
-        feature_names: list[str] | None,
-        categories: dict[Any, Any] | None,
-    ) -> None:
-        self.n_features_in_ = int(n_features)
-        if feature_names is not None:
-            if len(feature_names) != self.n_features_in_:
-                raise ValueError("has not as many names of features as features.")
-            self.feature_names_in_ = np.array(feature_names, dtype=object)
-        self._encoder = None if categories is None else TableEncoder(categories)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags

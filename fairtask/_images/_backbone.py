@@ -1,29 +1,22 @@
-"""Backbones: made, cut into stages, and used as a trunk."""
+"""Backbones: how they are made, cut into stages, and frozen."""
 
 import copy
 import difflib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from fairtask.modules import MLP
+from torch import nn
 
 __all__ = [
-    "BackboneTrunk",
+    "frozen_modules",
+    "frozen_names",
     "layer_scales",
     "make_backbone",
     "stages",
     "without_decay",
 ]
 
-BFLOAT16 = (8, 0)
-"""Compute capability from which on CUDA devices have bfloat16."""
-
 TAKEN = ("checkpoint_path", "in_chans", "model_name", "num_classes", "pretrained")
-"""Arguments of `timm.create_model` that are not the user's."""
+"""Arguments of `timm.create_model` that the estimator decides."""
 
 
 def make_backbone(
@@ -186,133 +179,14 @@ def layer_scales(backbone: nn.Module, decay: float) -> dict[str, float]:
     }
 
 
-class BackboneTrunk(nn.Module):
-    """A backbone for images, and hidden layers on its feature.
-
-    Parameters
-    ----------
-    backbone : nn.Module
-        From images of shape (n_samples, 3, height, width) to a feature of shape
-        (n_samples, width).
-    hidden_layer_sizes : sequence of int
-        Width of each layer between the feature and the heads.
-    dropout : float in [0, 1)
-        Share of the feature and of the units of these layers dropped in training.
-    size : (height, width)
-    mean, std : sequence of 3 floats
-        Of each channel, on the scale from 0 to 1.
-    freeze : None, int or "backbone"
-        Stages whose weights are kept: ``stages[:freeze]``, or all.
-    channels_last : bool
-        Layout of images in memory.
-    mixed_precision : bool or "auto"
-        Whether the backbone computes in bfloat16 where that is precise enough. "auto":
-        on CUDA devices that have it.
-
-    Attributes
-    ----------
-    out_features : int
-        Width p of the representation.
+def frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
+    """Return the names of the weights in ``stages[:freeze]``, or in all stages.
 
     Raises
     ------
     ValueError
-        If the backbone's output is not one feature per image, or has not as many stages
-        as are to be frozen.
+        If the backbone has not as many stages.
     """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        *,
-        hidden_layer_sizes: Sequence[int],
-        dropout: float,
-        size: tuple[int, int],
-        mean: Sequence[float],
-        std: Sequence[float],
-        freeze: int | str | None,
-        channels_last: bool,
-        mixed_precision: bool | Literal["auto"],
-    ) -> None:
-        super().__init__()
-        self.channels_last = channels_last
-        self.mixed_precision = mixed_precision
-        self.backbone = backbone
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
-        width = _feature_width(backbone, size)
-        self.dropout = nn.Dropout(dropout)
-        self.hidden = MLP(width, hidden_layer_sizes, dropout=dropout)
-        self.out_features = self.hidden.out_features
-        frozen = _frozen_names(backbone, freeze)
-        for name, weight in backbone.named_parameters():
-            if name in frozen:
-                weight.requires_grad_(False)
-        self._frozen = _frozen_modules(backbone)
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
-
-    def train(self, mode: bool = True) -> "BackboneTrunk":
-        """Switch dropout and running statistics, but not those of frozen stages."""
-        super().train(mode)
-        for module in self._frozen:
-            module.training = False
-        return self
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether there are weights that are not frozen."""
-        return any(weight.requires_grad for weight in self.parameters())
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Compute the representation.
-
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, 3, height, width) or (n_samples, width)
-            Images, as uint8 or normalised; or what `features` made of them.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, p)
-        """
-        return self.hidden(self.dropout(self.features(X) if X.ndim == 4 else X))
-
-    def features(self, X: Tensor) -> Tensor:
-        """Compute what the backbone makes of images.
-
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, 3, height, width)
-
-        Returns
-        -------
-        Tensor of shape (n_samples, width)
-        """
-        if not X.is_floating_point():
-            X = (X.float() / 255 - self.mean) / self.std
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        X = X.contiguous(memory_format=layout)
-        with self._precision(X.device):
-            feature = self.backbone(X)
-        return feature.float()
-
-    def _precision(self, device: torch.device) -> AbstractContextManager:
-        is_mixed = self.mixed_precision
-        if is_mixed == "auto":
-            is_mixed = (
-                device.type == "cuda"
-                and torch.cuda.get_device_capability(device) >= BFLOAT16
-            )
-        return (
-            torch.autocast(device.type, torch.bfloat16) if is_mixed else nullcontext()
-        )
-
-
-def _frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
     if freeze is None:
         return set()
     if isinstance(freeze, bool):
@@ -331,7 +205,7 @@ def _frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
     return {name for part in parts[: int(freeze)] for name in part}
 
 
-def _frozen_modules(backbone: nn.Module) -> list[nn.Module]:
+def frozen_modules(backbone: nn.Module) -> list[nn.Module]:
     """Return the modules of which no weight is trained.
 
     A module without weights, such as dropout or a normalisation without scale, goes
@@ -353,29 +227,3 @@ def _frozen_modules(backbone: nn.Module) -> list[nn.Module]:
         if all(is_frozen.get(part, True) for part in module.modules())
         and not any(weight.requires_grad for weight in module.parameters())
     ]
-
-
-def _feature_width(backbone: nn.Module, size: tuple[int, int]) -> int:
-    """Return the width of the feature, by computing one."""
-    was_training = backbone.training
-    try:
-        with torch.no_grad():
-            feature = backbone.eval()(torch.zeros(1, 3, *size))
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise ValueError(
-            f"`backbone` cannot compute a feature of an image of {size[0]} times "
-            f"{size[1]} pixels: {error}"
-        ) from error
-    finally:
-        backbone.train(was_training)
-    if not isinstance(feature, Tensor) or feature.ndim != 2 or len(feature) != 1:
-        found = (
-            f"shape {tuple(feature.shape)}"
-            if isinstance(feature, Tensor)
-            else f"type {type(feature).__name__}"
-        )
-        raise ValueError(
-            "`backbone` must put out a feature of shape (n_samples, width); for one "
-            f"image its output has {found}."
-        )
-    return feature.shape[1]

@@ -1,7 +1,6 @@
 """Images resized, augmented and batched."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pickle import PicklingError
 from typing import Any
 
@@ -11,11 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fairtask._data import Batch, SampleDataset
+from fairtask._data import Source
 from fairtask._images._reading import Images
-from fairtask._random import everything_seeded
+from fairtask._random import RandomStream, everything_seeded
 
-__all__ = ["ImageDataset", "Resize", "make_augmentation"]
+__all__ = ["ImageSource", "Resize", "make_augmentation"]
 
 TAKEN = (
     "input_size", "is_training", "no_aug", "mean", "std", "normalize", "separate",
@@ -97,7 +96,7 @@ def make_augmentation(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Callable[[Image.Image], Tensor]:
-    """Return what changes an image at random and turns it into pixels.
+    """Return a random change of an image that ends in pixels.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def make_augmentation(
     return TimmAugmentation(transform)
 
 
-class ImageDataset(SampleDataset):
+class ImageSource(Source):
     """Images that are read when their batch is cut.
 
     Parameters
@@ -144,13 +143,11 @@ class ImageDataset(SampleDataset):
     resize : Resize
         From an image to pixels.
     augmentation : callable, optional
-        The same at random, in place of it.
-    target : dict of str to ndarray of shape (n_samples, ...), optional
-        See `SampleDataset`.
+        Replaces `resize` in training: a random change, and the resizing.
     num_workers : int
         Processes that read images; 0 reads them in this one.
     pin_memory : bool
-        Whether batches go where a GPU fetches them from.
+        Whether batches are put where a GPU fetches them from.
     """
 
     evaluated_at_once = 128
@@ -159,13 +156,11 @@ class ImageDataset(SampleDataset):
         self,
         images: Images,
         resize: Resize,
-        target: dict[str, np.ndarray] | None = None,
         *,
         augmentation: Callable[[Image.Image], Tensor] | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
-        super().__init__(target)
         self.images = images
         self.resize = resize
         self.augmentation = augmentation
@@ -176,52 +171,47 @@ class ImageDataset(SampleDataset):
         return len(self.images)
 
     def batches(
-        self, batch_size: int, *, shuffle: bool = False, stratify: bool = False
+        self, batch_size: int, random: RandomStream | None = None
     ) -> "ImageBatches":
-        """See `SampleDataset.batches`."""
-        return ImageBatches(self, batch_size, shuffle, stratify)
+        """See `Source.batches`."""
+        return ImageBatches(self, batch_size, random)
 
-    def thinned(self, step: int) -> "ImageDataset":
-        """See `SampleDataset.thinned`."""
-        return ImageDataset(self.images[::step], self.resize)
+    def thinned(self, step: int) -> "ImageSource":
+        """See `Source.thinned`."""
+        return ImageSource(self.images[::step], self.resize)
 
 
 class ImageBatches:
-    """Iterate over an `ImageDataset`; workers live as long as this does.
+    """Iterate over an `ImageSource`; the workers live as long as this object.
 
     Parameters
     ----------
-    dataset : ImageDataset
-    batch_size, shuffle, stratify
-        See `SampleDataset.batches`.
+    source : ImageSource
+    batch_size, random
+        See `Source.batches`.
     """
 
     def __init__(
-        self, dataset: ImageDataset, batch_size: int, shuffle: bool, stratify: bool
+        self, source: ImageSource, batch_size: int, random: RandomStream | None
     ) -> None:
-        self.dataset = dataset
         sampler = _Epoch(
-            partial(dataset.shuffled, stratify) if shuffle else None,
-            len(dataset),
-            batch_size,
-            seeded=dataset.augmentation is not None,
+            len(source), batch_size, random, seeded=source.augmentation is not None
         )
         # No more processes than there are batches.
-        num_workers = min(dataset.num_workers, len(sampler) if len(sampler) > 1 else 0)
+        num_workers = min(source.num_workers, len(sampler) if len(sampler) > 1 else 0)
         self._loader = DataLoader(
-            _Pixels(dataset.images, dataset.resize, dataset.augmentation),
+            _Pixels(source.images, source.resize, source.augmentation),
             batch_sampler=sampler,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            pin_memory=dataset.pin_memory,
+            pin_memory=source.pin_memory,
             generator=torch.Generator(),  # what the workers draw is not used
         )
 
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[Batch]:
-        target = self.dataset.target
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         try:
             batches = iter(self._loader)
         except (AttributeError, TypeError, PicklingError) as error:
@@ -232,17 +222,16 @@ class ImageBatches:
         try:
             for pixels, rows in batches:
                 # A view: channels-last in memory, in the shape of channels-first.
-                X = pixels.permute(0, 3, 1, 2)
-                yield X, {name: values[rows] for name, values in target.items()}
+                yield pixels.permute(0, 3, 1, 2), rows
         except ValueError as error:
-            # What comes from another process is a traceback that ends in the message.
+            # An error in another process ends with its message, after a traceback.
             raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from (
                 error
             )
 
 
 class _Pixels(Dataset):
-    """What a process that reads images is given: no targets."""
+    """Images for a process that reads them."""
 
     def __init__(
         self,
@@ -267,33 +256,33 @@ class _Pixels(Dataset):
 
 
 class _Epoch:
-    """Batches of positions, each with a seed where images come out at random.
+    """Batches of positions, each with a seed where images are changed at random.
 
     A seed for each image, and not for each worker, makes an epoch the same whatever the
     number of workers.
 
     Parameters
     ----------
-    shuffled : callable or None
-        Returns the positions in a new order. None: they stay in order.
     n_samples, batch_size : int
+    random : RandomStream or None
+        See `Source.batches`.
     seeded : bool
     """
 
     def __init__(
         self,
-        shuffled: Callable[[], Tensor] | None,
         n_samples: int,
         batch_size: int,
+        random: RandomStream | None,
         *,
         seeded: bool,
     ) -> None:
-        self.shuffled = shuffled
+        self.random = random
         self.seeded = seeded
         self.ends = list(range(batch_size, n_samples, batch_size))
         # A batch normalisation cannot be trained on a batch of one, which joins the
         # batch before it.
-        if shuffled is not None and self.ends and self.ends[-1] == n_samples - 1:
+        if random is not None and self.ends and self.ends[-1] == n_samples - 1:
             self.ends.pop()
         self.ends.append(n_samples)
 
@@ -303,11 +292,12 @@ class _Epoch:
     def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
         n_samples = self.ends[-1]
         order = list(range(n_samples))
-        if self.shuffled is not None:
-            order = self.shuffled().tolist()
         seeds: list[Any] = [None] * n_samples
-        if self.seeded:
-            seeds = torch.randint(2**31 - 1, (n_samples,)).tolist()
+        if self.random is not None:
+            with self.random:
+                order = torch.randperm(n_samples).tolist()
+                if self.seeded:
+                    seeds = torch.randint(2**31 - 1, (n_samples,)).tolist()
         samples = list(zip(order, seeds, strict=True))
         for start, end in zip([0, *self.ends], self.ends, strict=False):
             yield samples[start:end]

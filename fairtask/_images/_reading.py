@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fairtask._tables import as_pandas
+from fairtask._data import as_pandas
 from fairtask._warnings import warn_user
 
 __all__ = ["Images", "as_images"]

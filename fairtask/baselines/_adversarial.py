@@ -1,21 +1,42 @@
 """An adversary that predicts the groups from the representation."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import cross_entropy
 
-from fairtask._labels import Labels
-from fairtask._parameters import constructor_like
-from fairtask._template import NetworkTemplate
+from fairtask._aggregation import AggregatedBackward, check_aggregator
+from fairtask._auxiliary import PENALTY_CONSTRAINTS
+from fairtask._estimator import FairnessEstimator
+from fairtask._labels import Tasks
+from fairtask._method import MakeHead, Method
 from fairtask._validation import check_layer_sizes
-from fairtask.baselines._groups_as_labels import group_cross_entropy
-from fairtask.image import AuxiliaryFairnessImageClassifier
+from fairtask.image import ImageEstimator
 from fairtask.modules import MLP, FairnessHead
-from fairtask.tabular import AuxiliaryFairnessClassifier
+from fairtask.objective import Objective
+from fairtask.tabular import TableEstimator
 
-__all__ = ["AdversarialClassifier", "AdversarialImageClassifier"]
+__all__ = [
+    "AdversarialClassifier",
+    "AdversarialImageClassifier",
+    "group_cross_entropy",
+]
+
+
+def group_cross_entropy(
+    logits: Tensor, groups: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy of predicted groups over the known ones; 0 without any."""
+    known = (groups >= 0).to(logits.dtype)
+    if weight is not None:
+        known = known * weight
+    losses = cross_entropy(logits, groups.clamp_min(0), reduction="none")
+    total = known.sum()
+    return (known * losses).sum() / torch.where(total > 0, total, 1)
 
 
 class AdversaryHead(FairnessHead):
@@ -53,46 +74,83 @@ class AdversaryLoss(nn.Module):
         """Compute the loss of a batch; see `FairnessLoss.forward`."""
         return -group_cross_entropy(logits, groups, weight)
 
-    def can_compare(self, y: Tensor, groups: Tensor) -> bool:
-        """Whether there are two groups to tell apart."""
-        return len(groups[groups >= 0].unique()) > 1
 
+@dataclass(kw_only=True)
+class Adversarial(Method):
+    """The fairness head predicts the groups, against the trunk.
 
-class _Adversarial(NetworkTemplate):
-    """Hooks: the fairness head predicts the groups, against the trunk."""
+    The parameters are those of `AdversarialClassifier`.
+    """
 
-    def _make_fairness_head(
-        self, in_features: int, n_classes: Sequence[int], n_groups: int
+    lam: float
+    adversary_hidden_layer_sizes: Sequence[int]
+    aggregator: Any
+    weighted_losses: str
+
+    fixed_parameters: ClassVar[tuple[str, ...]] = ("adversary_hidden_layer_sizes",)
+
+    def __post_init__(self) -> None:
+        self.uses_groups = self.needs_trained_trunk = self.lam < 1
+        self.weighs_groups = self.weighted_losses == "all"
+
+    def make_fairness_head(
+        self,
+        in_features: int,
+        n_classes: Sequence[int],
+        n_groups: int,
+        make_head: MakeHead,
     ) -> FairnessHead:
+        """See `Method.make_fairness_head`."""
         sizes = check_layer_sizes(
             self.adversary_hidden_layer_sizes, "adversary_hidden_layer_sizes"
         )
         hidden = MLP(in_features, sizes)
-        last = self._make_head(hidden.out_features, n_groups)
+        last = make_head(hidden.out_features, n_groups)
         return AdversaryHead([nn.Sequential(hidden, last)])
 
-    def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
+    def make_losses(self, tasks: Tasks, n_groups: int) -> list[nn.Module]:
+        """See `Method.make_losses`."""
         return [AdversaryLoss()]
 
+    def make_objective(self, losses: Sequence[Sequence[Any]]) -> nn.Module:
+        """See `Method.make_objective`."""
+        return Objective(self.lam if losses else 1.0, losses)
 
-NOT_OF_AN_ADVERSARY = (
-    "fairness_head",
-    "fairness_loss",
-    "parity",
-    "group_loss",
-    "positive_classes",
-    "group_momentum",
-)
-"""Parameters that say what a fairness loss compares."""
+    def make_backward(self) -> AggregatedBackward | None:
+        """See `Method.make_backward`."""
+        if self.aggregator is None:
+            return None
+        return AggregatedBackward(check_aggregator(self.aggregator))
 
 
-@constructor_like(
-    AuxiliaryFairnessClassifier,
-    without=NOT_OF_AN_ADVERSARY,
-    lam=0.5,
-    adversary_hidden_layer_sizes=(),
-)
-class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
+@dataclass(eq=False, repr=False, kw_only=True)
+class AdversarialEstimator(FairnessEstimator):
+    """Estimators with adversaries that predict the groups, for any modality."""
+
+    lam: float = 0.5
+    adversary_hidden_layer_sizes: Sequence[int] = ()
+    aggregator: Any = None
+    weighted_losses: Literal["all", "task"] = "all"
+
+    _parameter_constraints: ClassVar[dict] = {
+        **{
+            name: PENALTY_CONSTRAINTS[name]
+            for name in ("lam", "aggregator", "weighted_losses")
+        },
+        "adversary_hidden_layer_sizes": ["array-like"],
+    }
+
+    def _make_method(self) -> Adversarial:
+        return Adversarial(
+            lam=self.lam,
+            adversary_hidden_layer_sizes=self.adversary_hidden_layer_sizes,
+            aggregator=self.aggregator,
+            weighted_losses=self.weighted_losses,
+        )
+
+
+@dataclass(eq=False, repr=False)
+class AdversarialClassifier(TableEstimator, AdversarialEstimator):
     r"""Multilayer perceptron against adversaries that predict the groups [1]_.
 
     Each sensitive attribute has an adversary, a head on the shared representation.
@@ -106,7 +164,7 @@ class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes, ..., progress_bar
+    hidden_layer_sizes, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessClassifier`, but for those of the fairness
         head and its loss.
     lam : float in [0, 1], default=0.5
@@ -129,27 +187,14 @@ class AdversarialClassifier(_Adversarial, AuxiliaryFairnessClassifier):
     (3,)
     """
 
-    if TYPE_CHECKING:  # the decorator writes it
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    _fixed_parameters = (
-        *AuxiliaryFairnessClassifier._fixed_parameters,
-        "adversary_hidden_layer_sizes",
-    )
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **AuxiliaryFairnessClassifier._parameter_constraints,
-        "adversary_hidden_layer_sizes": ["array-like"],
+    _parameter_constraints: ClassVar[dict] = {
+        **TableEstimator._parameter_constraints,
+        **AdversarialEstimator._parameter_constraints,
     }
 
 
-@constructor_like(
-    AuxiliaryFairnessImageClassifier,
-    without=NOT_OF_AN_ADVERSARY,
-    lam=0.5,
-    adversary_hidden_layer_sizes=(),
-)
-class AdversarialImageClassifier(_Adversarial, AuxiliaryFairnessImageClassifier):
+@dataclass(eq=False, repr=False)
+class AdversarialImageClassifier(ImageEstimator, AdversarialEstimator):
     """Image classifier against adversaries that predict the groups.
 
     The method of `AdversarialClassifier`, on the backbone of
@@ -157,7 +202,7 @@ class AdversarialImageClassifier(_Adversarial, AuxiliaryFairnessImageClassifier)
 
     Parameters
     ----------
-    backbone, ..., progress_bar
+    backbone, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for those of the
         fairness head and its loss.
     lam : float in [0, 1], default=0.5
@@ -180,15 +225,7 @@ class AdversarialImageClassifier(_Adversarial, AuxiliaryFairnessImageClassifier)
     (3,)
     """
 
-    if TYPE_CHECKING:  # the decorator writes it
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    _fixed_parameters = (
-        *AuxiliaryFairnessImageClassifier._fixed_parameters,
-        "adversary_hidden_layer_sizes",
-    )
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **AuxiliaryFairnessImageClassifier._parameter_constraints,
-        "adversary_hidden_layer_sizes": ["array-like"],
+    _parameter_constraints: ClassVar[dict] = {
+        **ImageEstimator._parameter_constraints,
+        **AdversarialEstimator._parameter_constraints,
     }

@@ -1,31 +1,28 @@
 """A head for each group."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _num_samples
 from torch import Tensor, nn
 
-from fairtask._labels import Labels
-from fairtask._parameters import constructor_like
-from fairtask._sensitive import encode_sensitive_features
-from fairtask._template import NetworkTemplate
-from fairtask.baselines._adversarial import NOT_OF_AN_ADVERSARY, AdversaryLoss
-from fairtask.baselines._groups_as_labels import group_cross_entropy
-from fairtask.image import AuxiliaryFairnessImageClassifier
+from fairtask._estimator import FairnessEstimator
+from fairtask._method import MakeHead, Method
+from fairtask.baselines._adversarial import group_cross_entropy
+from fairtask.image import ImageEstimator
 from fairtask.modules import FairnessHead, HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Terms, cross_entropies
-from fairtask.tabular import AuxiliaryFairnessClassifier
+from fairtask.tabular import TableEstimator
 
 __all__ = ["GroupSpecificClassifier", "GroupSpecificImageClassifier"]
 
 
 class GroupSpecificHead(FairnessHead):
-    """What each group of one attribute adds to the task heads, and who is in it.
+    """Additions of each group of one attribute to the task heads, and its membership.
 
     Parameters
     ----------
@@ -81,7 +78,7 @@ class GroupSpecificNetwork(MultiTaskNetwork):
         logits = list(outputs.task)
         for s, offsets in enumerate(outputs.fairness):
             if given_groups is None:
-                membership = outputs.fitted[s][0].softmax(dim=1)
+                membership = outputs.detached[s][0].softmax(dim=1)
             else:
                 membership = _membership(given_groups[:, s], offsets[0].shape[1])
             logits = [
@@ -99,7 +96,7 @@ class GroupSpecificObjective(nn.Module):
         \sum_k \mathcal{L}_k + \gamma \sum_s \mathcal{V}_s
 
     where the logits of a sample are :math:`w_0 h + \sum_s v_{s, z_s} h`,
-    :math:`\mathcal{V}_s` is the mean square of what attribute s adds and
+    :math:`\mathcal{V}_s` is the mean square of the additions of attribute s and
     :math:`\gamma` is ``offset_penalty``. A sample of unknown group gets the shared
     logits.
 
@@ -133,7 +130,7 @@ class GroupSpecificObjective(nn.Module):
                 squares = squares * group_weight
             penalties.append(squares.mean())
             fit = fit + group_cross_entropy(
-                outputs.fitted[s][0], groups[:, s], group_weight
+                outputs.detached[s][0], groups[:, s], group_weight
             )
         task_losses = cross_entropies(logits, y, task_weight)
         return Terms(
@@ -157,41 +154,50 @@ def _mixed(offsets: Tensor, membership: Tensor) -> Tensor:
     return (offsets * membership.unsqueeze(-1)).sum(1)
 
 
-class _GroupSpecific(NetworkTemplate):
-    """Hooks: each group adds a head of its own to the shared one."""
+@dataclass(kw_only=True)
+class GroupSpecific(Method):
+    """Each group adds a head of its own to the shared one."""
 
-    # What `fit` needs is what predictions may be given.
-    __metadata_request__predict = {"sensitive_features": True}  # noqa: RUF012
-    __metadata_request__predict_proba = {"sensitive_features": True}  # noqa: RUF012
-    __metadata_request__score = {"sensitive_features": True}  # noqa: RUF012
+    offset_penalty: float
 
-    _network_class = GroupSpecificNetwork
-    _trunk_pays = False
+    network_class: ClassVar[type[MultiTaskNetwork]] = GroupSpecificNetwork
 
-    def _uses_sensitive_features(self) -> bool:
-        return True
-
-    def _weighs_groups(self) -> bool:
-        return True
-
-    def _make_fairness_head(
-        self, in_features: int, n_classes: Sequence[int], n_groups: int
+    def make_fairness_head(
+        self,
+        in_features: int,
+        n_classes: Sequence[int],
+        n_groups: int,
+        make_head: MakeHead,
     ) -> FairnessHead:
+        """See `Method.make_fairness_head`."""
         return GroupSpecificHead(
-            [self._make_head(in_features, n_groups * n) for n in n_classes],
-            self._make_head(in_features, n_groups),
+            [make_head(in_features, n_groups * n) for n in n_classes],
+            make_head(in_features, n_groups),
             n_groups,
         )
 
-    def _make_fairness_losses(self, labels: Labels, n_groups: int) -> list[Any]:
-        # Not part of the objective: it says whether there are two groups.
-        return [AdversaryLoss()]
-
-    def _make_objective(self, fairness_losses: Sequence[Sequence[Any]]) -> Any:
+    def make_objective(self, losses: Sequence[Sequence[Any]]) -> nn.Module:
+        """See `Method.make_objective`."""
         return GroupSpecificObjective(self.offset_penalty)
 
-    def _make_backward(self) -> None:
-        return None
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class GroupSpecificEstimator(FairnessEstimator):
+    """Estimators with a head for each group, for any modality."""
+
+    offset_penalty: float = 0.0
+
+    _parameter_constraints: ClassVar[dict] = {
+        "offset_penalty": [Interval(Real, 0, None, closed="left")],
+    }
+
+    # Predictions may be given the groups that `fit` needs.
+    __metadata_request__predict: ClassVar[dict] = {"sensitive_features": True}
+    __metadata_request__predict_proba: ClassVar[dict] = {"sensitive_features": True}
+    __metadata_request__score: ClassVar[dict] = {"sensitive_features": True}
+
+    def _make_method(self) -> GroupSpecific:
+        return GroupSpecific(offset_penalty=self.offset_penalty)
 
     def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
         """Predict the class of each sample.
@@ -210,7 +216,7 @@ class _GroupSpecific(NetworkTemplate):
         y_pred : ndarray of shape (n_samples,) or (n_samples, n_tasks)
             Labels, of the type seen in `fit`.
         """
-        return self._labels_of(self._mixed_probabilities(X, sensitive_features))
+        return self._most_probable(self._probabilities(X, sensitive_features))
 
     def predict_proba(
         self, X: Any, *, sensitive_features: Any = None
@@ -230,8 +236,8 @@ class _GroupSpecific(NetworkTemplate):
         probabilities : ndarray of shape (n_samples, n_classes), or list of these
             In the order of ``classes_``; for several tasks a list with an array each.
         """
-        probabilities = self._mixed_probabilities(X, sensitive_features)
-        return probabilities if self._known.labels.is_multioutput else probabilities[0]
+        probabilities = self._probabilities(X, sensitive_features)
+        return probabilities if len(probabilities) > 1 else probabilities[0]
 
     def score(
         self,
@@ -263,29 +269,9 @@ class _GroupSpecific(NetworkTemplate):
         y_pred = self.predict(X, sensitive_features=sensitive_features)
         return self._accuracy(y_pred, y, sample_weight)
 
-    def _mixed_probabilities(self, X: Any, sensitive_features: Any) -> list[np.ndarray]:
-        X = self._validate_given(X)
-        if sensitive_features is None:
-            return self._probabilities(X)
-        given = encode_sensitive_features(
-            sensitive_features,
-            n_samples=_num_samples(X),
-            intersectional=self._fitted_parameters["intersectional"],
-            known=self._known.sensitive,
-        )
-        return self._probabilities(
-            X, {"given_groups": given.codes[:, self._attributes]}
-        )
 
-
-NOT_OF_GROUPS = (*NOT_OF_AN_ADVERSARY, "lam", "aggregator", "weighted_losses")
-"""Parameters that say how a fairness loss is weighed, and what it compares."""
-
-
-@constructor_like(
-    AuxiliaryFairnessClassifier, without=NOT_OF_GROUPS, offset_penalty=0.0
-)
-class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
+@dataclass(eq=False, repr=False)
+class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
     r"""Multilayer perceptron whose groups have heads of their own [1]_.
 
     The logits of a sample in groups :math:`z_1, \dots, z_S` are
@@ -301,7 +287,7 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
 
     Parameters
     ----------
-    hidden_layer_sizes, ..., progress_bar
+    hidden_layer_sizes, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``lam``,
         ``aggregator``, ``weighted_losses`` and those of the fairness head and its loss.
     offset_penalty : float, default=0.0
@@ -325,20 +311,14 @@ class GroupSpecificClassifier(_GroupSpecific, AuxiliaryFairnessClassifier):
     (3,)
     """
 
-    if TYPE_CHECKING:  # the decorator writes it
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **AuxiliaryFairnessClassifier._parameter_constraints,
-        "offset_penalty": [Interval(Real, 0, None, closed="left")],
+    _parameter_constraints: ClassVar[dict] = {
+        **TableEstimator._parameter_constraints,
+        **GroupSpecificEstimator._parameter_constraints,
     }
 
 
-@constructor_like(
-    AuxiliaryFairnessImageClassifier, without=NOT_OF_GROUPS, offset_penalty=0.0
-)
-class GroupSpecificImageClassifier(_GroupSpecific, AuxiliaryFairnessImageClassifier):
+@dataclass(eq=False, repr=False)
+class GroupSpecificImageClassifier(ImageEstimator, GroupSpecificEstimator):
     """Image classifier whose groups have heads of their own.
 
     The method of `GroupSpecificClassifier`, on the backbone of
@@ -346,7 +326,7 @@ class GroupSpecificImageClassifier(_GroupSpecific, AuxiliaryFairnessImageClassif
 
     Parameters
     ----------
-    backbone, ..., progress_bar
+    backbone, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for ``lam``,
         ``aggregator``, ``weighted_losses`` and those of the fairness head and its loss.
     offset_penalty : float, default=0.0
@@ -367,11 +347,7 @@ class GroupSpecificImageClassifier(_GroupSpecific, AuxiliaryFairnessImageClassif
     (3,)
     """
 
-    if TYPE_CHECKING:  # the decorator writes it
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **AuxiliaryFairnessImageClassifier._parameter_constraints,
-        "offset_penalty": [Interval(Real, 0, None, closed="left")],
+    _parameter_constraints: ClassVar[dict] = {
+        **ImageEstimator._parameter_constraints,
+        **GroupSpecificEstimator._parameter_constraints,
     }

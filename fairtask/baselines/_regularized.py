@@ -1,20 +1,23 @@
 """A fairness loss on the prediction itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from fairtask._parameters import constructor_like
-from fairtask._template import NetworkTemplate
-from fairtask.image import AuxiliaryFairnessImageClassifier
+from fairtask._auxiliary import PENALTY_CONSTRAINTS
+from fairtask._estimator import FairnessEstimator
+from fairtask._method import MakeHead
+from fairtask._penalty import Penalty
+from fairtask.image import ImageEstimator
 from fairtask.losses import FairnessLoss
 from fairtask.modules import FairnessHead
 from fairtask.objective import Objective
-from fairtask.tabular import AuxiliaryFairnessClassifier
+from fairtask.tabular import TableEstimator
 
 __all__ = ["RegularizedClassifier", "RegularizedImageClassifier"]
 
@@ -73,55 +76,107 @@ class LagrangianObjective(Objective):
         return multiplier * fairness_loss
 
 
-class _Regularized(NetworkTemplate):
-    """Hooks: the fairness loss acts on the task heads' own output."""
+@dataclass(kw_only=True)
+class Regularized(Penalty):
+    """Fairness losses on the task heads' own output."""
 
-    _trunk_pays = False
+    multiplier_lr: float | None
+    multiplier_init: float
 
-    def _uses_sensitive_features(self) -> bool:
-        return self.multiplier_lr is not None or self.lam < 1
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.uses_groups = self.multiplier_lr is not None or self.lam < 1
 
-    def _make_fairness_head(
-        self, in_features: int, n_classes: Sequence[int], n_groups: int
+    def make_fairness_head(
+        self,
+        in_features: int,
+        n_classes: Sequence[int],
+        n_groups: int,
+        make_head: MakeHead,
     ) -> FairnessHead:
+        """See `Method.make_fairness_head`."""
         return RegularizedHead()
 
-    def _make_objective(self, fairness_losses: Sequence[Sequence[Any]]) -> Any:
+    def make_objective(self, losses: Sequence[Sequence[FairnessLoss]]) -> nn.Module:
+        """See `Method.make_objective`."""
         if self.multiplier_lr is None:
-            return super()._make_objective(fairness_losses)
+            return super().make_objective(losses)
         return LagrangianObjective(
-            fairness_losses,
+            losses,
             multiplier_init=self.multiplier_init,
             multiplier_lr=self.multiplier_lr,
         )
 
 
-@constructor_like(
-    AuxiliaryFairnessClassifier,
-    without=["fairness_head"],
-    lam=0.5,
-    multiplier_lr=None,
-    multiplier_init=10.0,
-)
-class RegularizedClassifier(_Regularized, AuxiliaryFairnessClassifier):
+@dataclass(eq=False, repr=False, kw_only=True)
+class RegularizedEstimator(FairnessEstimator):
+    """Estimators with fairness losses on the task heads' output, for any modality."""
+
+    fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld"
+    parity: Literal["overall", "equalized_odds", "equal_opportunity"] = "equalized_odds"
+    sample_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy"
+    positive_classes: Sequence[Any] | None = None
+    group_momentum: float | Literal["auto"] = "auto"
+    lam: float = 0.5
+    multiplier_lr: float | None = None
+    multiplier_init: float | None = None
+    aggregator: Any = None
+    weighted_losses: Literal["all", "task"] = "all"
+
+    _parameter_constraints: ClassVar[dict] = {
+        **PENALTY_CONSTRAINTS,
+        "multiplier_lr": [Interval(Real, 0, None, closed="neither"), None],
+        "multiplier_init": [Interval(Real, 0, None, closed="left"), None],
+    }
+
+    def _make_method(self) -> Regularized:
+        if self.multiplier_lr is None and self.multiplier_init is not None:
+            raise ValueError(
+                f"`multiplier_init={self.multiplier_init!r}` has no use without "
+                "`multiplier_lr`; leave it at its default, None."
+            )
+        default = RegularizedEstimator.lam
+        if self.multiplier_lr is not None and self.lam != default:
+            raise ValueError(
+                f"`lam={self.lam!r}` has no use with `multiplier_lr`, by which the "
+                f"weights are found; leave it at its default, {default}."
+            )
+        return Regularized(
+            fairness_loss=self.fairness_loss,
+            parity=self.parity,
+            sample_loss=self.sample_loss,
+            positive_classes=self.positive_classes,
+            group_momentum=self.group_momentum,
+            lam=self.lam,
+            multiplier_lr=self.multiplier_lr,
+            multiplier_init=10.0
+            if self.multiplier_init is None
+            else self.multiplier_init,
+            aggregator=self.aggregator,
+            weighted_losses=self.weighted_losses,
+        )
+
+
+@dataclass(eq=False, repr=False)
+class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     r"""Multilayer perceptron with a fairness loss on its own output.
 
     The task head pays the fairness loss itself, in place of a fairness head. With
     ``multiplier_lr`` the weight of the fairness loss is found by ascent, as in FNNC
     [1]_: the network minimises :math:`\mathcal{L} + \sum_s \mu_s \mathcal{F}_s` and
     each multiplier :math:`\mu_s` grows by ``multiplier_lr`` times
-    :math:`\mathcal{F}_s` after each batch; ``lam`` is not used then.
+    :math:`\mathcal{F}_s` after each batch.
 
     Parameters
     ----------
-    hidden_layer_sizes, ..., progress_bar
+    hidden_layer_sizes, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``fairness_head``.
     lam : float in [0, 1], default=0.5
-        Weight of the tasks.
+        Weight of the tasks. It stays at its default with ``multiplier_lr``.
     multiplier_lr : float, default=None
         Step of the multipliers' ascent. None: fixed weights ``lam`` and ``1 - lam``.
-    multiplier_init : float, default=10.0
-        Multipliers at the start.
+    multiplier_init : float, default=None
+        Multipliers at the start. None: 10, where there is a ``multiplier_lr``.
 
     References
     ----------
@@ -138,25 +193,14 @@ class RegularizedClassifier(_Regularized, AuxiliaryFairnessClassifier):
     (3,)
     """
 
-    if TYPE_CHECKING:  # the decorator writes it
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **AuxiliaryFairnessClassifier._parameter_constraints,
-        "multiplier_lr": [Interval(Real, 0, None, closed="neither"), None],
-        "multiplier_init": [Interval(Real, 0, None, closed="left")],
+    _parameter_constraints: ClassVar[dict] = {
+        **TableEstimator._parameter_constraints,
+        **RegularizedEstimator._parameter_constraints,
     }
 
 
-@constructor_like(
-    AuxiliaryFairnessImageClassifier,
-    without=["fairness_head"],
-    lam=0.5,
-    multiplier_lr=None,
-    multiplier_init=10.0,
-)
-class RegularizedImageClassifier(_Regularized, AuxiliaryFairnessImageClassifier):
+@dataclass(eq=False, repr=False)
+class RegularizedImageClassifier(ImageEstimator, RegularizedEstimator):
     """Image classifier with a fairness loss on its own output.
 
     The method of `RegularizedClassifier`, on the backbone of
@@ -164,15 +208,15 @@ class RegularizedImageClassifier(_Regularized, AuxiliaryFairnessImageClassifier)
 
     Parameters
     ----------
-    backbone, ..., progress_bar
+    backbone, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for
         ``fairness_head``.
     lam : float in [0, 1], default=0.5
-        Weight of the tasks.
+        Weight of the tasks. It stays at its default with ``multiplier_lr``.
     multiplier_lr : float, default=None
         Step of the multipliers' ascent. None: fixed weights ``lam`` and ``1 - lam``.
-    multiplier_init : float, default=10.0
-        Multipliers at the start.
+    multiplier_init : float, default=None
+        Multipliers at the start. None: 10, where there is a ``multiplier_lr``.
 
     Examples
     --------
@@ -189,12 +233,7 @@ class RegularizedImageClassifier(_Regularized, AuxiliaryFairnessImageClassifier)
     (3,)
     """
 
-    if TYPE_CHECKING:  # the decorator writes it
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's own form)
-        **AuxiliaryFairnessImageClassifier._parameter_constraints,
-        "multiplier_lr": [Interval(Real, 0, None, closed="neither"), None],
-        "multiplier_init": [Interval(Real, 0, None, closed="left")],
+    _parameter_constraints: ClassVar[dict] = {
+        **ImageEstimator._parameter_constraints,
+        **RegularizedEstimator._parameter_constraints,
     }

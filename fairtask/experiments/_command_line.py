@@ -10,7 +10,7 @@ from typing import Any
 
 import joblib
 
-from fairtask._base import BaseAuxiliaryFairnessClassifier
+from fairtask._estimator import FairnessEstimator
 from fairtask.experiments._cases import DATASETS, DataSource, check_size
 from fairtask.experiments._methods import BASELINE, BUILT_IN, Method, find_methods
 from fairtask.experiments._recipes import PRESETS
@@ -29,7 +29,7 @@ NETWORKS: dict[str, type] = {
 FIXED = {
     *("device", "lam", "random_state"),
     *("early_stopping", "epoch_scoring", "n_iter_no_change", "validation_fraction"),
-    *("fairness_head", "fairness_loss", "group_loss", "group_momentum"),
+    *("fairness_head", "fairness_loss", "sample_loss", "group_momentum"),
     *("intersectional", "parity", "positive_classes", "aggregator", "weighted_losses"),
 }
 """Parameters that make a method the one it is, or belong to the protocol."""
@@ -226,7 +226,7 @@ def _check_parameters(method: Method, experiment: Experiment, run: Run) -> None:
     """Raise a ValueError if a network cannot be made, or has not these parameters."""
     try:
         estimator = method.make(make_setting(experiment, run))
-        if isinstance(estimator, BaseAuxiliaryFairnessClassifier):
+        if isinstance(estimator, FairnessEstimator):
             estimator._validate_params()
     except Exception as error:  # weights may be missing, of which timm says much
         told = str(error).split("\n")[0]

@@ -2,39 +2,46 @@
 
 Each is a `torch.nn.Module` that can be used in any training loop: a statistic per
 sample, its mean in each cell of samples that should be treated alike, and a penalty on
-the differences between the cells of a stratum. `GroupLoss` compares losses, `RateLoss`
-the rates at which a class is predicted.
+the differences between the cells of a stratum. `GroupLossPenalty` compares group
+losses, the mean losses over the samples of a group; `RatePenalty` compares the rates at
+which a class is predicted.
 """
 
-from fairtask.losses._fairness_loss import FairnessLoss
+from fairtask.losses._fairness_loss import (
+    FairnessLoss,
+    group_sums,
+    sum_over_processes,
+)
 from fairtask.losses._group_losses import (
-    GROUP_LOSSES,
     PARITIES,
+    SAMPLE_LOSSES,
     BoundedGroupLoss,
-    GroupLoss,
     GroupLossDivergence,
     GroupLossFairness,
+    GroupLossPenalty,
 )
 from fairtask.losses._rate_losses import (
     DemographicParityLoss,
     FalsePositiveRateLoss,
-    RateLoss,
+    RatePenalty,
     TruePositiveRateLoss,
 )
 
 __all__ = [
     "FAIRNESS_LOSSES",
-    "GROUP_LOSSES",
     "PARITIES",
+    "SAMPLE_LOSSES",
     "BoundedGroupLoss",
     "DemographicParityLoss",
     "FairnessLoss",
     "FalsePositiveRateLoss",
-    "GroupLoss",
     "GroupLossDivergence",
     "GroupLossFairness",
-    "RateLoss",
+    "GroupLossPenalty",
+    "RatePenalty",
     "TruePositiveRateLoss",
+    "group_sums",
+    "sum_over_processes",
 ]
 
 FAIRNESS_LOSSES: dict[str, type[FairnessLoss]] = {
@@ -45,4 +52,4 @@ FAIRNESS_LOSSES: dict[str, type[FairnessLoss]] = {
     "glf": GroupLossFairness,
     "tprl": TruePositiveRateLoss,
 }
-"""Fairness losses by the name an estimator knows them under."""
+"""Fairness losses by the name that an estimator takes."""

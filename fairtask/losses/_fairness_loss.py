@@ -3,14 +3,12 @@
 import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from fairtask._groups import group_means
-
-__all__ = ["FairnessLoss"]
+__all__ = ["FairnessLoss", "group_sums", "sum_over_processes"]
 
 AUTO_WINDOW = 200
 """Samples of a cell that its running mean looks back on with "auto" momentum."""
@@ -19,13 +17,51 @@ AUTO_MAX_MOMENTUM = 0.99
 """Older means than about 100 batches are those of another network."""
 
 
+def group_sums(columns: Sequence[Tensor], codes: Tensor, n_groups: int) -> list[Tensor]:
+    """Sum columns of numbers over the samples of each group.
+
+    The membership is a dense matrix: there is no branch on the data and no wait for
+    the device, ``torch.compile`` and ``torch.func.vmap`` go through it, and sums are
+    bitwise reproducible, unlike scattered additions on a GPU.
+
+    Parameters
+    ----------
+    columns : sequence of Tensor of shape (n_samples, n_strata)
+        Finite numbers of one type.
+    codes : Tensor of shape (n_samples,), integer
+        Group of each sample, 0 to ``n_groups - 1``. A sample with another code, such
+        as -1 for an unknown group, belongs to no group.
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    sums : list of Tensor of shape (n_strata, n_groups)
+    """
+    groups = torch.arange(n_groups, device=codes.device)
+    # Mixed precision would round the sums, and with them the differences.
+    with torch.autocast(codes.device.type, enabled=False):
+        members = (codes.unsqueeze(-1) == groups).to(columns[0].dtype)
+        return [column.mT @ members for column in columns]
+
+
+def sum_over_processes(sums: list[Tensor]) -> list[Tensor]:
+    """Add up the sums of all processes that train together; here there is one.
+
+    NOTE: every fairness loss calls it exactly once per batch, whatever the batch holds,
+    and nothing else does: not the history, nor the checks of a fit. All processes
+    therefore make the same number of calls, as a collective operation needs.
+    """
+    return sums
+
+
 class FairnessLoss(nn.Module, metaclass=ABCMeta):
     r"""Penalty on the differences between groups in what a head puts out.
 
     A loss is computed in three steps: a statistic per sample (`statistics`), its mean
     in each cell of samples that should be treated alike, and a penalty on the
     differences between the cells of a stratum (`penalty`). A subclass defines the first
-    and the last; `GroupLoss` has the first for penalties on losses.
+    and the last; `GroupLossPenalty` has the first for penalties on losses.
 
     With ``group_momentum`` m > 0 the penalty is taken at running means of the cells,
     :math:`u \leftarrow m u + (1 - m) L` for the cells present in the batch. The
@@ -63,6 +99,9 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
     .. [1] M. Wang, E. X. Fang and H. Liu. "Stochastic compositional gradient descent".
        Mathematical Programming 161, 2017.
     """
+
+    settings: ClassVar[tuple[str, ...]] = ("positive_classes", "group_momentum")
+    """Parameters of an estimator that it passes on when it makes the loss."""
 
     running_means: Tensor
     seen: Tensor
@@ -140,17 +179,22 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         """
         values, included = self.statistics(logits, y)
         weights = included.to(torch.promote_types(values.dtype, torch.float32))
+        if weight is not None:
+            weights = weights * weight.unsqueeze(-1)
+        columns = [weights * values, weights]
+        if weight is not None:
+            columns.append(weights.square())
+        sums = sum_over_processes(group_sums(columns, groups, self.n_groups))
+        means, totals = sums[0] / torch.where(sums[1] > 0, sums[1], 1), sums[1]
         if weight is None:
-            return group_means(values, weights, groups, self.n_groups)
-        weights = weights * weight.unsqueeze(-1)
-        means, totals = group_means(values, weights, groups, self.n_groups)
-        _, squares = group_means(values, weights.square(), groups, self.n_groups)
-        return means, totals.square() / torch.where(squares > 0, squares, 1)
+            return means, totals
+        return means, totals.square() / torch.where(sums[2] > 0, sums[2], 1)
 
     def can_compare(self, y: Tensor, groups: Tensor) -> bool:
         """Whether there are two groups to compare among these labels and groups."""
-        _, sizes = self.cell_means(torch.zeros(len(y), self.n_classes), y, groups)
-        return bool(((sizes > 0).sum(-1) >= 2).any())
+        _, included = self.statistics(torch.zeros(len(y), self.n_classes), y)
+        known = included & (groups >= 0).unsqueeze(-1)
+        return any(len(groups[stratum].unique()) >= 2 for stratum in known.T)
 
     @abstractmethod
     def compared_classes(self) -> Sequence[int]:

@@ -10,12 +10,12 @@ from torch.nn.functional import cross_entropy, relu
 from fairtask.losses._fairness_loss import FairnessLoss
 
 __all__ = [
-    "GROUP_LOSSES",
     "PARITIES",
+    "SAMPLE_LOSSES",
     "BoundedGroupLoss",
-    "GroupLoss",
     "GroupLossDivergence",
     "GroupLossFairness",
+    "GroupLossPenalty",
 ]
 
 Parity = Literal["overall", "equalized_odds", "equal_opportunity"]
@@ -23,11 +23,11 @@ PARITIES = ("overall", "equalized_odds", "equal_opportunity")
 """What a penalty on group losses can compare."""
 
 SampleLoss = Literal["cross_entropy", "zero_one"]
-GROUP_LOSSES = ("cross_entropy", "zero_one")
+SAMPLE_LOSSES = ("cross_entropy", "zero_one")
 """Losses of a sample that group losses can be means of."""
 
 
-class GroupLoss(FairnessLoss):
+class GroupLossPenalty(FairnessLoss):
     r"""Penalty on the differences between the mean losses of groups.
 
     A subclass defines `penalty`. Each loss is averaged over the samples of a cell, a
@@ -42,7 +42,7 @@ class GroupLoss(FairnessLoss):
     parity : {"equalized_odds", "equal_opportunity", "overall"}
         What is compared: the groups inside each class; inside each positive class; over
         all samples.
-    group_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
+    sample_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
         Loss of a sample: the cross-entropy :math:`-\log p(y_i)`, or
         :math:`1 - p(y_i)`, the zero-one loss of a prediction drawn from p. The latter
         is bounded, and inside a class its mean is an error rate.
@@ -50,21 +50,23 @@ class GroupLoss(FairnessLoss):
         See `FairnessLoss`.
     """
 
+    settings = (*FairnessLoss.settings, "parity", "sample_loss")
+
     def __init__(
         self,
         n_groups: int = 2,
         n_classes: int = 2,
         *,
         parity: Parity = "equalized_odds",
-        group_loss: SampleLoss = "cross_entropy",
+        sample_loss: SampleLoss = "cross_entropy",
         positive_classes: Sequence[int] | None = None,
         group_momentum: float | Literal["auto"] = "auto",
     ) -> None:
         if parity not in PARITIES:
             raise ValueError(f"`parity` must be one of {PARITIES}; got {parity!r}.")
-        if group_loss not in GROUP_LOSSES:
+        if sample_loss not in SAMPLE_LOSSES:
             raise ValueError(
-                f"`group_loss` must be one of {GROUP_LOSSES}; got {group_loss!r}."
+                f"`sample_loss` must be one of {SAMPLE_LOSSES}; got {sample_loss!r}."
             )
         if positive_classes is not None and parity != "equal_opportunity":
             raise ValueError(
@@ -72,7 +74,7 @@ class GroupLoss(FairnessLoss):
                 f"rates; got parity={parity!r}."
             )
         self.parity = parity  # the base class asks for the strata
-        self.group_loss = group_loss
+        self.sample_loss = sample_loss
         super().__init__(
             n_groups,
             n_classes,
@@ -104,17 +106,17 @@ class GroupLoss(FairnessLoss):
     def sample_losses(self, logits: Tensor, y: Tensor) -> Tensor:
         """Loss of each sample, shape (n_samples,), at least 0."""
         losses = cross_entropy(logits, y, reduction="none")
-        return losses if self.group_loss == "cross_entropy" else -torch.expm1(-losses)
+        return losses if self.sample_loss == "cross_entropy" else -torch.expm1(-losses)
 
     def extra_repr(self) -> str:
         """Sizes and settings, for the module's repr."""
         return (
             f"{super().extra_repr()}, parity={self.parity!r}, "
-            f"group_loss={self.group_loss!r}"
+            f"sample_loss={self.sample_loss!r}"
         )
 
 
-class GroupLossFairness(GroupLoss):
+class GroupLossFairness(GroupLossPenalty):
     r"""Group loss fairness (GLF).
 
     For two groups the gap, for more one minus Jain's fairness index [1]_ (eq. 5 of the
@@ -133,8 +135,8 @@ class GroupLossFairness(GroupLoss):
 
     Parameters
     ----------
-    n_groups, n_classes, parity, group_loss, positive_classes, group_momentum
-        See `GroupLoss`.
+    n_groups, n_classes, parity, sample_loss, positive_classes, group_momentum
+        See `GroupLossPenalty`.
 
     References
     ----------
@@ -167,7 +169,7 @@ class GroupLossFairness(GroupLoss):
         return torch.where(scale.squeeze(-1) > 0, _at_least_zero(1 - jain), 0)
 
 
-class GroupLossDivergence(GroupLoss):
+class GroupLossDivergence(GroupLossPenalty):
     r"""Group loss divergence (GLD).
 
     The divergence from the uniform distribution of a softmax over the negative group
@@ -184,8 +186,8 @@ class GroupLossDivergence(GroupLoss):
 
     Parameters
     ----------
-    n_groups, n_classes, parity, group_loss, positive_classes, group_momentum
-        See `GroupLoss`.
+    n_groups, n_classes, parity, sample_loss, positive_classes, group_momentum
+        See `GroupLossPenalty`.
 
     Examples
     --------
@@ -206,7 +208,7 @@ class GroupLossDivergence(GroupLoss):
         return torch.expm1(_at_least_zero(torch.where(present, terms, 0).sum(-1)))
 
 
-class BoundedGroupLoss(GroupLoss):
+class BoundedGroupLoss(GroupLossPenalty):
     r"""Bounded group loss (BGL): the excess of the worst group over a bound [1]_.
 
     .. math::
@@ -218,8 +220,8 @@ class BoundedGroupLoss(GroupLoss):
 
     Parameters
     ----------
-    n_groups, n_classes, parity, group_loss, positive_classes, group_momentum
-        See `GroupLoss`.
+    n_groups, n_classes, parity, sample_loss, positive_classes, group_momentum
+        See `GroupLossPenalty`.
     bound : float, default=0
         Loss that each group may have.
 
@@ -244,7 +246,7 @@ class BoundedGroupLoss(GroupLoss):
         n_classes: int = 2,
         *,
         parity: Parity = "equalized_odds",
-        group_loss: SampleLoss = "cross_entropy",
+        sample_loss: SampleLoss = "cross_entropy",
         positive_classes: Sequence[int] | None = None,
         group_momentum: float | Literal["auto"] = "auto",
         bound: float = 0.0,
@@ -253,7 +255,7 @@ class BoundedGroupLoss(GroupLoss):
             n_groups,
             n_classes,
             parity=parity,
-            group_loss=group_loss,
+            sample_loss=sample_loss,
             positive_classes=positive_classes,
             group_momentum=group_momentum,
         )

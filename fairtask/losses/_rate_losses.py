@@ -13,12 +13,12 @@ from fairtask.losses._fairness_loss import FairnessLoss
 __all__ = [
     "DemographicParityLoss",
     "FalsePositiveRateLoss",
-    "RateLoss",
+    "RatePenalty",
     "TruePositiveRateLoss",
 ]
 
 
-class RateLoss(FairnessLoss):
+class RatePenalty(FairnessLoss):
     r"""Penalty on the largest difference between the soft rates of groups [1]_.
 
     .. math::
@@ -98,13 +98,13 @@ class RateLoss(FairnessLoss):
         return f"{super().extra_repr()}, tolerance={self.tolerance}"
 
 
-class DemographicParityLoss(RateLoss):
+class DemographicParityLoss(RatePenalty):
     """Penalty on different soft selection rates (DPL): of all samples of a group.
 
     Parameters
     ----------
     n_groups, n_classes, positive_classes, group_momentum, tolerance
-        See `RateLoss`.
+        See `RatePenalty`.
 
     Examples
     --------
@@ -121,13 +121,13 @@ class DemographicParityLoss(RateLoss):
         return torch.ones_like(is_class)
 
 
-class FalsePositiveRateLoss(RateLoss):
+class FalsePositiveRateLoss(RatePenalty):
     """Penalty on different soft false positive rates (FPRL): of a group's negatives.
 
     Parameters
     ----------
     n_groups, n_classes, positive_classes, group_momentum, tolerance
-        See `RateLoss`.
+        See `RatePenalty`.
 
     Examples
     --------
@@ -144,13 +144,13 @@ class FalsePositiveRateLoss(RateLoss):
         return ~is_class
 
 
-class TruePositiveRateLoss(RateLoss):
+class TruePositiveRateLoss(RatePenalty):
     """Penalty on different soft true positive rates (TPRL): of a group's positives.
 
     Parameters
     ----------
     n_groups, n_classes, positive_classes, group_momentum, tolerance
-        See `RateLoss`.
+        See `RatePenalty`.
 
     Examples
     --------

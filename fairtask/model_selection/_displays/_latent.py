@@ -121,10 +121,10 @@ class LatentDisplay:
                 f"`max_samples` must be an integer of at least 2; got {max_samples!r}."
             )
         n_samples = _num_samples(X)
-        labels = encode_labels(y, n_samples=n_samples)
-        if labels.is_multioutput:
+        codes, task = encode_labels(y, n_samples=n_samples)
+        if task.is_multioutput:
             raise ValueError(
-                f"`y` must be the labels of one task; got {len(labels.names)} columns."
+                f"`y` must be the labels of one task; got {len(task.names)} columns."
             )
         sensitive = encode_sensitive_features(sensitive_features, n_samples=n_samples)
         rng = check_random_state(random_state)
@@ -144,7 +144,7 @@ class LatentDisplay:
             ).fit_transform(h)
         return cls(
             coordinates,
-            labels.decode(labels.codes[rows]),
+            task.decode(codes[rows]),
             sensitive.take(rows).decode(),
             method,
         ).plot(ax=ax)

@@ -1,0 +1,60 @@
+"""Estimators of the auxiliary method."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, Literal
+
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from fairtask._estimator import FairnessEstimator
+from fairtask._penalty import Auxiliary
+from fairtask.losses import FAIRNESS_LOSSES, PARITIES, SAMPLE_LOSSES, FairnessLoss
+from fairtask.modules import FAIRNESS_HEADS
+
+__all__ = ["PENALTY_CONSTRAINTS", "AuxiliaryEstimator"]
+
+PENALTY_CONSTRAINTS: dict[str, list] = {
+    "fairness_loss": [StrOptions(set(FAIRNESS_LOSSES)), callable, FairnessLoss],
+    "parity": [StrOptions(set(PARITIES))],
+    "sample_loss": [StrOptions(set(SAMPLE_LOSSES))],
+    "positive_classes": ["array-like", None],
+    "group_momentum": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+    "lam": [Interval(Real, 0, 1, closed="both")],
+    "aggregator": [HasMethods(["forward"]), None],
+    "weighted_losses": [StrOptions({"all", "task"})],
+}
+"""Constraints of the parameters that methods with a fairness loss have."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class AuxiliaryEstimator(FairnessEstimator):
+    """Estimators with fairness losses on heads of their own, for any modality."""
+
+    fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld"
+    parity: Literal["overall", "equalized_odds", "equal_opportunity"] = "equalized_odds"
+    sample_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy"
+    positive_classes: Sequence[Any] | None = None
+    group_momentum: float | Literal["auto"] = "auto"
+    fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe"
+    lam: float = 0.2
+    aggregator: Any = None
+    weighted_losses: Literal["all", "task"] = "all"
+
+    _parameter_constraints: ClassVar[dict] = {
+        **PENALTY_CONSTRAINTS,
+        "fairness_head": [StrOptions(set(FAIRNESS_HEADS))],
+    }
+
+    def _make_method(self) -> Auxiliary:
+        return Auxiliary(
+            fairness_loss=self.fairness_loss,
+            parity=self.parity,
+            sample_loss=self.sample_loss,
+            positive_classes=self.positive_classes,
+            group_momentum=self.group_momentum,
+            fairness_head=self.fairness_head,
+            lam=self.lam,
+            aggregator=self.aggregator,
+            weighted_losses=self.weighted_losses,
+        )

@@ -1,0 +1,909 @@
+"""The estimator: `fit` from top to bottom, and what follows from a fitted network."""
+
+import copy
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.metrics import accuracy_score
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from skorch.callbacks import Callback
+from torch import nn
+
+from fairtask import _diagnosis, _persistence
+from fairtask._callbacks import LEARNING_RATES
+from fairtask._data import SampleDataset, Samples, n_samples_of
+from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
+from fairtask._history import group_cells, group_table, history_table
+from fairtask._labels import Tasks, encode_labels, label_columns, task_weights
+from fairtask._method import Method
+from fairtask._modality import Modality
+from fairtask._net import FairnessNet
+from fairtask._random import RandomStream
+from fairtask._sensitive import (
+    UNKNOWN,
+    SensitiveAttributes,
+    encode_sensitive_features,
+)
+from fairtask._training import OPTIMIZERS, make_net
+from fairtask._validation import check_device, check_sample_weight
+from fairtask.modules import MultiTaskNetwork
+
+__all__ = ["Expected", "FairnessEstimator"]
+
+
+class Expected(NamedTuple):
+    """Labels and groups that a fitted network knows."""
+
+    tasks: Tasks
+    attributes: SensitiveAttributes
+
+
+def _unchanged_on_error(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave the fitted attributes as they were when a training fails."""
+
+    @wraps(fit)
+    def wrapper(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return wrapper
+
+
+# A dataclass writes the constructor that scikit-learn wants, one that only assigns, and
+# passes parameters on to subclasses; editors and type checkers see its signature.
+@dataclass(eq=False, repr=False, kw_only=True)
+class FairnessEstimator(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClassifierMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Train a shared trunk, task heads and fairness heads; predict with the task heads.
+
+    It is composed with a `Modality`, which knows the samples, and a `Method`, which
+    knows the groups. A subclass says how they are made from its parameters.
+    """
+
+    intersectional: bool = False
+    class_weight: Any = None
+    optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw"
+    lr: float = 0.002
+    weight_decay: float | None = None
+    lr_schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    batch_size: int | Literal["auto"] = "auto"
+    max_epochs: int = 30
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int | None = 10
+    epoch_scoring: str | Callable[..., float] = "neg_log_loss"
+    warm_start: bool = False
+    callbacks: list[Callback] | None = None
+    device: str | torch.device = "auto"
+    random_state: Any = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict] = {
+        "intersectional": ["boolean"],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "lr_schedule": [StrOptions({"constant", *LEARNING_RATES})],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "epoch_scoring": [StrOptions(set(EPOCH_SCORES)), callable],
+        "warm_start": ["boolean"],
+        "callbacks": [list, None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Pipelines and searches route it without a call of `set_fit_request`.
+    __metadata_request__fit: ClassVar[dict] = {"sensitive_features": True}
+    __metadata_request__partial_fit: ClassVar[dict] = {"sensitive_features": True}
+
+    @abstractmethod
+    def _make_modality(self) -> Modality:
+        """Return the modality, from the parameters."""
+
+    @abstractmethod
+    def _make_method(self) -> Method:
+        """Return the method, from the parameters."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @_unchanged_on_error
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sensitive_features_val: Any = None,
+    ) -> Self:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Training samples: of a table, rows of shape (n_samples, n_features).
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Class labels, a column per task.
+        sensitive_features : array-like of shape (n_samples,) or \
+                (n_samples, n_attributes), default=None
+            Sensitive attributes, one column each; names are kept from a DataFrame or
+            Series, and rows are matched to those of `X` by position. They are used in
+            training only. A sample whose value is None or NaN counts for the task
+            alone.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample, at least 0. ``weighted_losses`` says where it counts.
+        X_val, y_val : array-like, default=None
+            Validation samples and their labels. The terms of the objective on them are
+            recorded in ``history_``, without weights, and ``early_stopping`` uses them
+            in place of a part of `X`.
+        sensitive_features_val : array-like, default=None
+            Sensitive attributes of the validation samples. A group that does not occur
+            in `sensitive_features` counts as unknown.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an argument is not as described, or the training diverged.
+
+        Warns
+        -----
+        NothingPenalizedWarning
+            If ``lam < 1`` and there are no two groups to compare.
+        CollapsedHeadWarning
+            If a fairness head has become constant.
+        ConvergenceWarning
+            If a task loss is more than twice that of a guess.
+        """
+        modality, method = self._make_modality(), self._make_method()
+        continues = self.warm_start and hasattr(self, "net_")
+        if continues:
+            self._continue_from_before(modality, method)
+        X = modality.validate(X, self, reset=not continues)
+        samples, expected = self._encode(
+            modality,
+            method,
+            X,
+            y,
+            sensitive_features,
+            sample_weight,
+            known=self._expected if continues else None,
+        )
+        rng = check_random_state(self.random_state)
+        # A seed for each purpose: fairness heads do not move the random numbers of
+        # trunk, task head and batches, so that `lam=1` is single-task learning to the
+        # last bit.
+        seeds = rng.randint(2**31 - 1, size=3).tolist()
+        validation = None
+        if X_val is not None or y_val is not None:
+            validation = self._encode_validation(
+                modality, X_val, y_val, sensitive_features_val, expected
+            )
+        elif sensitive_features_val is not None:
+            raise ValueError("`sensitive_features_val` needs `X_val` and `y_val`.")
+        elif self.early_stopping:
+            samples, validation = samples.hold_out(self.validation_fraction, rng)
+        return self._train(
+            modality,
+            method,
+            samples,
+            expected,
+            seeds,
+            validation=validation,
+            continues=continues,
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @_unchanged_on_error
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        *,
+        sensitive_features: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
+        """Go over a part of the samples once, starting from the current weights.
+
+        The learning rate is ``lr`` throughout; ``max_epochs``, ``lr_schedule`` and
+        ``early_stopping`` belong to `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of this part.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Class labels.
+        classes : array-like, or list of array-like (several tasks), default=None
+            All classes; required if the first part does not contain every class. None:
+            those in `y`.
+        sensitive_features : array-like, default=None
+            Sensitive attributes, see `fit`.
+        groups : dict of str to array-like, or list of array-like, default=None
+            All groups of each attribute; required if the first part does not contain
+            every group. None: those in `sensitive_features`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample, relative to the mean of this part.
+
+        Returns
+        -------
+        self : object
+            The estimator, trained further.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described, or has a class or a group that the
+            first part did not announce.
+        """
+        if self.class_weight is not None and "balanced" in np.ravel(
+            np.array(self.class_weight, dtype=object)
+        ):
+            raise ValueError(
+                "`class_weight='balanced'` cannot be used with `partial_fit`, which "
+                "sees a part of the samples; pass a dict of weights."
+            )
+        modality, method = self._make_modality(), self._make_method()
+        continues = hasattr(self, "net_")
+        if continues:
+            self._continue_from_before(modality, method)
+        X = modality.validate(X, self, reset=not continues)
+        samples, expected = self._encode(
+            modality,
+            method,
+            X,
+            y,
+            sensitive_features,
+            sample_weight,
+            known=self._expected if continues else None,
+            classes=classes,
+            groups=groups,
+            is_stream=True,
+        )
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=3)
+        return self._train(
+            modality,
+            method,
+            samples,
+            expected,
+            seeds.tolist(),
+            continues=continues,
+            is_stream=True,
+        )
+
+    def _continue_from_before(self, modality: Modality, method: Method) -> None:
+        """Take over the state of the modality; refuse parameters that do not fit."""
+        for name in (
+            "intersectional",
+            *modality.fixed_parameters,
+            *method.fixed_parameters,
+        ):
+            before, now = self._fitted_parameters.get(name), getattr(self, name, None)
+            if not _is_same_setting(before, now):
+                raise ValueError(
+                    f"`{name}` was {before!r} when the network was made and cannot "
+                    f"become {now!r} in a training that goes on; set warm_start=False, "
+                    "or fit a clone."
+                )
+        modality.restore(self._modality.state())
+
+    def _encode(
+        self,
+        modality: Modality,
+        method: Method,
+        X: Any,
+        y: Any,
+        sensitive_features: Any,
+        sample_weight: Any,
+        *,
+        known: Expected | None,
+        classes: Any = None,
+        groups: Any = None,
+        is_stream: bool = False,
+        all_readable: bool = False,
+    ) -> tuple[Samples, Expected]:
+        """Encode labels, groups and weights of samples that have been validated."""
+        n_samples = n_samples_of(X)
+        y_codes, tasks = encode_labels(
+            y,
+            n_samples=n_samples,
+            classes=classes,
+            known=None if known is None else known.tasks,
+        )
+        sensitive = encode_sensitive_features(
+            sensitive_features,
+            n_samples=n_samples,
+            intersectional=self.intersectional,
+            groups=groups,
+            known=None if known is None else known.attributes,
+        )
+        weight = check_sample_weight(sample_weight, n_samples)
+        # The classes in a part of a stream do not tell the mean over all parts.
+        task_weight = task_weights(
+            self.class_weight, weight, y_codes, tasks, normalize=not is_stream
+        )
+        # Reading takes long: wrong arguments have been found by now.
+        rows = None if all_readable else modality.readable(X)
+        if rows is not None:
+            # Classes, groups and the mean weight are those of the remaining samples.
+            columns = (_rows(v, rows) for v in (y, sensitive_features, sample_weight))
+            return self._encode(
+                modality,
+                method,
+                X[rows],
+                *columns,
+                known=known,
+                classes=classes,
+                groups=groups,
+                is_stream=is_stream,
+                all_readable=True,
+            )
+        group_weight = weight if method.weighs_groups else None
+        samples = Samples(X, y_codes, sensitive.codes, task_weight, group_weight)
+        return samples, Expected(tasks, sensitive.attributes)
+
+    def _encode_validation(
+        self,
+        modality: Modality,
+        X: Any,
+        y: Any,
+        sensitive_features: Any,
+        expected: Expected,
+    ) -> Samples:
+        """Check validation data and encode them like the training data."""
+        if X is None or y is None:
+            missing = "X_val" if X is None else "y_val"
+            raise ValueError(
+                f"`X_val` and `y_val` belong together; `{missing}` is None."
+            )
+        with _named_in_errors("X_val"):
+            X = modality.validate(X, self, reset=False)
+        n_samples = n_samples_of(X)
+        y_codes, _ = encode_labels(
+            y, n_samples=n_samples, known=expected.tasks, argument="y_val"
+        )
+        sensitive = encode_sensitive_features(
+            sensitive_features,
+            n_samples=n_samples,
+            intersectional=self.intersectional,
+            known=expected.attributes,
+            unseen="unknown",
+            argument="sensitive_features_val",
+        )
+        samples = Samples(X, y_codes, sensitive.codes)
+        with _named_in_errors("X_val"):
+            rows = modality.readable(X)
+        return samples if rows is None else samples.take(rows)
+
+    def _train(
+        self,
+        modality: Modality,
+        method: Method,
+        samples: Samples,
+        expected: Expected,
+        seeds: Sequence[int],
+        *,
+        validation: Samples | None = None,
+        continues: bool,
+        is_stream: bool = False,
+    ) -> Self:
+        """Train a new network, or the one there is, and check the result."""
+        device = check_device(self.device)
+        losses = self._losses_to_compare(
+            method, samples, expected, continues=continues, is_stream=is_stream
+        )
+        network, objective, width = _make_network(
+            modality, method, expected, losses, seeds, pretrained=not continues
+        )
+        if continues:
+            # Into new modules: a training that fails leaves the old ones as they were.
+            try:
+                network.load_state_dict(self.net_.module_.state_dict())
+                objective.load_state_dict(self.net_.criterion_.state_dict())
+            except RuntimeError as error:
+                raise ValueError(
+                    "The parameters do not fit the network that is trained further: "
+                    f"{error}"
+                ) from error
+        compared = list(losses)
+        source = modality.make_source(
+            samples.X, device, trunk=network.trunk, is_trained_on=True
+        )
+        dataset = SampleDataset(source, samples.target(compared))
+        dataset_valid, epoch_score = None, None
+        if validation is not None:
+            dataset_valid = SampleDataset(
+                modality.make_source(validation.X, device, trunk=network.trunk),
+                validation.target(compared),
+            )
+            if self.early_stopping:
+                epoch_score = EpochScore(self.epoch_scoring, validation, *expected)
+        # A training that goes on does not repeat its batches and dropout.
+        n_epochs = len(self.net_.history) if continues else 0
+        net = self._make_net(
+            modality,
+            method,
+            network,
+            objective,
+            expected,
+            compared,
+            device,
+            n_samples=len(samples),
+            random=RandomStream(seeds[2] + n_epochs, device),
+            max_epochs=1 if is_stream else self.max_epochs,
+            is_planned=not is_stream,
+            validation=dataset_valid,
+            epoch_score=epoch_score,
+        )
+        if continues:
+            _continue_net(net, self.net_, is_stream=is_stream)
+        net.partial_fit(dataset)
+        net.release(keep_average=is_stream)
+        if net.interrupted_:
+            raise KeyboardInterrupt
+        _diagnosis.check_finite(net, modality.divergence_remedy)
+
+        self._set_fitted(modality, net, expected, compared, width)
+        if not is_stream:  # the first parts of a stream have learnt little
+            _diagnosis.warn_if_never_scored(net)
+            _diagnosis.warn_if_nothing_learnt(
+                net, expected.tasks, modality.divergence_remedy
+            )
+            names = [expected.attributes.names[s] for s in compared]
+            _diagnosis.warn_if_collapsed(net, source, names)
+        return self
+
+    def _losses_to_compare(
+        self,
+        method: Method,
+        samples: Samples,
+        expected: Expected,
+        *,
+        continues: bool,
+        is_stream: bool,
+    ) -> dict[int, list[Any]]:
+        """Return the losses of each attribute whose groups can be compared.
+
+        A network that is trained further keeps its attributes. In the first part of a
+        stream, announced groups count that have not occurred yet.
+        """
+        if not method.uses_groups and not continues:
+            return {}
+        tasks, attributes = expected
+        losses = {
+            s: method.make_losses(tasks, len(groups))
+            for s, groups in enumerate(attributes.groups)
+            if not continues or s in self._compared
+        }
+        if continues:
+            if method.uses_groups:
+                known = samples.groups[:, self._compared] != UNKNOWN
+                _diagnosis.warn_if_nothing_is_compared(len(self._compared), known)
+            return losses
+        if not attributes.names:
+            _diagnosis.warn_without_sensitive_features()
+        compared = {
+            s: of_attribute
+            for s, of_attribute in losses.items()
+            if (is_stream and len(attributes.groups[s]) > 1)
+            or (
+                not is_stream
+                and method.can_compare(of_attribute, samples.y, samples.groups[:, s])
+            )
+        }
+        for s, groups in enumerate(attributes.groups):
+            if s not in compared:
+                _diagnosis.warn_without_two_groups(attributes.names[s], groups)
+        return compared
+
+    def _make_net(
+        self,
+        modality: Modality,
+        method: Method,
+        network: MultiTaskNetwork,
+        objective: nn.Module,
+        expected: Expected,
+        compared: Sequence[int],
+        device: torch.device,
+        **settings: Any,
+    ) -> FairnessNet:
+        """Return an initialized net, named after the tasks and attributes."""
+        tasks, attributes = expected
+        names = [f"task_loss_{name}" for name in tasks.names] or ["task_loss"]
+        names += [f"fairness_loss_{attributes.names[s]}" for s in compared]
+        net = make_net(
+            self,
+            network,
+            objective,
+            device=device,
+            term_names=names,
+            n_groups=[len(groups) for groups in attributes.groups],
+            backward=method.make_backward() if compared else None,
+            average=modality.make_average(),
+            weight_settings=modality.weight_settings(
+                network, lr=self.lr, weight_decay=self.weight_decay
+            ),
+            **settings,
+        )
+        try:
+            return net.initialize()
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`optimizer` cannot be made with these settings: {error}"
+            ) from error
+
+    def _set_fitted(
+        self,
+        modality: Modality,
+        net: FairnessNet,
+        expected: Expected,
+        compared: list[int],
+        width: int,
+    ) -> None:
+        self._modality = modality
+        self._expected = expected
+        self._compared = compared
+        self._fitted_parameters: dict[str, Any] = {
+            name: copy.copy(value) if isinstance(value, list | dict) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+        self._n_features_out = width
+        self.net_ = net
+        classes = expected.tasks.classes
+        self.classes_ = classes if expected.tasks.is_multioutput else classes[0]
+        self.sensitive_feature_names_ = expected.attributes.names
+        self.groups_ = expected.attributes.groups
+
+    def _restore(
+        self,
+        modality: Modality,
+        tasks: Tasks,
+        attributes: SensitiveAttributes,
+        compared: list[int],
+    ) -> None:
+        """Become a fitted estimator, with weights yet to be loaded."""
+        method, device = self._make_method(), check_device(self.device)
+        expected = Expected(tasks, attributes)
+        losses = {
+            s: method.make_losses(expected.tasks, len(expected.attributes.groups[s]))
+            for s in compared
+        }
+        network, objective, width = _make_network(
+            modality, method, expected, losses, (0, 0), pretrained=False
+        )
+        net = self._make_net(
+            modality,
+            method,
+            network,
+            objective,
+            expected,
+            compared,
+            device,
+            n_samples=1,
+        )
+        self._set_fitted(modality, net, expected, compared, width)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples. Sensitive attributes are not needed.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Labels, of the type seen in `fit`.
+        """
+        return self._most_probable(self._probabilities(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples. Sensitive attributes are not needed.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), or list of these
+            In the order of ``classes_``; for several tasks a list with an array each.
+        """
+        probabilities = self._probabilities(X)
+        return probabilities if len(probabilities) > 1 else probabilities[0]
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Compute the representation that the heads share.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples. Sensitive attributes are not needed.
+
+        Returns
+        -------
+        h : ndarray of shape (n_samples, n_features_out), float32
+            Output of the trunk.
+        """
+        dataset = self._dataset(X)
+        (h,) = self.net_.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
+        return h.numpy()
+
+    def _dataset(self, X: Any, given_groups: Any = None) -> SampleDataset:
+        """Return samples to predict for, and their groups if a method may use them."""
+        check_is_fitted(self)
+        X = self._modality.validate(X, self, reset=False)
+        self._modality.check_readable(X)
+        target = {}
+        if given_groups is not None:
+            given = encode_sensitive_features(
+                given_groups,
+                n_samples=n_samples_of(X),
+                intersectional=self._fitted_parameters["intersectional"],
+                known=self._expected.attributes,
+            )
+            target["given_groups"] = given.codes[:, self._compared]
+        source = self._modality.make_source(X, torch.device(self.net_.device))
+        return SampleDataset(source, target)
+
+    def _probabilities(self, X: Any, given_groups: Any = None) -> list[np.ndarray]:
+        """Compute the probabilities of each task's classes."""
+        logits = self.net_.evaluate(
+            self._dataset(X, given_groups),
+            lambda network, X, target: network.task_logits(
+                X, target.get("given_groups")
+            ),
+        )
+        probabilities = softmax(logits)
+        if not all(np.isfinite(p).all() for p in probabilities):
+            raise ValueError("`X` has values so large that the network overflows.")
+        return probabilities
+
+    def _most_probable(self, probabilities: list[np.ndarray]) -> np.ndarray:
+        """Return the labels of the largest probabilities."""
+        codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
+        return self._expected.tasks.decode(codes)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy; of several tasks, the share with all of them right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+        """
+        return self._accuracy(self.predict(X), y, sample_weight)
+
+    def _accuracy(self, y_pred: np.ndarray, y: Any, sample_weight: Any) -> float:
+        if y_pred.ndim == 1:
+            return accuracy_score(y, y_pred, sample_weight=sample_weight)
+        columns, _ = label_columns(y)
+        if len(columns) != y_pred.shape[1]:
+            raise ValueError(
+                f"`y` must have {y_pred.shape[1]} columns, one per task; got "
+                f"{len(columns)}."
+            )
+        check_consistent_length(y_pred, columns[0], sample_weight)
+        is_right = np.all(
+            [np.equal(y_pred[:, k], column) for k, column in enumerate(columns)], axis=0
+        )
+        return float(np.average(is_right, weights=sample_weight))
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator to a file that holds no code.
+
+        The file is in the safetensors format: weights, and as JSON the parameters,
+        labels and groups. It does not hold the state of the optimizer: a `partial_fit`
+        after `load` starts a new one, a `partial_fit` after a pickle does not.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is an object, such as a callback, which would need code.
+        """
+        check_is_fitted(self)
+        _persistence.save(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, device: str | torch.device | None = None
+    ) -> Self:
+        """Read an estimator that `save` wrote.
+
+        Nothing in the file is executed, and nothing in it is ignored.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to read.
+        device : str or torch.device, default=None
+            Where the estimator goes, in place of its parameter ``device``.
+
+        Returns
+        -------
+        estimator : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the file is of another class or format, or has content that is unknown.
+        """
+        return _persistence.load(cls, path, device=device)
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """Mean of each term of the objective: a row per epoch, a column per term.
+
+        A fairness loss is 0 where no two groups could be compared.
+        """
+        check_is_fitted(self)
+        return history_table(self.net_.history, self.net_.term_names)
+
+    @property
+    def group_history_(self) -> pd.DataFrame:
+        """Mean task loss of each class and group: a row per epoch, a column per cell.
+
+        The columns have the levels ``part`` ("train" or, with validation data,
+        "valid"), ``attribute``, ``task`` (where there are several), ``class`` and
+        ``group``. All attributes are in it, whether or not they are penalised. The
+        loss is the cross-entropy of the task head, weighted like the fairness losses;
+        it is NaN where a cell has no samples. A sample of unknown group is in none.
+        """
+        check_is_fitted(self)
+        return group_table(
+            self.net_.group_losses_, self.history_.index, group_cells(*self._expected)
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # the network computes in float32
+        tags.non_deterministic = self.random_state is None
+        tags.target_tags.multi_output = True
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _make_network(
+    modality: Modality,
+    method: Method,
+    expected: Expected,
+    losses: dict[int, list[Any]],
+    seeds: Sequence[int],
+    *,
+    pretrained: bool,
+) -> tuple[MultiTaskNetwork, nn.Module, int]:
+    """Return a new network, its objective, and the width of the representation.
+
+    The first seed is for trunk and task heads, the second for the fairness heads.
+    """
+    n_classes = expected.tasks.n_classes
+    with RandomStream(seeds[0]):
+        trunk, width = modality.make_trunk(pretrained=pretrained)
+        task_heads = [modality.make_head(width, n) for n in n_classes]
+    if method.needs_trained_trunk and not any(
+        weight.requires_grad for weight in trunk.parameters()
+    ):
+        raise ValueError(
+            "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
+            "fairness losses act on the trunk, which has no weights to train."
+        )
+    with RandomStream(seeds[1]):
+        heads = [
+            method.make_fairness_head(
+                width, n_classes, len(expected.attributes.groups[s]), modality.make_head
+            )
+            for s in losses
+        ]
+    objective = method.make_objective(list(losses.values()))
+    return method.network_class(trunk, task_heads, heads), objective, width
+
+
+def _continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> None:
+    """Take over the history and, in a stream, the optimizer's moments."""
+    net.history_.extend(before.history)
+    net.group_losses_.extend(before.group_losses_)
+    if not is_stream:
+        return
+    if net.average is not None and before.average is not None:
+        decay = net.average.decay
+        net.average = copy.deepcopy(before.average)
+        net.average.decay = decay
+    if type(net.optimizer_) is type(before.optimizer_):
+        # Not its learning rate. A copy: steps are taken in place, and a training that
+        # fails must leave the old.
+        state = net.optimizer_.state_dict()
+        state["state"] = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        net.optimizer_.load_state_dict(state)
+
+
+def _is_same_setting(before: Any, now: Any) -> bool:
+    """Whether two values of a parameter mean the same, such as [8] and (8,)."""
+    if isinstance(before, nn.Module) or isinstance(now, nn.Module):
+        return before is now  # another of the same form has other weights
+    before, now = (
+        list(value) if isinstance(value, tuple | np.ndarray) else value
+        for value in (before, now)
+    )
+    return repr(before) == repr(now)
+
+
+def _rows(values: Any, rows: np.ndarray) -> Any:
+    """Return rows of an argument that has one per sample, or None if there is none."""
+    if values is None:
+        return None
+    if isinstance(values, dict):
+        return {name: _safe_indexing(column, rows) for name, column in values.items()}
+    return _safe_indexing(values, rows)
+
+
+@contextmanager
+def _named_in_errors(argument: str) -> Iterator[None]:
+    """Name the argument in errors that speak of `X`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"`{argument}`: {error}") from error

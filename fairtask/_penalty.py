@@ -1,0 +1,155 @@
+"""Methods that add fairness losses to the task loss."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from fairtask._aggregation import AggregatedBackward, check_aggregator
+from fairtask._labels import Tasks, positive_codes
+from fairtask._method import MakeHead, Method
+from fairtask.losses import FAIRNESS_LOSSES, FairnessLoss
+from fairtask.modules import FAIRNESS_HEADS, FairnessHead
+from fairtask.objective import Objective
+
+__all__ = ["LOSS_SETTINGS", "Auxiliary", "Penalty"]
+
+LOSS_SETTINGS: dict[str, Any] = {
+    "parity": "equalized_odds",
+    "sample_loss": "cross_entropy",
+    "positive_classes": None,
+    "group_momentum": "auto",
+}
+"""Parameters of an estimator that it passes on to its fairness losses, with defaults.
+
+A loss names those that it takes in `FairnessLoss.settings`.
+"""
+
+
+@dataclass(kw_only=True)
+class Penalty(Method):
+    """Weighted sum of task losses and fairness losses, the latter on heads' outputs.
+
+    The parameters are those of `~fairtask.AuxiliaryFairnessClassifier`.
+    """
+
+    fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss]
+    parity: str
+    sample_loss: str
+    positive_classes: Sequence[Any] | None
+    group_momentum: float | str
+    lam: float
+    aggregator: Any
+    weighted_losses: str
+
+    fixed_parameters: ClassVar[tuple[str, ...]] = (
+        "fairness_loss",
+        "parity",
+        "sample_loss",
+        "positive_classes",
+    )
+
+    def __post_init__(self) -> None:
+        self.uses_groups = self.lam < 1
+        self.weighs_groups = self.weighted_losses == "all"
+
+    def make_losses(self, tasks: Tasks, n_groups: int) -> list[FairnessLoss]:
+        """See `Method.make_losses`."""
+        positive = positive_codes(self.positive_classes, tasks)
+        return [
+            self._make_loss(n_groups, n_classes, positive[k])
+            for k, n_classes in enumerate(tasks.n_classes)
+        ]
+
+    def can_compare(
+        self, losses: Sequence[FairnessLoss], y: np.ndarray, groups: np.ndarray
+    ) -> bool:
+        """Whether a loss finds two groups that it compares."""
+        cells = np.unique(np.column_stack([y, groups]), axis=0)
+        *labels, members = torch.from_numpy(cells).T
+        return any(
+            loss.can_compare(labels[k], members) for k, loss in enumerate(losses)
+        )
+
+    def make_objective(self, losses: Sequence[Sequence[FairnessLoss]]) -> nn.Module:
+        """See `Method.make_objective`."""
+        # Without a fairness loss there is nothing to weigh the task against.
+        return Objective(self.lam if losses else 1.0, losses)
+
+    def make_backward(self) -> AggregatedBackward | None:
+        """See `Method.make_backward`."""
+        if self.aggregator is None:
+            return None
+        return AggregatedBackward(check_aggregator(self.aggregator))
+
+    def _make_loss(
+        self, n_groups: int, n_classes: int, positive: list[int] | None
+    ) -> FairnessLoss:
+        """Return the loss of one attribute on one task."""
+        if isinstance(self.fairness_loss, FairnessLoss):
+            self._refuse_unused_settings(())
+            return self.fairness_loss.resized(n_groups, n_classes)
+        make: Any = self.fairness_loss
+        if isinstance(make, str):
+            make = FAIRNESS_LOSSES[make]
+        taken = getattr(make, "settings", ())
+        self._refuse_unused_settings(taken)
+        settings = {name: getattr(self, name) for name in taken}
+        if "positive_classes" in settings:
+            settings["positive_classes"] = positive
+        loss, cause = None, None
+        try:
+            loss = make(n_groups, n_classes, **settings)
+        except TypeError as error:
+            cause = error
+        if not isinstance(loss, FairnessLoss):
+            raise ValueError(
+                f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a "
+                "FairnessLoss, a subclass of it, or a callable from the numbers of "
+                f"groups and classes to one; got {self.fairness_loss!r}"
+                f"{'' if cause is None else f' ({cause})'}."
+            ) from cause
+        return loss
+
+    def _refuse_unused_settings(self, taken: Sequence[str]) -> None:
+        """Raise a ValueError if a setting was changed that the loss does not take."""
+        for name, default in LOSS_SETTINGS.items():
+            value = getattr(self, name)
+            is_default = type(value) is type(default) and value == default
+            if name not in taken and not is_default:
+                raise ValueError(
+                    f"`fairness_loss={self.fairness_loss!r}` does not take "
+                    f"`{name}={value!r}`; leave `{name}` at its default, {default!r}. "
+                    "An instance or a callable has settings of its own."
+                )
+
+
+@dataclass(kw_only=True)
+class Auxiliary(Penalty):
+    """Fairness losses on heads of their own: the auxiliary task."""
+
+    fairness_head: str
+
+    fixed_parameters: ClassVar[tuple[str, ...]] = (
+        *Penalty.fixed_parameters,
+        "fairness_head",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs_trained_trunk = self.uses_groups
+
+    def make_fairness_head(
+        self,
+        in_features: int,
+        n_classes: Sequence[int],
+        n_groups: int,
+        make_head: MakeHead,
+    ) -> FairnessHead:
+        """See `Method.make_fairness_head`."""
+        head_class = FAIRNESS_HEADS[self.fairness_head]
+        own = n_classes if head_class.has_own_heads else ()
+        return head_class(make_head(in_features, n) for n in own)
