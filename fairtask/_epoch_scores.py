@@ -1,6 +1,7 @@
 """Scores of an epoch on validation data, by which the best epoch is found."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score

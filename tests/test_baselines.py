@@ -178,7 +178,7 @@ class TestGroupSpecific:
             outputs = network(torch.tensor(X))
         logits = outputs.task[0]
         for s in range(2):
-            membership = outputs.fitted[s][0].softmax(1)
+            membership = outputs.detached[s][0].softmax(1)
             logits = logits + torch.einsum(
                 "ng,ngc->nc", membership, outputs.fairness[s][0]
             )
@@ -214,7 +214,7 @@ class TestGroupSpecific:
         network = make_network(head)
         samples, labels, groups = batch()
         terms = GroupSpecificObjective(0.0)(network(samples), labels, groups)
-        terms.fit.backward()
+        terms.head_loss.backward()
         assert all(p.grad is None for p in network.trunk.parameters())
         logits = head.membership(network.trunk(samples).detach())
         expected = torch.autograd.grad(

@@ -475,7 +475,7 @@ class TestLatentDisplay:
     def test_seeded_and_drawn_before_they_are_transformed(self):
         class Wide(TransformerMixin, BaseEstimator):
             def fit(self, X, y=None):
-                self.fitted_ = True
+                self.detached_ = True
                 return self
 
             def transform(self, X):

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from torch.func import functional_call, stack_module_state, vmap
 from torch.testing import assert_close
 
-from fairtask._groups import UNKNOWN
+from fairtask._sensitive import UNKNOWN
 from fairtask.losses import (
     FAIRNESS_LOSSES,
     PARITIES,
     BoundedGroupLoss,
     DemographicParityLoss,
     FalsePositiveRateLoss,
-    GroupLoss,
     GroupLossDivergence,
     GroupLossFairness,
-    RateLoss,
+    GroupLossPenalty,
+    RatePenalty,
     TruePositiveRateLoss,
 )
 from tests._inputs import batches
@@ -36,10 +36,10 @@ KINDS = [
     for name, loss_class in FAIRNESS_LOSSES.items()
     for settings in (
         [{}]
-        if issubclass(loss_class, RateLoss)
+        if issubclass(loss_class, RatePenalty)
         else [
             *({"parity": parity} for parity in PARITIES),
-            {"parity": "equalized_odds", "group_loss": "zero_one"},
+            {"parity": "equalized_odds", "sample_loss": "zero_one"},
         ]
     )
 ]
@@ -170,7 +170,7 @@ class TestParity:
 
     def test_zero_one_loss_is_the_probability_of_the_other_class(self):
         # Probabilities of the label: exp(-0.1) and exp(-0.5) in groups 0 and 1.
-        loss = GroupLossFairness(2, parity="overall", group_loss="zero_one")
+        loss = GroupLossFairness(2, parity="overall", sample_loss="zero_one")
         value = loss(self.logits[[0, 2]], torch.tensor([0, 0]), self.groups[[0, 2]])
         assert value.item() == pytest.approx(math.exp(-0.1) - math.exp(-0.5))
 
@@ -401,7 +401,7 @@ class TestEveryLoss:
 
 
 def test_a_loss_of_the_users_own_needs_a_penalty_only():
-    class Variance(GroupLoss):
+    class Variance(GroupLossPenalty):
         def penalty(self, means, present):
             return means.var(-1, correction=0)
 
@@ -422,7 +422,10 @@ OPPORTUNITY = {"parity": "equal_opportunity"}
             "`parity` must be one of .*equalized_odds.*equal_odds",
         ),
         ({"group_momentum": 1.0}, r"`group_momentum` must be in \[0, 1\) .* got 1.0"),
-        ({"group_loss": "hinge"}, "`group_loss` must be one of .*'zero_one'.*'hinge'"),
+        (
+            {"sample_loss": "hinge"},
+            "`sample_loss` must be one of .*'zero_one'.*'hinge'",
+        ),
         ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
         (
             {"positive_classes": [2], **OPPORTUNITY},

@@ -92,7 +92,7 @@ def fairness_head_gradients(name):
     )
 
 
-def test_probe_is_fitted_to_the_task_alone_whatever_lam_is():
+def test_probe_learns_task_to_the_task_alone_whatever_lam_is():
     got, _, task = fairness_head_gradients("probe")
     assert_close(got, list(task))
 
@@ -142,7 +142,7 @@ def test_several_tasks_and_attributes_add_up():
         [FAIRNESS_HEADS["literal"](heads[2 * s : 2 * s + 2]) for s in range(2)],
     )
     outputs = network(X)
-    assert outputs.fitted == [[], []]
+    assert outputs.detached == [[], []]
     loss = GroupLossFairness(2, group_momentum=0.0)
     terms = Objective(0.25, [[loss, loss], [loss, loss]])(outputs, y, z)
     cross_entropy = torch.nn.functional.cross_entropy

@@ -23,9 +23,9 @@ from fairtask.losses import (
     FAIRNESS_LOSSES,
     PARITIES,
     BoundedGroupLoss,
-    GroupLoss,
     GroupLossDivergence,
-    RateLoss,
+    GroupLossPenalty,
+    RatePenalty,
 )
 from fairtask.metrics import equalized_odds_difference
 from fairtask.modules import FAIRNESS_HEADS
@@ -52,7 +52,7 @@ class TestFit:
     @pytest.mark.parametrize("fairness_head", FAIRNESS_HEADS)
     @pytest.mark.parametrize("parity", PARITIES)
     def test_every_combination_trains(self, fairness_loss, fairness_head, parity):
-        if issubclass(FAIRNESS_LOSSES[fairness_loss], RateLoss):
+        if issubclass(FAIRNESS_LOSSES[fairness_loss], RatePenalty):
             parity = "equalized_odds"  # the default: rates are a parity of their own
         X, y, z = make_samples(120)
         classifier = make_classifier(
@@ -93,7 +93,7 @@ class TestFit:
         assert classifier.score(X, labels) > 0.8
 
     def test_loss_of_the_users_own(self):
-        class SquaredGap(GroupLoss):
+        class SquaredGap(GroupLossPenalty):
             def penalty(self, means, present):
                 return (means[..., 0] - means[..., 1]).square()
 
