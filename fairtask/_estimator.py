@@ -694,8 +694,9 @@ class FairnessEstimator(
 
     def _probabilities(self, X: Any, given_groups: Any = None) -> list[np.ndarray]:
         """Compute the probabilities of each task's classes."""
+        dataset = self._dataset(X, given_groups)
         logits = self.net_.evaluate(
-            self._dataset(X, given_groups),
+            dataset,
             lambda network, X, target: network.task_logits(
                 X, target.get("given_groups")
             ),
