@@ -1,8 +1,5 @@
 """What is claimed of the defaults and of the search under a budget, on Adult."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -20,22 +17,14 @@ from fairtask.metrics import (
     make_fairness_scoring,
 )
 from fairtask.model_selection import best_under_budget
+from tests._datasets import load
 
-FOLDER = Path(os.environ.get("FAIRTASK_DATA", ""), "adult")
-HAS_ADULT = all((FOLDER / part).is_file() for part in ("adult.data", "adult.test"))
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.real_data,
-    pytest.mark.skipif(
-        not HAS_ADULT, reason="FAIRTASK_DATA names no folder with both parts of Adult"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.real_data]
 
 
 @pytest.fixture(scope="module")
 def adult():
-    return fetch_adult()
+    return load(fetch_adult)
 
 
 def make_encoder():

@@ -1,4 +1,18 @@
-"""Adult: census income."""
+"""Adult (census income).
+
+48,842 people from the United States census of 1994: the 32,561 of `adult.data`,
+followed by the 16,281 of `adult.test`. 45,222 of them have no missing value.
+
+Target: income of more than 50,000 dollars a year (11,687 people, 11,208 of those
+without a missing value). Features: 6 numbers and 8 categories. `fnlwgt` is the number
+of people whom a row represents in the census. `education-num` is `education` as a
+number. Sensitive features: `sex` (2 groups), `race` (5 groups, from 353 to 38,903 of
+the rows without a missing value).
+
+Source: UCI Machine Learning Repository, https://doi.org/10.24432/C5XW20, licence
+CC BY 4.0. B. Becker and R. Kohavi (1996); R. Kohavi, "Scaling up the accuracy of
+naive-Bayes classifiers: a decision-tree hybrid", KDD 1996.
+"""
 
 import os
 from dataclasses import replace
@@ -7,8 +21,9 @@ from typing import Any
 import pandas as pd
 from sklearn.utils._param_validation import validate_params
 
-from fairtask.datasets._fetch import RemoteFile, fetch_file
+from fairtask.datasets._fetch import fetch_file
 from fairtask.datasets._table import (
+    FETCHER_CONSTRAINTS,
     TableFormat,
     as_categories,
     make_bunch,
@@ -17,53 +32,24 @@ from fairtask.datasets._table import (
 
 __all__ = ["fetch_adult"]
 
-_SOURCE = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult"
-
-TRAINING_PART = RemoteFile(
-    path="adult/adult.data",
-    url=f"{_SOURCE}/adult.data",
-    sha256="5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
-)
-TEST_PART = RemoteFile(
-    path="adult/adult.test",
-    url=f"{_SOURCE}/adult.test",
-    sha256="a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
-)
-
 _TRAINING_FORMAT = TableFormat(
     columns=(
-        "age",
-        "workclass",
-        "fnlwgt",
-        "education",
-        "education-num",
-        "marital-status",
-        "occupation",
-        "relationship",
-        "race",
-        "sex",
-        "capital-gain",
-        "capital-loss",
+        "age", "workclass", "fnlwgt", "education", "education-num", "marital-status",
+        "occupation", "relationship", "race", "sex", "capital-gain", "capital-loss",
+        "hours-per-week", "native-country",
+    ),
+    numeric=(
+        "age", "fnlwgt", "education-num", "capital-gain", "capital-loss",
         "hours-per-week",
-        "native-country",
-        "income",
     ),
     label="income",
     labels={"<=50K": 0, ">50K": 1},
-    numeric=(
-        "age",
-        "fnlwgt",
-        "education-num",
-        "capital-gain",
-        "capital-loss",
-        "hours-per-week",
-    ),
     n_rows=32_561,
     n_positives=7_841,
     incomplete=("workclass", "occupation", "native-country"),
     missing="?",
     header=False,
-)
+)  # fmt: skip
 _TEST_FORMAT = replace(
     _TRAINING_FORMAT,
     labels={"<=50K.": 0, ">50K.": 1},
@@ -71,31 +57,9 @@ _TEST_FORMAT = replace(
     n_positives=3_846,
 )
 
-_DESCRIPTION = """\
-Adult (census income)
-
-48,842 people from the United States census of 1994, the 32,561 of `adult.data`
-followed by the 16,281 of `adult.test`; 45,222 of them have no missing value.
-
-Target: income of more than 50,000 dollars a year (11,687 people, 11,208 of the
-complete ones). Features: 6 numbers and 8 categories. `fnlwgt` is the number of
-people a row stands for in the census. `education-num` is `education` as a number.
-Sensitive features: `sex` (2 groups), `race` (5 groups, from 353 to 38,903 of the
-complete rows).
-
-Source: UCI Machine Learning Repository, https://doi.org/10.24432/C5XW20, licence
-CC BY 4.0. B. Becker and R. Kohavi (1996); R. Kohavi, "Scaling up the accuracy of
-naive-Bayes classifiers: a decision-tree hybrid", KDD 1996.
-"""
-
 
 @validate_params(
-    {
-        "data_home": [str, os.PathLike, None],
-        "dropna": ["boolean"],
-        "return_X_y": ["boolean"],
-    },
-    prefer_skip_nested_validation=True,
+    FETCHER_CONSTRAINTS | {"dropna": ["boolean"]}, prefer_skip_nested_validation=True
 )
 def fetch_adult(
     *,
@@ -118,9 +82,10 @@ def fetch_adult(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that holds ``adult/adult.data`` and ``adult/adult.test``, or where they
-        are written. By default the environment variable ``FAIRTASK_DATA`` or, where
-        that is not set, :func:`sklearn.datasets.get_data_home`.
+        Folder that holds ``adult/adult.data`` and ``adult/adult.test``. A file that is
+        missing is downloaded to there. The default is the environment variable
+        ``FAIRTASK_DATA`` or, where that is not set,
+        :func:`sklearn.datasets.get_data_home`.
     dropna : bool, default=True
         Whether to leave out the rows with a missing value (in `workclass`,
         `occupation` or `native-country`). The categories of a column do not depend
@@ -144,7 +109,7 @@ def fetch_adult(
             Names of the columns of `data`, of the classes 0 and 1, and of the columns
             of `sensitive_features`.
         filenames : list of str
-            The files read.
+            The files that were read.
         DESCR : str
             Description of the data.
 
@@ -167,9 +132,9 @@ def fetch_adult(
     >>> adult.data.shape  # doctest: +SKIP
     (45222, 14)
     """
-    paths = [fetch_file(file, data_home) for file in (TRAINING_PART, TEST_PART)]
-    formats = (_TRAINING_FORMAT, _TEST_FORMAT)
-    parts = [read_table(*part) for part in zip(paths, formats, strict=True)]
+    formats = {"adult/adult.data": _TRAINING_FORMAT, "adult/adult.test": _TEST_FORMAT}
+    paths = [fetch_file(path, data_home) for path in formats]
+    parts = [read_table(*part) for part in zip(paths, formats.values(), strict=True)]
     # Categories before rows are dropped: "Never-worked" is in incomplete rows only.
     data = as_categories(pd.concat(parts, ignore_index=True))
     if dropna:
@@ -181,6 +146,6 @@ def fetch_adult(
         data[["sex", "race"]],
         target_names=["<=50K", ">50K"],
         paths=paths,
-        description=_DESCRIPTION,
+        description=__doc__,
         return_X_y=return_X_y,
     )

@@ -1,41 +1,7 @@
-"""FairFace: faces with age, gender and race."""
+"""FairFace.
 
-import os
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
-
-from fairtask.datasets._fetch import find_data_home
-
-__all__ = ["fetch_fairface"]
-
-AGES = (
-    "0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70",
-)  # fmt: skip
-GENDERS = ("Female", "Male")
-RACES = (
-    "Black", "East Asian", "Indian", "Latino_Hispanic", "Middle Eastern",
-    "Southeast Asian", "White",
-)  # fmt: skip
-VALUES = {"age": AGES, "gender": GENDERS, "race": RACES}
-
-FIRST_OLD = "30-39"
-
-# One file for both parts, or a file per part as FairFace comes.
-LABELS = "labels.csv"
-LABELS_BY_SUBSET = {
-    "train": "fairface_label_train.csv",
-    "test": "fairface_label_val.csv",
-}
-
-_DESCRIPTION = """\
-FairFace
-
-Photographs of faces, about balanced over seven races, with labels that people gave
-them: nine bands of age, two genders, seven races.
+Photographs of faces, about balanced over seven races. Annotators labelled each with one
+of nine bands of age, two genders and seven races.
 
 Target: 30 years and older. Sensitive features: `gender` (2 groups), `race` (7 groups).
 
@@ -44,13 +10,46 @@ K. Kärkkäinen and J. Joo, "FairFace: face attribute dataset for balanced race,
 and age for bias measurement and mitigation", WACV 2021.
 """
 
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from fairtask.datasets._fetch import find_data_home
+from fairtask.datasets._table import (
+    FETCHER_CONSTRAINTS,
+    make_bunch,
+    read_text,
+    refuse,
+)
+
+__all__ = ["fetch_fairface"]
+
+VALUES = {
+    "age": (
+        "0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69",
+        "more than 70",
+    ),
+    "gender": ("Female", "Male"),
+    "race": (
+        "Black", "East Asian", "Indian", "Latino_Hispanic", "Middle Eastern",
+        "Southeast Asian", "White",
+    ),
+}  # fmt: skip
+
+# The labels are in one file, or in a file for each subset as FairFace publishes them.
+LABELS = "labels.csv"
+LABELS_BY_SUBSET = {
+    "train": "fairface_label_train.csv",
+    "test": "fairface_label_val.csv",
+}
+
 
 @validate_params(
-    {
-        "data_home": [str, os.PathLike, None],
-        "subset": [StrOptions({"train", "test", "all"})],
-        "return_X_y": ["boolean"],
-    },
+    FETCHER_CONSTRAINTS | {"subset": [StrOptions({"train", "test", "all"})]},
     prefer_skip_nested_validation=True,
 )
 def fetch_fairface(
@@ -61,24 +60,23 @@ def fetch_fairface(
 ) -> Any:
     """Load the paths and labels of FairFace, from a folder [1]_.
 
-    The task is to predict whether a face is of 30 years or older. FairFace has 97,698
-    images; any part of it will do.
+    The task is to predict whether a person is 30 years or older. FairFace has 97,698
+    images; the folder may hold any part of them.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that holds ``fairface``. By default the environment variable
-        ``FAIRTASK_DATA`` or, where that is not set,
-        :func:`sklearn.datasets.get_data_home`.
+        Folder that holds ``fairface``; see :func:`fetch_adult` for the default.
     subset : {"all", "train", "test"}, default="all"
-        Which images. The test images are what FairFace calls validation.
+        Which images to load. FairFace calls the test images validation images.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch` or (Series, Series)
-        The Bunch has
+        The Bunch has the entries described in :func:`fetch_adult` except
+        `feature_names`, among them
 
         data : Series of shape (n_samples,)
             Path of each image, as text.
@@ -90,12 +88,6 @@ def fetch_fairface(
             Band of age, an ordered ``category``.
         subset : Series of shape (n_samples,)
             "train" or "test".
-        target_names, sensitive_feature_names : list of str
-            Names of the classes 0 and 1, and of the columns of `sensitive_features`.
-        filenames : list of str
-            The files with the labels.
-        DESCR : str
-            Description of the data.
 
     Raises
     ------
@@ -109,12 +101,12 @@ def fetch_fairface(
     FairFace is downloaded by hand, from the links on
     https://github.com/joojs/fairface (CC BY 4.0): the images "Padding=0.25" and the
     labels of both parts. The folder ``fairface`` then holds ``train``, ``val``,
-    ``fairface_label_train.csv`` and ``fairface_label_val.csv``. In their place a file
-    ``labels.csv`` is read, if there is one, whose columns are ``file`` (relative to the
-    folder), ``split`` ("train" or "test"), ``age``, ``gender`` and ``race``.
+    ``fairface_label_train.csv`` and ``fairface_label_val.csv``. If there is a file
+    ``labels.csv``, it is read instead of these two. Its columns are ``file`` (relative
+    to the folder), ``split`` ("train" or "test"), ``age``, ``gender`` and ``race``.
 
-    Race, gender and age are what annotators saw in a photograph, not what people say of
-    themselves.
+    Annotators judged race, gender and age from a photograph. The people in it were not
+    asked.
 
     References
     ----------
@@ -139,28 +131,24 @@ def fetch_fairface(
             f"{len(missing):,} of {len(files):,} images of FairFace are not there, the "
             f"first is {missing[0]}."
         )
-    age = table["age"]
-    target = (age >= FIRST_OLD).astype(int).rename("age_30_or_older")
-    if return_X_y:
-        return files, target
-    return Bunch(
-        data=files,
-        target=target,
-        sensitive_features=table[["gender", "race"]],
-        age=age,
-        subset=table["split"].rename("subset"),
+    return make_bunch(
+        files,
+        (table["age"] >= "30-39").astype(int).rename("age_30_or_older"),
+        table[["gender", "race"]],
         target_names=["up to 29", "30 and older"],
-        sensitive_feature_names=["gender", "race"],
-        filenames=[str(path) for path in paths],
-        DESCR=_DESCRIPTION,
+        paths=paths,
+        description=__doc__,
+        return_X_y=return_X_y,
+        age=table["age"],
+        subset=table["split"].rename("subset"),
     )
 
 
 def _read_labels(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
-    """Return file, split, age, gender and race of each image, and what was read."""
+    """Return file, age, gender, race and split of each image, and the files read."""
     if (folder / LABELS).is_file():
         paths = [folder / LABELS]
-        table = _read_csv(paths[0], ["file", "split", *VALUES])
+        parts = [_read_checked(paths[0], {**VALUES, "split": tuple(LABELS_BY_SUBSET)})]
     else:
         paths = [folder / name for name in LABELS_BY_SUBSET.values()]
         missing = [str(path) for path in paths if not path.is_file()]
@@ -171,32 +159,22 @@ def _read_labels(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
                 "notes of fetch_fairface; FAIRTASK_DATA or `data_home` names the "
                 "folder that holds `fairface`."
             )
-        table = pd.concat(
-            [
-                _read_csv(path, ["file", *VALUES]).assign(split=subset)
-                for subset, path in zip(LABELS_BY_SUBSET, paths, strict=True)
-            ],
-            ignore_index=True,
-        )
-    for name, values in {"split": tuple(LABELS_BY_SUBSET), **VALUES}.items():
-        wrong = ~table[name].isin(values)
-        if wrong.any():
-            raise ValueError(
-                f"{paths[0].parent}: column `{name}`: expected one of {values}, found "
-                f"{table.loc[wrong, name].iloc[0]!r} ({wrong.sum():,} such values)."
-            )
+        parts = [
+            _read_checked(path, VALUES).assign(split=subset)
+            for subset, path in zip(LABELS_BY_SUBSET, paths, strict=True)
+        ]
+    table = pd.concat(parts, ignore_index=True)
     for name, values in VALUES.items():
         dtype = pd.CategoricalDtype(list(values), ordered=name == "age")
         table[name] = table[name].astype(dtype)
     return table, paths
 
 
-def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    lacking = [name for name in columns if name not in table]
-    if lacking or not len(table):
-        raise ValueError(
-            f"{path}: expected rows with the columns {columns}, found "
-            f"{len(table)} with {list(table)}."
-        )
-    return table[columns]
+def _read_checked(path: Path, allowed: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    table = read_text(path, ["file", *allowed])
+    if table.empty:
+        raise ValueError(f"{path}: expected rows, found 0.")
+    for name, values in allowed.items():
+        wrong = ~table[name].isin(values)
+        refuse(path, table[name], wrong, f"one of {', '.join(values)}")
+    return table

@@ -1,56 +1,55 @@
 """Where the files of a data set lie, and how a missing file gets there."""
 
-import hashlib
 import os
 import shutil
 import tempfile
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from sklearn.datasets import get_data_home
 
-__all__ = ["RemoteFile", "fetch_file", "find_data_home"]
+__all__ = ["fetch_file", "find_data_home"]
 
 ENVIRONMENT_VARIABLE = "FAIRTASK_DATA"
+
+_UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases"
+_PROPUBLICA = "https://raw.githubusercontent.com/propublica/compas-analysis/master"
+
+# Path of each file inside the data home: address and SHA-256 checksum of its source,
+# which is the file itself or a zip archive that holds it.
+SOURCES = {
+    "adult/adult.data": (
+        f"{_UCI}/adult/adult.data",
+        "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+    ),
+    "adult/adult.test": (
+        f"{_UCI}/adult/adult.test",
+        "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
+    ),
+    "bank/bank-full.csv": (
+        f"{_UCI}/00222/bank.zip",
+        "99d7e8eb12401ed278b793984423915411ea8df099e1795f9fefe254f513fe5e",
+    ),
+    "compas/compas-scores-two-years.csv": (
+        f"{_PROPUBLICA}/compas-scores-two-years.csv",
+        "c451db85908b2f7fef1d83203bedf6b71ecda0d5af468d82ae62178f91d0cc7d",
+    ),
+}
+# A failed download is tried again twice, after a pause of one and of two seconds.
 RETRIES = 2
-"""Downloads tried again after a failure, with a pause of 1, 2, ... seconds."""
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a data set and its original source.
-
-    Attributes
-    ----------
-    path : str
-        Where the file lies inside the data home, with ``/`` between the parts.
-    url : str
-        Address of the file, or of a zip archive that holds it.
-    sha256 : str
-        Checksum of the file.
-    archive_sha256 : str or None
-        Checksum of the archive; None where `url` is the file itself.
-    """
-
-    path: str
-    url: str
-    sha256: str
-    archive_sha256: str | None = None
-
-
-def fetch_file(file: RemoteFile, data_home: str | os.PathLike[str] | None) -> Path:
+def fetch_file(path: str, data_home: str | os.PathLike[str] | None) -> Path:
     """Find a file in the data home, or download it to there.
 
-    A file that is there is returned as it is: its content is checked when it is
-    read, so that a copy that differs in irrelevant columns is welcome.
+    A file that is there is returned as it is. Its contents are checked when it is read,
+    so that a copy may differ in columns that are not used.
 
     Parameters
     ----------
-    file : RemoteFile
+    path : str
+        A key of `SOURCES`.
     data_home : str, path-like or None
-        None stands for the environment variable ``FAIRTASK_DATA`` and, where that
-        is not set, for scikit-learn's data home.
+        See `find_data_home`.
 
     Returns
     -------
@@ -61,63 +60,58 @@ def fetch_file(file: RemoteFile, data_home: str | os.PathLike[str] | None) -> Pa
     OSError
         If the file is not there and cannot be downloaded.
     """
-    target = find_data_home(data_home) / file.path
+    target = find_data_home(data_home) / path
     if target.is_file():
         return target
+    url, sha256 = SOURCES[path]
     try:
-        _download(file, target)
+        _download(url, sha256, target)
     # ValueError is pooch's error for a wrong checksum.
     except (OSError, ValueError) as error:
-        content = "the file" if file.archive_sha256 is None else f"{target.name} of it"
+        content = f"{target.name} of it" if url.endswith(".zip") else "the file"
         raise OSError(
-            f"Could not download {file.url} ({error}). To do without the network, "
+            f"Could not download {url} ({error}). To do without the network, "
             f"put {content} at {target}, or set {ENVIRONMENT_VARIABLE} to a folder "
-            f"that holds it as {file.path}."
+            f"that holds it as {path}."
         ) from error
     return target
 
 
 def find_data_home(data_home: str | os.PathLike[str] | None) -> Path:
-    """Return the folder of all data sets; see `fetch_file`."""
+    """Return the folder of all data sets.
+
+    None stands for the environment variable ``FAIRTASK_DATA`` and, where that is not
+    set, for scikit-learn's data home.
+    """
     if data_home is None:
         data_home = os.environ.get(ENVIRONMENT_VARIABLE) or get_data_home()
     return Path(data_home).expanduser()
 
 
-def _download(file: RemoteFile, target: Path) -> None:
-    # Not at the top: who has the files needs no download machinery.
+def _download(url: str, sha256: str, target: Path) -> None:
+    # Imported here because users who have the files do not need pooch.
     import pooch
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own next to the target, and renamed at the end: another
+    # The folder lies next to the target and the file is renamed at the end: another
     # process sees either no file or all of it.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-        name = file.url.rpartition("/")[2]
-        source = pooch.Pooch(
-            path=Path(folder),
+        name = url.rpartition("/")[2]
+        source = pooch.create(
+            path=folder,
             base_url="",
-            registry={name: f"sha256:{file.archive_sha256 or file.sha256}"},
-            urls={name: file.url},
+            registry={name: f"sha256:{sha256}"},
+            urls={name: url},
             retry_if_failed=RETRIES,
         )
-        downloaded = source.fetch(
-            name, downloader=pooch.HTTPDownloader(progressbar=True)
-        )
-        checked = Path(folder) / "checked"
-        if file.archive_sha256 is None:
-            # Copied, because pooch makes files that only their owner can read.
-            shutil.copyfile(downloaded, checked)
+        downloader = pooch.HTTPDownloader(progressbar=True)
+        if name.endswith(".zip"):
+            unzip = pooch.Unzip(members=[target.name], extract_dir="members")
+            source.fetch(name, processor=unzip, downloader=downloader)
+            downloaded = Path(folder, "members", target.name)
         else:
-            with (
-                zipfile.ZipFile(downloaded) as archive,
-                archive.open(target.name) as member,
-                checked.open("wb") as copy,
-            ):
-                shutil.copyfileobj(member, copy)
-            found = hashlib.sha256(checked.read_bytes()).hexdigest()
-            if found != file.sha256:
-                raise ValueError(
-                    f"{target.name} in the archive has the SHA-256 checksum {found}, "
-                    f"expected {file.sha256}"
-                )
-        checked.replace(target)
+            downloaded = Path(source.fetch(name, downloader=downloader))
+        # A copy, because pooch makes files that only their owner can read.
+        copy = Path(folder, "copy")
+        shutil.copyfile(downloaded, copy)
+        copy.replace(target)

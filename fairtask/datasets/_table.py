@@ -1,6 +1,7 @@
 """From a delimited text file to a checked table, and from a table to a Bunch."""
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,43 +11,57 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-__all__ = ["TableFormat", "as_categories", "make_bunch", "read_table"]
+__all__ = [
+    "FETCHER_CONSTRAINTS",
+    "TableFormat",
+    "as_categories",
+    "make_bunch",
+    "read_table",
+    "read_text",
+    "refuse",
+]
+
+# The parameters that all fetchers share, for `validate_params`.
+FETCHER_CONSTRAINTS: dict[str, list[Any]] = {
+    "data_home": [str, os.PathLike, None],
+    "return_X_y": ["boolean"],
+}
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """What a file must contain to be the data set it is taken for.
+    """The contents by which the file of a data set is recognised.
+
+    A copy of a file may differ in the columns that are not listed here.
 
     Attributes
     ----------
     columns : sequence of str
-        Every column, in the file's order.
+        The columns to read besides the label, in the order of the result.
+    numeric : sequence of str
+        Those of `columns` that hold whole numbers. The others hold text.
     label : str
         The column of the target.
     labels : mapping of str to int
         The two values of the label as they are written, and their codes.
-    numeric : sequence of str
-        Columns of whole numbers.
     n_rows, n_positives : int
         Rows of the file, and those whose label has code 1.
-    used : sequence of str or None
-        The columns to keep besides the label; None for all.
-    incomplete : sequence of str
+    incomplete : sequence of str, default=()
         Columns in which values may be missing.
-    missing : str
+    missing : str, default=""
         How a missing value is written.
-    delimiter : str
-    header : bool
-        Whether the first line names the columns.
+    delimiter : str, default=","
+    header : bool, default=True
+        Whether the first line names the columns. Without a header the file has exactly
+        `columns` and, last, the label.
     """
 
     columns: Sequence[str]
+    numeric: Sequence[str]
     label: str
     labels: Mapping[str, int]
-    numeric: Sequence[str]
     n_rows: int
     n_positives: int
-    used: Sequence[str] | None = None
     incomplete: Sequence[str] = ()
     missing: str = ""
     delimiter: str = ","
@@ -64,108 +79,97 @@ def read_table(path: Path, expected: TableFormat) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns used, in the file's order. Numbers are int64 (float64 where some
-        are missing), the label is its code, everything else is text.
+        The columns, then the label as its code. Numbers are int64 (float64 where some
+        are missing), everything else is text.
 
     Raises
     ------
     ValueError
-        If the file is damaged or another one; the message says what was expected
-        and what was found.
+        If the file is damaged or another one.
     """
-    table = _read_text(path, expected)
     label = expected.label
-    used = expected.columns if expected.used is None else expected.used
-    columns = {
-        name: _parse(path, table[name], expected)
-        for name in table
-        if name in used and name != label
-    }
-    codes = table[label].map(expected.labels)
-    _refuse(path, table[label], codes.isna(), " or ".join(expected.labels))
-    columns[label] = codes.astype(np.int64)
-    n_positives = int(columns[label].sum())
+    names = [*expected.columns, label]
+    texts = read_text(
+        path,
+        names,
+        header=None if expected.header else names,
+        delimiter=expected.delimiter,
+    )
+    if len(texts) != expected.n_rows:
+        raise ValueError(
+            f"{path}: expected {expected.n_rows:,} rows, found {len(texts):,}."
+        )
+    table = {name: _parse(path, texts[name], expected) for name in expected.columns}
+    codes = texts[label].map(expected.labels)
+    refuse(path, texts[label], codes.isna(), " or ".join(expected.labels))
+    n_positives = int(codes.sum())
     if n_positives != expected.n_positives:
         raise ValueError(
             f"{path}: expected {expected.n_positives:,} positives in `{label}`, "
             f"found {n_positives:,}."
         )
-    return pd.DataFrame(columns).reset_index(drop=True)
+    table[label] = codes.astype(np.int64)
+    return pd.DataFrame(table).reset_index(drop=True)
 
 
-def _read_text(path: Path, expected: TableFormat) -> pd.DataFrame:
-    """Read a file as text; the index is the number of the line."""
+def read_text(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    header: Sequence[str] | None = None,
+    delimiter: str = ",",
+) -> pd.DataFrame:
+    """Read columns of a file by name, as text, indexed by the number of the line.
+
+    `header` names all columns of a file whose first line does not.
+    """
     rows: dict[int, list[str]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(
-                file, delimiter=expected.delimiter, skipinitialspace=True
-            )
+            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
             for row in reader:
                 # Adult ends with an empty line, its test part begins with a comment.
                 if row and not row[0].startswith("|"):
                     rows[reader.line_num] = row
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
-            f"{path}: expected text of fields separated by {expected.delimiter!r}, "
+            f"{path}: expected text of fields separated by {delimiter!r}, "
             f"found something else ({error})."
         ) from error
-    if expected.header:
-        header = rows.pop(min(rows)) if rows else []
-        _check_header(path, header, expected.columns)
-    if len(rows) != expected.n_rows:
+    if header is None:
+        header = rows.pop(min(rows, default=0), [])
+    lacking = [name for name in columns if name not in header]
+    if lacking:
         raise ValueError(
-            f"{path}: expected {expected.n_rows:,} rows, found {len(rows):,}."
+            f"{path}: expected a header with {', '.join(columns)}; found "
+            f"{len(header)} columns, which lack {', '.join(lacking)}."
         )
-    n_fields = len(expected.columns)
     for line, row in rows.items():
-        if len(row) != n_fields:
+        if len(row) != len(header):
             raise ValueError(
-                f"{path}: expected {n_fields} fields, found {len(row)} in line {line}."
+                f"{path}: expected {len(header)} fields, found {len(row)} in line "
+                f"{line}."
             )
-    table = pd.DataFrame(list(rows.values()), index=list(rows))
-    table.columns = pd.Index(expected.columns)
-    # COMPAS has two columns twice; the copies are equal.
-    return table.loc[:, ~table.columns.duplicated()]
-
-
-def _check_header(path: Path, header: list[str], columns: Sequence[str]) -> None:
-    # A table that went through pandas has ".1" after the second of two equal names.
-    found = [
-        name.removesuffix(".1") if name.removesuffix(".1") in header[:i] else name
-        for i, name in enumerate(header)
-    ]
-    if found == list(columns):
-        return
-    lacking = [name for name in columns if name not in found]
-    unknown = [name for name in found if name not in columns]
-    if lacking or unknown:
-        difference = f"lacking {lacking[:10]}, unknown {unknown[:10]}"
-    else:
-        difference = f"in this order: {found}"
-    raise ValueError(
-        f"{path}: expected a header of {len(columns)} columns, "
-        f"found {len(found)}, {difference}."
-    )
+    table = pd.DataFrame(list(rows.values()), index=list(rows), columns=list(header))
+    # COMPAS has two names twice; the columns of the same name are equal.
+    return table.loc[:, ~table.columns.duplicated()][list(columns)]
 
 
 def _parse(path: Path, texts: pd.Series, expected: TableFormat) -> pd.Series:
-    empty = texts == ""
-    missing = texts == expected.missing
-    allowed = missing & (texts.name in expected.incomplete)
-    _refuse(path, texts, (empty | missing) & ~allowed, "a value")
+    missing = (texts == expected.missing) & (texts.name in expected.incomplete)
+    refuse(path, texts, texts.isin(["", expected.missing]) & ~missing, "a value")
     texts = texts.mask(missing)
     if texts.name not in expected.numeric:
         return texts
     numbers = pd.to_numeric(texts, errors="coerce").astype(np.float64)
     # Beyond 2**53 a float64 no longer says which whole number was written.
     whole = (numbers % 1 == 0) & (numbers.abs() < 2**53)
-    _refuse(path, texts, ~(whole | missing), "whole numbers")
+    refuse(path, texts, ~(whole | missing), "whole numbers")
     return numbers if missing.any() else numbers.astype(np.int64)
 
 
-def _refuse(path: Path, texts: pd.Series, wrong: pd.Series, expected: str) -> None:
-    """Raise an error that names the first wrong value, if there is one."""
+def refuse(path: Path, texts: pd.Series, wrong: pd.Series, expected: str) -> None:
+    """Raise an error that names the first wrong value of a column, if there is one."""
     if wrong.any():
         first = int(np.argmax(wrong.to_numpy()))
         raise ValueError(
@@ -182,43 +186,31 @@ def as_categories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_bunch(
-    data: pd.DataFrame,
+    data: pd.DataFrame | pd.Series,
     target: pd.Series,
     sensitive_features: pd.DataFrame,
     *,
     target_names: Sequence[str],
     paths: Sequence[Path],
-    description: str,
+    description: str | None,
     return_X_y: bool,
+    **others: Any,
 ) -> Any:
-    """Put what a fetcher returns together.
+    """Return ``(data, target)`` if `return_X_y`, else the Bunch of a fetcher.
 
-    Parameters
-    ----------
-    data : DataFrame of shape (n_samples, n_features)
-    target : Series of shape (n_samples,)
-    sensitive_features : DataFrame of shape (n_samples, n_attributes)
-    target_names : sequence of str
-        Names of the classes 0 and 1.
-    paths : sequence of pathlib.Path
-        The files read.
-    description : str
-    return_X_y : bool
-
-    Returns
-    -------
-    Bunch or (DataFrame, Series)
-        The pair ``(data, target)`` if `return_X_y`.
+    The Bunch is described in the docstring of `fetch_adult`; `others` are more entries.
     """
     if return_X_y:
         return data, target
+    if isinstance(data, pd.DataFrame):
+        others["feature_names"] = list(data.columns)
     return Bunch(
         data=data,
         target=target,
         sensitive_features=sensitive_features,
-        feature_names=list(data.columns),
         target_names=list(target_names),
         sensitive_feature_names=list(sensitive_features.columns),
         filenames=[str(path) for path in paths],
         DESCR=description,
+        **others,
     )
