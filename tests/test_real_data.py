@@ -1,4 +1,4 @@
-"""What is claimed of the defaults and of the search under a budget, on Adult."""
+"""The claims about the defaults and about the search under a budget, on Adult."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_search_under_a_budget(adult):
             make_encoder(), AuxiliaryFairnessClassifier(max_epochs=10, random_state=0)
         ),
         {f"{name}__lam": [0.2, 1.0]},
-        # Of all rows: those of a fold are found by their index.
+        # The groups of all rows; the index finds those of a fold.
         scoring=make_fairness_scoring(
             names.values(), sensitive_features=adult.sensitive_features["sex"]
         ),
@@ -120,6 +120,6 @@ def test_search_under_a_budget(adult):
     of_sex = fairness_report(
         y_test, search.predict(X_test), sensitive_features=z_test["sex"], n_resamples=0
     )
-    theirs = of_sex.metric_frame().by_group.drop(columns="count")
-    ours = of_sex.droplevel("attribute")[theirs.columns]
-    np.testing.assert_allclose(ours, theirs)
+    expected = of_sex.metric_frame().by_group.drop(columns="count")
+    found = of_sex.droplevel("attribute")[expected.columns]
+    np.testing.assert_allclose(found, expected)

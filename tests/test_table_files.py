@@ -31,6 +31,8 @@ def read_tiny(tmp_path, text, **changes):
     ("text", "changes"),
     [
         (GOOD, {}),
+        # Spreadsheets begin a file with a byte order mark.
+        ("\ufeff" + GOOD, {}),
         # Other columns may have any name, and the order does not matter.
         (GOOD.replace("spare", "start"), {}),
         ("y,job,age\nno,clerk,39\nyes,?,41\nno,actor,18\n", {}),

@@ -1,4 +1,4 @@
-"""Data sets of the fairness literature, and a generator whose truth is known."""
+"""Data sets of the fairness literature, and a generator of biased labels."""
 
 from fairtask.datasets._adult import fetch_adult
 from fairtask.datasets._bank import fetch_bank_marketing

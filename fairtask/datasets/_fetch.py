@@ -1,4 +1,4 @@
-"""Where the files of a data set lie, and how a missing file gets there."""
+"""Find the files of a data set, or download them."""
 
 import os
 import shutil
@@ -47,18 +47,9 @@ def fetch_file(path: str, data_home: str | os.PathLike[str] | None) -> Path:
     Parameters
     ----------
     path : str
-        A key of `SOURCES`.
+        Path of the file inside the data home, a key of `SOURCES`.
     data_home : str, path-like or None
         See `find_data_home`.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    OSError
-        If the file is not there and cannot be downloaded.
     """
     target = find_data_home(data_home) / path
     if target.is_file():

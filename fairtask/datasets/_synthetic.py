@@ -1,4 +1,4 @@
-"""A generator of biased labels whose truth is known."""
+"""Biased labels from a known model."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -44,9 +44,9 @@ def make_biased_classification(
 ) -> Any:
     r"""Generate binary labels that are biased against groups readable from X.
 
-    The unbiased labels follow one logistic model for everybody. What is returned are
-    recorded labels, for which the higher groups were held to a stricter standard: some
-    of their positives, borderline ones above all, are recorded as negatives.
+    The unbiased labels follow one logistic model for everybody. The returned labels are
+    recorded ones, for which the higher groups were held to a stricter standard: some of
+    their positives, borderline ones above all, are recorded as negatives.
 
     Parameters
     ----------
@@ -64,16 +64,15 @@ def make_biased_classification(
     group_weights : array-like of shape (n_groups,), default=None
         Probability of each group, :math:`\pi_g`. By default all are equal.
     label_bias : float, default=2.0
-        By how much the standard for the last group's recorded labels is stricter, in
-        log-odds, :math:`b`; at least 0. With 0 the recorded labels are the unbiased
-        ones.
+        Penalty :math:`b` that is subtracted from the log-odds of the last group's
+        recorded labels; at least 0. With 0 the recorded labels are the unbiased ones.
     group_shift : float, default=1.5
         Distance of the last group's centre from the first one's in every informative
         feature, :math:`\delta`. Features have standard deviation 1 in each group.
     class_sep : float, default=2.0
         Standard deviation of the log-odds in each group, :math:`s`.
     return_truth : bool, default=False
-        Whether to return what the labels were made from as well.
+        Whether to return `truth` as well, from which the labels were made.
     random_state : int, RandomState instance or None, default=None
         Determines everything that is random. None draws a new seed from the operating
         system; numpy's global generator is never used.
@@ -101,7 +100,7 @@ def make_biased_classification(
         group_weights : ndarray of shape (n_groups,)
             The probabilities :math:`\pi_g`.
         group_penalties : ndarray of shape (n_groups,)
-            What is taken from each group's log-odds, :math:`b_g`.
+            The penalties :math:`b_g` on the log-odds of each group.
 
     Raises
     ------

@@ -69,23 +69,10 @@ class TableFormat:
 
 
 def read_table(path: Path, expected: TableFormat) -> pd.DataFrame:
-    """Read a file and check that it is the expected one.
+    """Read a file, or raise a ValueError if it is not the expected one.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    expected : TableFormat
-
-    Returns
-    -------
-    DataFrame
-        The columns, then the label as its code. Numbers are int64 (float64 where some
-        are missing), everything else is text.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged or another one.
+    The result has the columns and then the codes of the label. Numbers are int64
+    (float64 where some are missing), everything else is text.
     """
     label = expected.label
     names = [*expected.columns, label]
@@ -119,13 +106,14 @@ def read_text(
     header: Sequence[str] | None = None,
     delimiter: str = ",",
 ) -> pd.DataFrame:
-    """Read columns of a file by name, as text, indexed by the number of the line.
+    """Read columns of a file by name, as text.
 
-    `header` names all columns of a file whose first line does not.
+    The index is the number of the line. `header` names all columns of a file whose
+    first line does not name them.
     """
     rows: dict[int, list[str]] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
             for row in reader:
                 # Adult ends with an empty line, its test part begins with a comment.
@@ -196,9 +184,9 @@ def make_bunch(
     return_X_y: bool,
     **others: Any,
 ) -> Any:
-    """Return ``(data, target)`` if `return_X_y`, else the Bunch of a fetcher.
+    """Return the pair ``(data, target)`` if `return_X_y`, else a Bunch.
 
-    The Bunch is described in the docstring of `fetch_adult`; `others` are more entries.
+    The docstring of `fetch_adult` describes the Bunch. `others` are further entries.
     """
     if return_X_y:
         return data, target
