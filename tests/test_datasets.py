@@ -235,7 +235,7 @@ def test_import_is_light():
     assert not {"pooch", "requests", "torch", "matplotlib"} & set(loaded)
 
 
-# Files that are not what they should be
+# Damaged files
 
 
 def check_damage(folder, path, change, match):

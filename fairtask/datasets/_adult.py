@@ -82,10 +82,9 @@ def fetch_adult(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that holds ``adult/adult.data`` and ``adult/adult.test``. A file that is
-        missing is downloaded to there. The default is the environment variable
-        ``FAIRTASK_DATA`` or, where that is not set,
-        :func:`sklearn.datasets.get_data_home`.
+        Folder that holds ``adult/adult.data`` and ``adult/adult.test``. A missing file
+        is downloaded to it. The default is the environment variable ``FAIRTASK_DATA``
+        or, where that is not set, :func:`sklearn.datasets.get_data_home`.
     dropna : bool, default=True
         Whether to leave out the rows with a missing value (in `workclass`,
         `occupation` or `native-country`). The categories of a column do not depend
@@ -135,7 +134,7 @@ def fetch_adult(
     formats = {"adult/adult.data": _TRAINING_FORMAT, "adult/adult.test": _TEST_FORMAT}
     paths = [fetch_file(path, data_home) for path in formats]
     parts = [read_table(*part) for part in zip(paths, formats.values(), strict=True)]
-    # Categories before rows are dropped: "Never-worked" is in incomplete rows only.
+    # Categories are made first: "Never-worked" occurs in incomplete rows only.
     data = as_categories(pd.concat(parts, ignore_index=True))
     if dropna:
         data = data.dropna(ignore_index=True)

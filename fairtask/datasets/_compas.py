@@ -96,13 +96,12 @@ def fetch_compas(
     (``score_text != "N/A"``).
 
     The file has 53 columns, most of which were recorded after the screening. They
-    must not be features, for they contain the outcome: with `start` and `end`, the
-    time at risk that ends with the new offence, logistic regression reaches an AUC
-    of 0.94, with `is_recid` one of 0.996. The features here give about 0.73 (0.74
-    with gradient boosting). For the same reason the dates of release from jail and
-    of custody are left out: they come after the screening, and who is in jail
-    commits no recorded offence. COMPAS's scores are left out because a model is to
-    replace them.
+    must not be features because they contain the outcome. With `start` and `end`, the
+    time at risk that ends with the new offence, logistic regression reaches an AUC of
+    0.94; with `is_recid` it reaches 0.996. The features here give about 0.73 (0.74 with
+    gradient boosting). The dates of release from jail and of custody are left out for
+    the same reason: they come after the screening, and a person in jail commits no
+    recorded offence. COMPAS's scores are left out because a model is to replace them.
 
     References
     ----------
@@ -124,7 +123,7 @@ def fetch_compas(
         & table["c_charge_degree"].ne("O")
         & table["score_text"].ne("N/A")
     )
-    # The categories are those of the kept rows.
+    # Categories are made last: no column keeps a value that occurs in no row.
     table = as_categories(table[kept].reset_index(drop=True))
     data = table[list(_FEATURES)]
     return make_bunch(

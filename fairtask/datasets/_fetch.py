@@ -39,10 +39,10 @@ RETRIES = 2
 
 
 def fetch_file(path: str, data_home: str | os.PathLike[str] | None) -> Path:
-    """Find a file in the data home, or download it to there.
+    """Find a file in the data home, and download it if it is missing.
 
-    A file that is there is returned as it is. Its contents are checked when it is read,
-    so that a copy may differ in columns that are not used.
+    An existing file is returned whatever its checksum. Its contents are checked when it
+    is read, so that a copy may differ in columns that are not used.
 
     Parameters
     ----------
