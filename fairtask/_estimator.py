@@ -42,7 +42,7 @@ from fairtask._sensitive import (
     SensitiveAttributes,
     encode_sensitive_features,
 )
-from fairtask._training import OPTIMIZERS, make_net
+from fairtask._training import OPTIMIZERS, continue_net, make_net, make_network
 from fairtask._validation import check_device, check_sample_weight
 from fairtask.modules import MultiTaskNetwork
 
@@ -197,15 +197,12 @@ class FairnessEstimator(
         ConvergenceWarning
             If a task loss is more than twice that of a guess.
         """
-        modality, method = self._make_modality(), self._make_method()
         continues = self.warm_start and hasattr(self, "net_")
-        if continues:
-            self._continue_from_before(modality, method)
-        X = modality.validate(X, self, reset=not continues)
+        modality, method = self._make_parts(continues)
         samples, expected = self._encode(
             modality,
             method,
-            X,
+            modality.validate(X, self, reset=not continues),
             y,
             sensitive_features,
             sample_weight,
@@ -287,15 +284,12 @@ class FairnessEstimator(
                 "`class_weight='balanced'` cannot be used with `partial_fit`, which "
                 "sees a part of the samples; pass a dict of weights."
             )
-        modality, method = self._make_modality(), self._make_method()
         continues = hasattr(self, "net_")
-        if continues:
-            self._continue_from_before(modality, method)
-        X = modality.validate(X, self, reset=not continues)
+        modality, method = self._make_parts(continues)
         samples, expected = self._encode(
             modality,
             method,
-            X,
+            modality.validate(X, self, reset=not continues),
             y,
             sensitive_features,
             sample_weight,
@@ -315,13 +309,17 @@ class FairnessEstimator(
             is_stream=True,
         )
 
-    def _continue_from_before(self, modality: Modality, method: Method) -> None:
-        """Take over the state of the modality; refuse parameters that do not fit."""
-        for name in (
-            "intersectional",
-            *modality.fixed_parameters,
-            *method.fixed_parameters,
-        ):
+    def _make_parts(self, continues: bool) -> tuple[Modality, Method]:
+        """Return a modality and a method for one training.
+
+        In a training that goes on, the modality takes over the state of the last one,
+        and parameters that do not fit the network are refused.
+        """
+        modality, method = self._make_modality(), self._make_method()
+        if not continues:
+            return modality, method
+        fixed = (*modality.fixed_parameters, *method.fixed_parameters)
+        for name in ("intersectional", *fixed):
             before, now = self._fitted_parameters.get(name), getattr(self, name, None)
             if not _is_same_setting(before, now):
                 raise ValueError(
@@ -330,6 +328,7 @@ class FairnessEstimator(
                     "or fit a clone."
                 )
         modality.restore(self._modality.state())
+        return modality, method
 
     def _encode(
         self,
@@ -436,8 +435,8 @@ class FairnessEstimator(
         losses = self._losses_to_compare(
             method, samples, expected, continues=continues, is_stream=is_stream
         )
-        network, objective, width = _make_network(
-            modality, method, expected, losses, seeds, pretrained=not continues
+        network, objective, width = make_network(
+            modality, method, *expected, losses, seeds, pretrained=not continues
         )
         if continues:
             # Into new modules: a training that fails leaves the old ones as they were.
@@ -480,7 +479,7 @@ class FairnessEstimator(
             epoch_score=epoch_score,
         )
         if continues:
-            _continue_net(net, self.net_, is_stream=is_stream)
+            continue_net(net, self.net_, is_stream=is_stream)
         net.partial_fit(dataset)
         net.release(keep_average=is_stream)
         if net.interrupted_:
@@ -612,8 +611,8 @@ class FairnessEstimator(
             s: method.make_losses(expected.tasks, len(expected.attributes.groups[s]))
             for s in compared
         }
-        network, objective, width = _make_network(
-            modality, method, expected, losses, (0, 0), pretrained=False
+        network, objective, width = make_network(
+            modality, method, tasks, attributes, losses, (0, 0), pretrained=False
         )
         net = self._make_net(
             modality,
@@ -826,59 +825,6 @@ class FairnessEstimator(
         tags.target_tags.multi_output = True
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _make_network(
-    modality: Modality,
-    method: Method,
-    expected: Expected,
-    losses: dict[int, list[Any]],
-    seeds: Sequence[int],
-    *,
-    pretrained: bool,
-) -> tuple[MultiTaskNetwork, nn.Module, int]:
-    """Return a new network, its objective, and the width of the representation.
-
-    The first seed is for trunk and task heads, the second for the fairness heads.
-    """
-    n_classes = expected.tasks.n_classes
-    with RandomStream(seeds[0]):
-        trunk, width = modality.make_trunk(pretrained=pretrained)
-        task_heads = [modality.make_head(width, n) for n in n_classes]
-    if method.needs_trained_trunk and not any(
-        weight.requires_grad for weight in trunk.parameters()
-    ):
-        raise ValueError(
-            "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
-            "fairness losses act on the trunk, which has no weights to train."
-        )
-    with RandomStream(seeds[1]):
-        heads = [
-            method.make_fairness_head(
-                width, n_classes, len(expected.attributes.groups[s]), modality.make_head
-            )
-            for s in losses
-        ]
-    objective = method.make_objective(list(losses.values()))
-    return method.network_class(trunk, task_heads, heads), objective, width
-
-
-def _continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> None:
-    """Take over the history and, in a stream, the optimizer's moments."""
-    net.history_.extend(before.history)
-    net.group_losses_.extend(before.group_losses_)
-    if not is_stream:
-        return
-    if net.average is not None and before.average is not None:
-        decay = net.average.decay
-        net.average = copy.deepcopy(before.average)
-        net.average.decay = decay
-    if type(net.optimizer_) is type(before.optimizer_):
-        # Not its learning rate. A copy: steps are taken in place, and a training that
-        # fails must leave the old.
-        state = net.optimizer_.state_dict()
-        state["state"] = copy.deepcopy(before.optimizer_.state_dict()["state"])
-        net.optimizer_.load_state_dict(state)
 
 
 def _is_same_setting(before: Any, now: Any) -> bool:

@@ -1,20 +1,27 @@
-"""The net of one training: its optimizer and its callbacks."""
+"""The network of one training, and the net that trains it."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
+from torch import nn
 
 from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
 from fairtask._data import SampleDataset
 from fairtask._epoch_scores import EpochScore
+from fairtask._labels import Tasks
+from fairtask._method import Method
+from fairtask._modality import Modality
 from fairtask._net import FairnessNet
+from fairtask._random import RandomStream
+from fairtask._sensitive import SensitiveAttributes
 from fairtask._validation import check_callbacks
 from fairtask.modules import MultiTaskNetwork
 
-__all__ = ["OPTIMIZERS", "make_net"]
+__all__ = ["OPTIMIZERS", "continue_net", "make_net", "make_network"]
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {"weight_decay": 1.0}),
@@ -30,6 +37,60 @@ CALLBACK_NAMES = (
     *("epoch_timer", "train_loss", "valid_loss", "print_log"),  # skorch's own
 )
 """Names that callbacks of the user cannot have."""
+
+
+def make_network(
+    modality: Modality,
+    method: Method,
+    tasks: Tasks,
+    attributes: SensitiveAttributes,
+    losses: dict[int, list[Any]],
+    seeds: Sequence[int],
+    *,
+    pretrained: bool,
+) -> tuple[MultiTaskNetwork, nn.Module, int]:
+    """Return a new network, its objective, and the width of the representation.
+
+    The first seed is for trunk and task heads, the second for the fairness heads.
+    """
+    n_classes = tasks.n_classes
+    with RandomStream(seeds[0]):
+        trunk, width = modality.make_trunk(pretrained=pretrained)
+        task_heads = [modality.make_head(width, n) for n in n_classes]
+    if method.needs_trained_trunk and not any(
+        weight.requires_grad for weight in trunk.parameters()
+    ):
+        raise ValueError(
+            "`hidden_layer_sizes` must hold a layer when `lam` is less than 1: the "
+            "fairness losses act on the trunk, which has no weights to train."
+        )
+    with RandomStream(seeds[1]):
+        heads = [
+            method.make_fairness_head(
+                width, n_classes, len(attributes.groups[s]), modality.make_head
+            )
+            for s in losses
+        ]
+    objective = method.make_objective(list(losses.values()))
+    return method.network_class(trunk, task_heads, heads), objective, width
+
+
+def continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> None:
+    """Take over the history and, in a stream, the optimizer's moments."""
+    net.history_.extend(before.history)
+    net.group_losses_.extend(before.group_losses_)
+    if not is_stream:
+        return
+    if net.average is not None and before.average is not None:
+        decay = net.average.decay
+        net.average = copy.deepcopy(before.average)
+        net.average.decay = decay
+    if type(net.optimizer_) is type(before.optimizer_):
+        # Not its learning rate. A copy: steps are taken in place, and a training that
+        # fails must leave the old.
+        state = net.optimizer_.state_dict()
+        state["state"] = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        net.optimizer_.load_state_dict(state)
 
 
 def make_net(
