@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 __all__ = ["LEARNING_RATES", "BestEpoch", "LearningRate", "ProgressBar"]
 
@@ -15,7 +15,7 @@ WARM_UP = 0.1
 """Share of the batches over which "cosine" raises the learning rate."""
 
 
-def _one_cycle(optimizer: Optimizer, n_steps: int) -> LRScheduler:
+def _one_cycle(optimizer: Optimizer, *, n_steps: int, **_: Any) -> OneCycleLR:
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -24,7 +24,7 @@ def _one_cycle(optimizer: Optimizer, n_steps: int) -> LRScheduler:
     )
 
 
-def _cosine(optimizer: Optimizer, n_steps: int) -> LRScheduler:
+def _cosine(optimizer: Optimizer, *, n_steps: int, **_: Any) -> LambdaLR:
     n_rising = max(1, round(WARM_UP * n_steps))
 
     def share(step: int) -> float:
@@ -36,18 +36,12 @@ def _cosine(optimizer: Optimizer, n_steps: int) -> LRScheduler:
     return LambdaLR(optimizer, share)
 
 
-LEARNING_RATES: dict[str, Callable[[Optimizer, int], LRScheduler]] = {
-    "cosine": _cosine,
-    "one_cycle": _one_cycle,
-}
-"""Schedules by name, from an optimizer and a number of batches."""
+LEARNING_RATES = {"cosine": _cosine, "one_cycle": _one_cycle}
+"""Schedules by name. They ignore past epochs: a cycle starts with each training."""
 
 
-class LearningRate(Callback):
-    """A learning rate that changes over a training of a known number of batches.
-
-    Unlike `skorch.callbacks.LRScheduler` it starts a cycle with each training, also
-    with one that continues another, and leaves no entry per batch in the history.
+class LearningRate(LRScheduler):
+    """A learning rate that changes over the known number of batches of a training.
 
     Parameters
     ----------
@@ -58,25 +52,13 @@ class LearningRate(Callback):
     """
 
     def __init__(self, name: str, n_steps: int) -> None:
-        self.name = name
-        self.n_steps = n_steps
-
-    def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
-        """Start the schedule."""
-        self.scheduler_: LRScheduler | None = LEARNING_RATES[self.name](
-            net.optimizer_, self.n_steps
+        super().__init__(
+            LEARNING_RATES[name], event_name=None, step_every="batch", n_steps=n_steps
         )
-
-    def on_batch_end(
-        self, net: NeuralNet, *args: Any, training: bool = False, **kwargs: Any
-    ) -> None:
-        """Take a step of the schedule."""
-        if training and self.scheduler_ is not None:
-            self.scheduler_.step()
 
     def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Forget the scheduler: it holds the optimizer, and with it the weights."""
-        self.scheduler_ = None
+        self.lr_scheduler_ = None
 
 
 class BestEpoch(Callback):
