@@ -9,7 +9,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._warnings import warn_user
-from fairtask.bounds._checks import check_delta, told
+from fairtask.bounds._formulas import check_delta, warn_if_vacuous
 from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = ["certified_difference"]
@@ -32,15 +32,14 @@ def certified_difference(
         \left( \frac{1}{n_{ca}} + \frac{1}{n_{cb}} \right)} \right)
 
     where :math:`\hat L_{cg}` is the mean loss of the :math:`n_{cg}` samples of group g
-    in stratum c. This is Hoeffding's inequality for a difference of two means, which is
-    less than Theorem 2 adds for each mean. No pair of groups pays for the others: the
-    pair that differs most is a fixed one, and it is enough that its bound holds.
+    in stratum c. This is Hoeffding's inequality [1]_ for a difference of two means. It
+    adds less than Theorem 2, which adds a slack for each mean.
 
-    The samples must have been drawn independently from the population that is meant
-    (not several rows of one person), and the model, and the choice of it, must not have
-    seen them. Then it holds with probability 1 - delta, whatever the model and the
-    distribution, for the groups and strata that are there. Of groups that were not
-    drawn it says nothing: name those that count with `groups`.
+    The samples must have been drawn independently from the population of interest (not
+    several rows of one person), and must not have been used to train or to choose the
+    model. Then the bound holds with probability 1 - delta, whatever the model and the
+    distribution, for the groups and strata in the samples. It says nothing of groups
+    that were not drawn: name those that count with `groups`.
 
     Parameters
     ----------
@@ -48,11 +47,11 @@ def certified_difference(
         Loss of each sample, in [0, 1]: ``y_true != y_pred``, or one minus the
         probability of the true class.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups; of several attributes the largest difference counts. A sample whose
-        group is unknown belongs to none.
+        Group of each sample; the largest difference of several attributes counts. A
+        sample whose group is unknown belongs to none.
     strata : array-like of shape (n_samples,), optional
         Groups are compared inside each stratum. With ``y_true != y_pred`` and
-        ``strata=y_true`` these are the error rates inside each class, and for two
+        ``strata=y_true`` the means are the error rates inside each class, and for two
         classes the bound is one on the equalized-odds difference.
     groups : array-like, or dict or list of array-likes, optional
         The groups of the attribute, or of each, where the samples may lack some.
@@ -62,13 +61,7 @@ def certified_difference(
     Returns
     -------
     bound : float
-        NaN if no attribute has two groups; infinite if a stratum lacks a group.
-
-    Raises
-    ------
-    ValueError
-        If the arguments have different lengths, losses are outside [0, 1], a stratum is
-        missing, or a group is not among `groups`.
+        NaN if no attribute has two groups, infinite if a stratum lacks a group.
 
     Warns
     -----
@@ -79,7 +72,7 @@ def certified_difference(
 
     See Also
     --------
-    fairtask.metrics.bootstrap : Intervals, narrower, that hold for many samples.
+    fairtask.metrics.bootstrap : Narrower intervals, which hold for many samples.
 
     References
     ----------
@@ -110,7 +103,7 @@ def certified_difference(
     outside = ~((losses >= 0) & (losses <= 1))
     if outside.any():
         raise ValueError(
-            "`losses` must be in [0, 1], as the bound supposes; found "
+            "`losses` must be in [0, 1], which the bound requires; found "
             f"{outside.sum():,} others, such as {losses[outside][0]}."
         )
     sensitive = encode_sensitive_features(
@@ -118,31 +111,31 @@ def certified_difference(
     )
     stratum, strata_names = _encode_strata(strata, len(losses))
     bounds = []
-    for name, codes, of_attribute in zip(
+    for name, codes, group_names in zip(
         sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
     ):
-        if len(of_attribute) < 2:
+        if len(group_names) < 2:
             warn_user(
                 UndefinedMetricWarning,
                 f"{name} has fewer than two groups, and no difference",
             )
             continue
-        sizes, sums = _totals(losses, stratum, codes, len(of_attribute))
+        sizes, sums = _totals(losses, stratum, codes, len(group_names))
         absent = np.argwhere(sizes == 0)
         if len(absent):
             i, g = absent[0]
             warn_user(
                 VacuousBoundWarning,
                 f"there is no bound: stratum {strata_names[i]!r} has no sample of the "
-                f"group {of_attribute[g]!r} of {name}",
+                f"group {group_names[g]!r} of {name}",
             )
             return float("inf")
         bounds.append(_largest_difference(sizes, sums, delta))
-    return told(max(bounds)) if bounds else float("nan")
+    return warn_if_vacuous(max(bounds)) if bounds else float("nan")
 
 
 def _encode_strata(strata: Any, n_samples: int) -> tuple[np.ndarray, list]:
-    """Number the strata of the samples from 0; return their names as well."""
+    """Return the code of each sample's stratum, and the names of the strata."""
     if strata is None:
         return np.zeros(n_samples, dtype=np.int64), ["all"]
     column = pd.Series(list(strata) if np.ndim(strata) else [], dtype=object)
@@ -173,6 +166,9 @@ def _totals(
 
 def _largest_difference(sizes: np.ndarray, sums: np.ndarray, delta: float) -> float:
     """Bound on the largest difference over the strata and pairs of groups."""
+    # NOTE: `delta` is not divided by the number of pairs. The pair with the largest
+    # expected difference does not depend on the samples. It is enough that the bound of
+    # this one pair holds, since the maximum over all pairs can only be larger.
     means, inverse = sums / sizes, 1 / sizes
     differences = means[:, :, None] - means[:, None, :]
     slack = np.sqrt(log(1 / delta) / 2 * (inverse[:, :, None] + inverse[:, None, :]))

@@ -1,24 +1,31 @@
-"""The bounds of the paper, of plain numbers."""
+"""Section 4 of "Learning fair latent representation with multi-task deep learning".
+
+The docstring of `fairtask.bounds` defines the symbols.
+"""
 
 from collections.abc import Sequence
-from math import log, sqrt
-from typing import Literal
+from math import isfinite, log, sqrt
+from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 
 from fairtask._validation import check_one_of
-from fairtask.bounds._checks import check_delta, is_number, told
+from fairtask._warnings import warn_user
+from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = [
     "adversarial_bound",
+    "check_delta",
     "discrepancy_bound",
     "excess_bound",
     "generalization_slack",
     "group_loss_bound",
+    "warn_if_vacuous",
 ]
 
-PENALTY_SCALES = {"glf": 1.0, "adversarial": 4.0}
-"""What a unit of a fairness loss bounds of the difference."""
+DIFFERENCE_PER_PENALTY = {"glf": 1.0, "adversarial": 4.0}
+"""Largest difference in loss that one unit of a fairness loss allows."""
 
 
 def generalization_slack(
@@ -27,7 +34,7 @@ def generalization_slack(
     delta: float = 0.05,
     complexities: Sequence[float] = (0.0, 0.0),
 ) -> float:
-    """Slack C between what was measured and what is expected.
+    """Slack C between a measured and an expected difference.
 
     Parameters
     ----------
@@ -43,22 +50,17 @@ def generalization_slack(
     -------
     slack : float
 
-    Raises
-    ------
-    ValueError
-        If an argument is not of this form.
-
     Examples
     --------
     >>> from fairtask.bounds import generalization_slack
     >>> round(generalization_slack([2_000, 8_000]), 4)
     0.0456
     """
-    sizes = _pair(n_samples, "n_samples", smallest=1)
+    sizes = _check_pair(n_samples, "n_samples", smallest=1)
     if any(size != int(size) for size in sizes):
         raise ValueError(f"`n_samples` must be whole numbers; got {n_samples!r}.")
     check_delta(delta)
-    rademacher = sum(_pair(complexities, "complexities", smallest=0))
+    rademacher = sum(_check_pair(complexities, "complexities", smallest=0))
     return 4 * rademacher + sum(sqrt(log(2 / delta) / (2 * n)) for n in sizes)
 
 
@@ -76,9 +78,9 @@ def discrepancy_bound(
         \operatorname{disc}(P_0, P_1)
         \le \operatorname{disc}(\hat P_0, \hat P_1) + C
 
-    Lemma 1 has the complexity of disagreements between hypotheses, of which Lemma 2
-    says that it is at most twice that of the hypotheses. It is a statement on all pairs
-    of hypotheses, whose complexity is not 0.
+    Lemma 1 has the complexity of disagreements between hypotheses, which by Lemma 2 is
+    at most twice that of the hypotheses. The bound is a statement on all pairs of
+    hypotheses, whose complexity is not 0.
 
     Parameters
     ----------
@@ -91,23 +93,10 @@ def discrepancy_bound(
     Returns
     -------
     bound : float
-        It holds with probability 1 - delta.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not of this form.
-
-    Warns
-    -----
-    VacuousBoundWarning
-        If the bound is 1 or more.
     """
-    _check_share(discrepancy, "discrepancy")
-    return told(
-        discrepancy
-        + generalization_slack(n_samples, delta=delta, complexities=complexities)
-    )
+    _check_between("discrepancy", discrepancy, largest=1)
+    slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
+    return warn_if_vacuous(discrepancy + slack)
 
 
 def group_loss_bound(
@@ -117,12 +106,12 @@ def group_loss_bound(
     delta: float = 0.05,
     complexities: Sequence[float] = (0.0, 0.0),
 ) -> float:
-    r"""Bound on the difference in loss from the one that was measured (Theorem 2).
+    r"""Bound on the difference in loss from the measured difference (Theorem 2).
 
     .. math:: \Delta L \le \widehat{\Delta L} + C
 
-    It is about the head whose losses are compared. In training that is a fairness head:
-    of the head that predicts it speaks only with ``fairness_head="task"``.
+    It holds for the head whose losses are compared. In training that is a fairness
+    head; it is the head that predicts only with ``fairness_head="task"``.
 
     Parameters
     ----------
@@ -134,17 +123,6 @@ def group_loss_bound(
     Returns
     -------
     bound : float
-        It holds with probability 1 - delta.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not of this form.
-
-    Warns
-    -----
-    VacuousBoundWarning
-        If the bound is 1 or more.
 
     Examples
     --------
@@ -152,11 +130,9 @@ def group_loss_bound(
     >>> round(group_loss_bound(0.03, [2_000, 8_000]), 4)
     0.0756
     """
-    _check_share(difference, "difference")
-    return told(
-        difference
-        + generalization_slack(n_samples, delta=delta, complexities=complexities)
-    )
+    _check_between("difference", difference, largest=1)
+    slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
+    return warn_if_vacuous(difference + slack)
 
 
 def adversarial_bound(
@@ -170,41 +146,28 @@ def adversarial_bound(
 
     .. math:: \Delta L \le 2 - 4 \hat\varepsilon + C
 
-    It holds under two conditions that the paper does not state. The groups must have
-    the same distribution of labels given what the discriminator sees: else the loss may
-    differ although the groups cannot be told apart. And the error must be that of the
-    best discriminator of the class; one that was trained by gradient descent may have a
-    greater error, and the bound too small a value.
+    It holds under two conditions that the paper does not state. First, the groups must
+    have the same distribution of labels given the input of the discriminator. Otherwise
+    the loss may differ although the groups cannot be distinguished. Second, the error
+    must be that of the best discriminator of the class. After training by gradient
+    descent the error may be greater, which makes the bound too small.
 
     Parameters
     ----------
     error : float in [0, 0.5]
-        Smallest error :math:`\hat\varepsilon` of a discriminator that tells the groups
-        apart, each group counting half.
+        Smallest error :math:`\hat\varepsilon` of a discriminator that predicts the
+        group, with a weight of one half for each group. The bound is vacuous for any
+        error up to 0.25.
     n_samples, delta, complexities
         See `generalization_slack`.
 
     Returns
     -------
     bound : float
-        It holds with probability 1 - delta.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not of this form.
-
-    Warns
-    -----
-    VacuousBoundWarning
-        If the bound is 1 or more, as for any error up to 0.25.
     """
-    _check_share(error, "error", largest=0.5)
-    return told(
-        2
-        - 4 * error
-        + generalization_slack(n_samples, delta=delta, complexities=complexities)
-    )
+    _check_between("error", error, largest=0.5)
+    slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
+    return warn_if_vacuous(2 - 4 * error + slack)
 
 
 def excess_bound(
@@ -224,57 +187,61 @@ def excess_bound(
         \Delta L(\hat\theta) \le \Delta L(\theta^*) + \frac{a \eta}{1 - \lambda} + 2 C
 
     with a = 1 for GLF and a = 4 for an adversary. It holds where the task loss of
-    :math:`\theta^*` is at most that of :math:`\hat\theta`, which the paper does not
-    state: a constant prediction has no difference, and a task loss that the objective
-    would not accept.
+    :math:`\theta^*` is at most that of :math:`\hat\theta`. The paper does not state
+    this condition. A constant prediction shows the need for it: it has no difference,
+    and a task loss that the objective would not accept.
 
     Parameters
     ----------
     difference : float in [0, 1]
         Expected difference :math:`\Delta L(\theta^*)` of the parameters compared with.
-    n_samples : sequence of 2 int
-        See `generalization_slack`.
     eta : float
-        By how much, at most, the objective of the trained parameters exceeds its
+        An upper limit of how far the objective of the trained parameters is above its
         minimum.
     lam : float in [0, 1)
         Weight of the task in the objective.
     fairness_loss : {"glf", "adversarial"}, default="glf"
-    delta, complexities
+        The loss that was penalised.
+    n_samples, delta, complexities
         See `generalization_slack`.
 
     Returns
     -------
     bound : float
-        It holds with probability 1 - delta.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not of this form.
-
-    Warns
-    -----
-    VacuousBoundWarning
-        If the bound is 1 or more.
     """
-    _check_share(difference, "difference")
-    if not (is_number(eta) and eta >= 0):
+    _check_between("difference", difference, largest=1)
+    if not (_is_finite(eta) and eta >= 0):
         raise ValueError(f"`eta` must be a finite number of at least 0; got {eta!r}.")
-    if not (is_number(lam) and 0 <= lam < 1):
+    if not (_is_finite(lam) and 0 <= lam < 1):
         raise ValueError(
             "`lam` must be a number in [0, 1), since with 1 nothing is penalised; got "
             f"{lam!r}."
         )
-    check_one_of("fairness_loss", fairness_loss, list(PENALTY_SCALES))
+    check_one_of("fairness_loss", fairness_loss, list(DIFFERENCE_PER_PENALTY))
     slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
-    excess = PENALTY_SCALES[fairness_loss] * eta / (1 - lam)
-    return told(difference + excess + 2 * slack)
+    excess = DIFFERENCE_PER_PENALTY[fairness_loss] * eta / (1 - lam)
+    return warn_if_vacuous(difference + excess + 2 * slack)
 
 
-def _pair(values: Sequence[float], name: str, *, smallest: float) -> list[float]:
+def check_delta(delta: Any) -> None:
+    """Raise a ValueError if this is not a probability of failing."""
+    if not (_is_finite(delta) and 0 < delta < 1):
+        raise ValueError(f"`delta` must be a number in (0, 1); got {delta!r}.")
+
+
+def warn_if_vacuous(bound: float) -> float:
+    """Return a bound on a difference; warn if it is 1 or more."""
+    if bound >= 1:
+        warn_user(
+            VacuousBoundWarning,
+            f"the bound is vacuous: {bound:.3g}, where no difference can be above 1",
+        )
+    return bound
+
+
+def _check_pair(values: Any, name: str, *, smallest: float) -> list[float]:
     pair = list(values) if np.ndim(values) == 1 else []
-    if len(pair) != 2 or not all(is_number(v) and v >= smallest for v in pair):
+    if len(pair) != 2 or not all(_is_finite(v) and v >= smallest for v in pair):
         raise ValueError(
             f"`{name}` must be two finite numbers of at least {smallest}, one for each "
             f"group; got {values!r}."
@@ -282,6 +249,10 @@ def _pair(values: Sequence[float], name: str, *, smallest: float) -> list[float]
     return [float(value) for value in pair]
 
 
-def _check_share(value: float, name: str, largest: float = 1) -> None:
-    if not (is_number(value) and 0 <= value <= largest):
+def _check_between(name: str, value: Any, *, largest: float) -> None:
+    if not (_is_finite(value) and 0 <= value <= largest):
         raise ValueError(f"`{name}` must be a number in [0, {largest}]; got {value!r}.")
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and isfinite(value)
