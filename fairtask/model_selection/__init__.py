@@ -5,7 +5,7 @@ from fairtask.model_selection._displays._group_rates import GroupRatesDisplay
 from fairtask.model_selection._displays._latent import LatentDisplay
 from fairtask.model_selection._displays._pareto import ParetoFrontDisplay
 from fairtask.model_selection._pareto import hypervolume, pareto_front
-from fairtask.model_selection._selection import (
+from fairtask.model_selection._rules import (
     best_under_budget,
     knee_point,
     least_disparity,

@@ -1,4 +1,4 @@
-"""Which points no other beats, and how much they cover."""
+"""Pareto fronts, and the volume of the points that they beat."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,14 +36,15 @@ def pareto_front(
 
     Examples
     --------
-    AUC, of which more is better, and a difference between groups:
+    A greater AUC is better, and a smaller difference between groups:
 
     >>> from fairtask.model_selection import pareto_front
     >>> points = [[0.91, 0.09], [0.90, 0.05], [0.89, 0.06]]
     >>> pareto_front(points, greater_is_better=[True, False])
     array([ True,  True, False])
     """
-    points, known, maximise = _check_points(points, greater_is_better)
+    points, maximise = _check_points(points, greater_is_better)
+    known = ~np.isnan(points).any(axis=1)
     on_front = np.zeros(len(points), dtype=bool)
     if known.any():
         on_front[known] = moocore.is_nondominated(
@@ -58,9 +59,9 @@ def hypervolume(
     *,
     greater_is_better: bool | Sequence[bool] = False,
 ) -> float:
-    """Volume of what the points beat, up to a reference point.
+    """Volume between the front of the points and a reference point.
 
-    Two fronts are compared by it: the larger, the better.
+    Of two fronts the one with the larger volume is better.
 
     Parameters
     ----------
@@ -90,16 +91,17 @@ def hypervolume(
     >>> round(volume, 3)  # 0.4 * 0.4 + 0.3 * 0.1
     0.19
     """
-    points, known, maximise = _check_points(points, greater_is_better)
+    points, maximise = _check_points(points, greater_is_better)
     reference = _as_numbers(reference, "reference")
     if reference.shape != (points.shape[1],) or not np.isfinite(reference).all():
         raise ValueError(
             f"`reference` must have {points.shape[1]} finite numbers, one per "
             f"objective; got {reference.tolist()}."
         )
-    if not known.any():
+    points = points[~np.isnan(points).any(axis=1)]
+    if not len(points):
         return 0.0
-    return float(moocore.hypervolume(points[known], reference, maximise=maximise))
+    return float(moocore.hypervolume(points, reference, maximise=maximise))
 
 
 def _as_numbers(values: Any, name: str) -> np.ndarray:
@@ -109,10 +111,8 @@ def _as_numbers(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"`{name}` must hold numbers: {error}.") from error
 
 
-def _check_points(
-    points: Any, greater_is_better: Any
-) -> tuple[np.ndarray, np.ndarray, list[bool]]:
-    """Return points, which of them have no NaN, and a direction per objective."""
+def _check_points(points: Any, greater_is_better: Any) -> tuple[np.ndarray, list[bool]]:
+    """Return points, and for each objective whether more is better."""
     points = _as_numbers(points, "points")
     if points.ndim != 2 or points.shape[1] < 1:
         raise ValueError(
@@ -120,10 +120,9 @@ def _check_points(
             f"{points.shape}."
         )
     n_objectives = points.shape[1]
-    directions = greater_is_better
-    if isinstance(directions, bool | np.bool_):
-        directions = [directions] * n_objectives
-    directions = list(directions)
+    if isinstance(greater_is_better, bool | np.bool_):
+        return points, [bool(greater_is_better)] * n_objectives
+    directions = list(greater_is_better)
     if len(directions) != n_objectives or not all(
         isinstance(direction, bool | np.bool_) for direction in directions
     ):
@@ -131,4 +130,4 @@ def _check_points(
             f"`greater_is_better` must be a bool, or one for each of {n_objectives} "
             f"objectives; got {greater_is_better!r}."
         )
-    return points, ~np.isnan(points).any(axis=1), [bool(d) for d in directions]
+    return points, [bool(direction) for direction in directions]

@@ -18,7 +18,7 @@ from fairtask.metrics._difference import (
 )
 from fairtask.metrics._group_statistics import GroupAUCs, GroupRates
 from fairtask.metrics._statistics import GroupStatistics
-from fairtask.model_selection._selection import read_scores
+from fairtask.model_selection._scores import read_scores
 
 __all__ = ["by_method", "points_of_predictions", "points_of_searches"]
 
@@ -61,7 +61,7 @@ def points_of_searches(
             "disparity": read_scores(results, disparity, is_disparity=True),
         }
         errors = {
-            kind: score.standard_errors(kind)
+            kind: score.standard_errors()
             if np.isfinite(score.folds).sum(axis=1).max() > 1
             else np.full(len(score.means), np.nan)
             for kind, score in scores.items()

@@ -1,0 +1,281 @@
+"""Rules that choose a candidate of a search by performance and disparity."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fairtask._warnings import warn_user
+from fairtask.exceptions import BudgetNotMetWarning
+from fairtask.model_selection._pareto import pareto_front
+from fairtask.model_selection._scores import Scores, read_scores
+
+__all__ = ["best_under_budget", "knee_point", "least_disparity"]
+
+ROUNDING = 1e-12
+"""Tolerance for the rounding errors of a mean that meets a limit exactly."""
+
+
+def best_under_budget(
+    *,
+    performance: str,
+    disparity: str,
+    budget: float,
+    one_standard_error: bool = False,
+) -> Callable[[Mapping[str, Any]], int]:
+    r"""Choose the best candidate whose disparity is within a budget.
+
+    .. math:: \max_i \; \text{performance}_i
+              \quad \text{subject to} \quad \text{disparity}_i \le \text{budget}
+
+    of the means over the folds. Pass the result to a search of scikit-learn as
+    ``refit``. If no candidate is within the budget, the least disparate one is chosen,
+    and a warning says how far it is above the budget.
+
+    Parameters
+    ----------
+    performance : str
+        Name of a score in ``scoring``, such as "roc_auc".
+    disparity : str
+        Name of a difference between groups in ``scoring``. Its sign does not matter:
+        scorers return the negative difference.
+    budget : float
+        Largest disparity allowed, at least 0.
+    one_standard_error : bool, default=False
+        Whether the mean plus one standard error over the folds must be within the
+        budget. Disparities of folds are noisy, and of many candidates the one that
+        just meets the budget has often been lucky.
+
+    Returns
+    -------
+    refit : callable
+        A function from ``cv_results_`` to the position of the candidate.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described. The rule itself raises one if a name is not
+        in ``scoring`` or no candidate has defined scores.
+
+    Warns
+    -----
+    BudgetNotMetWarning
+        By the rule, if no candidate is within the budget.
+    UndefinedMetricWarning
+        By the rule, if the disparity is undefined in some folds. Its mean leaves them
+        out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from fairtask import AuxiliaryFairnessClassifier
+    >>> from fairtask.datasets import make_biased_classification
+    >>> from fairtask.metrics import make_fairness_scoring
+    >>> from fairtask.model_selection import best_under_budget
+    >>> X, y, z = make_biased_classification(n_samples=1_500, random_state=0)
+    >>> z = pd.Series(z)
+    >>> search = GridSearchCV(
+    ...     AuxiliaryFairnessClassifier(max_epochs=3, random_state=0),
+    ...     {"lam": [0.2, 1.0]},
+    ...     scoring=make_fairness_scoring(
+    ...         ["roc_auc", "equalized_odds_difference"], sensitive_features=z
+    ...     ),
+    ...     refit=best_under_budget(
+    ...         performance="roc_auc",
+    ...         disparity="equalized_odds_difference",
+    ...         budget=0.3,
+    ...     ),
+    ...     cv=2,
+    ... )
+    >>> search.fit(pd.DataFrame(X), y, sensitive_features=z).best_index_ in (0, 1)
+    True
+    """
+    _check_number("budget", budget)
+    if not isinstance(one_standard_error, bool):
+        raise ValueError(
+            f"`one_standard_error` must be True or False; got {one_standard_error!r}."
+        )
+    choose = partial(
+        _best_under_budget,
+        budget=float(budget),
+        one_standard_error=one_standard_error,
+    )
+    return _make_rule(choose, performance, disparity)
+
+
+def _best_under_budget(
+    performance: Scores, disparity: Scores, *, budget: float, one_standard_error: bool
+) -> int:
+    cost = disparity.means
+    if one_standard_error:
+        cost = cost + disparity.standard_errors()
+    eligible = np.isfinite(performance.means) & np.isfinite(cost)
+    if not eligible.any():
+        raise ValueError(
+            "No candidate has a performance and a standard error of "
+            f"{disparity.name!r}, which takes two folds in which it is defined."
+        )
+    affordable = eligible & (cost <= budget + ROUNDING)
+    if not affordable.any():
+        least = np.where(eligible, cost, np.inf).min()
+        how = " plus one standard error" if one_standard_error else ""
+        warn_user(
+            BudgetNotMetWarning,
+            f"No candidate has a mean {disparity.name!r}{how} within the budget of "
+            f"{budget:g}: the least is {least:.4g}, {least - budget:.4g} above it, and "
+            "is chosen.",
+        )
+        affordable = eligible & (cost <= least + ROUNDING)
+    return int(np.lexsort((cost, -performance.means, ~affordable))[0])
+
+
+def least_disparity(
+    *, performance: str, disparity: str, tolerance: float | None = None
+) -> Callable[[Mapping[str, Any]], int]:
+    r"""Choose the least disparate candidate that performs nearly as well as the best.
+
+    .. math:: \min_i \; \text{disparity}_i \quad \text{subject to} \quad
+              \text{performance}_i \ge \max_j \text{performance}_j - \epsilon
+
+    of the means over the folds. Pass the result to a search of scikit-learn as
+    ``refit``; its errors and warnings are those of `best_under_budget`.
+
+    Parameters
+    ----------
+    performance, disparity : str
+        Names of scores in ``scoring``, see `best_under_budget`.
+    tolerance : float or None, default=None
+        The :math:`\epsilon`, at least 0. None: one standard error of the best
+        candidate's performance over the folds.
+
+    Returns
+    -------
+    refit : callable
+        A function from ``cv_results_`` to the position of the candidate.
+
+    Examples
+    --------
+    >>> from fairtask.model_selection import least_disparity
+    >>> choose = least_disparity(performance="auc", disparity="eod", tolerance=0.01)
+    >>> choose(
+    ...     {
+    ...         "split0_test_auc": [0.910, 0.905, 0.880],
+    ...         "split0_test_eod": [-0.09, -0.05, -0.03],
+    ...     }
+    ... )
+    1
+    """
+    if tolerance is not None:
+        _check_number("tolerance", tolerance)
+    choose = partial(_least_disparity, tolerance=tolerance)
+    return _make_rule(choose, performance, disparity)
+
+
+def _least_disparity(
+    performance: Scores, disparity: Scores, *, tolerance: float | None
+) -> int:
+    eligible = np.isfinite(performance.means) & np.isfinite(disparity.means)
+    best = int(np.where(eligible, performance.means, -np.inf).argmax())
+    if tolerance is None:
+        tolerance = performance.standard_errors()[best]
+    limit = performance.means[best] - tolerance - ROUNDING
+    is_near = eligible & (performance.means >= limit)
+    return int(np.lexsort((-performance.means, disparity.means, ~is_near))[0])
+
+
+def knee_point(
+    *, performance: str, disparity: str
+) -> Callable[[Mapping[str, Any]], int]:
+    """Choose the candidate at the knee of the Pareto front.
+
+    Performance and disparity are scaled to [0, 1] over the candidates that no other
+    beats. The knee is the candidate that is farthest above the straight line between
+    the two ends of the front: from there on performance costs more disparity than on
+    average. If no candidate is above the line, the least disparate one is chosen. Pass
+    the result to a search of scikit-learn as ``refit``; its errors and warnings are
+    those of `best_under_budget`.
+
+    Parameters
+    ----------
+    performance, disparity : str
+        Names of scores in ``scoring``, see `best_under_budget`.
+
+    Returns
+    -------
+    refit : callable
+        A function from ``cv_results_`` to the position of the candidate.
+
+    Examples
+    --------
+    >>> from fairtask.model_selection import knee_point
+    >>> choose = knee_point(performance="auc", disparity="eod")
+    >>> choose(
+    ...     {
+    ...         "split0_test_auc": [0.910, 0.905, 0.880],
+    ...         "split0_test_eod": [-0.09, -0.05, -0.03],
+    ...     }
+    ... )
+    1
+    """
+    return _make_rule(_knee_point, performance, disparity)
+
+
+def _knee_point(performance: Scores, disparity: Scores) -> int:
+    points = np.column_stack([performance.means, disparity.means])
+    front = np.flatnonzero(pareto_front(points, greater_is_better=[True, False]))
+    front = front[np.argsort(disparity.means[front], kind="stable")]
+    gain, cost = (_scale(points[front, i]) for i in (0, 1))
+    # Rounding errors must not decide between points on the line.
+    return int(front[np.argmax((gain - cost).round(9))])
+
+
+def _scale(values: np.ndarray) -> np.ndarray:
+    width = np.ptp(values)
+    return (values - values.min()) / (width if width > 0 else 1)
+
+
+def _make_rule(
+    choose: Callable[[Scores, Scores], int], performance: Any, disparity: Any
+) -> Callable[[Mapping[str, Any]], int]:
+    """Return a function of ``cv_results_`` that can be pickled."""
+    for argument, name in {"performance": performance, "disparity": disparity}.items():
+        if not isinstance(name, str):
+            raise ValueError(f"`{argument}` must be the name of a score; got {name!r}.")
+    return partial(
+        _apply_rule, choose=choose, performance=performance, disparity=disparity
+    )
+
+
+def _apply_rule(
+    cv_results: Mapping[str, Any],
+    *,
+    choose: Callable[[Scores, Scores], int],
+    performance: str,
+    disparity: str,
+) -> int:
+    gain = read_scores(cv_results, performance, is_disparity=False)
+    cost = read_scores(cv_results, disparity, is_disparity=True)
+    if not (np.isfinite(gain.means) & np.isfinite(cost.means)).any():
+        raise ValueError(
+            f"No candidate has defined scores, of {performance!r} in every fold and of "
+            f"{disparity!r} in one: means {gain.means.tolist()} and "
+            f"{cost.means.tolist()}."
+        )
+    # A candidate whose fit failed has no score at all, and is not meant here.
+    undefined = np.isnan(cost.folds[np.isfinite(gain.means)])
+    if undefined.any():
+        warn_user(
+            UndefinedMetricWarning,
+            f"{disparity!r} is undefined in {undefined.sum(axis=1).max()} of "
+            f"{undefined.shape[1]} folds, which its mean leaves out.",
+        )
+    return choose(gain, cost)
+
+
+def _check_number(argument: str, value: Any) -> None:
+    if not isinstance(value, Real) or not float(value) >= 0:
+        raise ValueError(f"`{argument}` must be a number of at least 0; got {value!r}.")

@@ -1,0 +1,65 @@
+"""Scores of the candidates of a search, as its ``cv_results_`` holds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fairtask.metrics._statistics import standard_errors
+
+__all__ = ["Scores", "read_scores"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One score of all candidates.
+
+    Attributes
+    ----------
+    name : str
+        Name in ``scoring``.
+    folds : ndarray of shape (n_candidates, n_folds)
+    means : ndarray of shape (n_candidates,)
+    """
+
+    name: str
+    folds: np.ndarray
+    means: np.ndarray
+
+    def standard_errors(self) -> np.ndarray:
+        """Return the standard error of each mean over the folds."""
+        n_defined = np.isfinite(self.folds).sum(axis=1)
+        if n_defined.max(initial=0) < 2:
+            raise ValueError(
+                f"A standard error of {self.name!r} takes at least two folds in which "
+                f"it is defined; found {n_defined.max(initial=0)}."
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return standard_errors(self.folds.T) / np.sqrt(n_defined)
+
+
+def read_scores(
+    cv_results: Mapping[str, Any], name: str, *, is_disparity: bool
+) -> Scores:
+    """Read one score of all candidates.
+
+    A performance must be defined in all folds. A disparity counts without its sign, and
+    its mean leaves out folds in which it is undefined.
+    """
+    keys: list[str] = []
+    while f"split{len(keys)}_test_{name}" in cv_results:
+        keys.append(f"split{len(keys)}_test_{name}")
+    if not keys:
+        prefix = "split0_test_"
+        known = [key.removeprefix(prefix) for key in cv_results if prefix in key]
+        raise ValueError(
+            f"{name!r} must be the name of a score of the search, one of {known}."
+        )
+    folds = np.column_stack([np.asarray(cv_results[key], float) for key in keys])
+    if not is_disparity:
+        return Scores(name, folds, folds.mean(axis=1))
+    folds = np.abs(folds)
+    with np.errstate(invalid="ignore"):
+        means = np.nan_to_num(folds).sum(axis=1) / np.isfinite(folds).sum(axis=1)
+    return Scores(name, folds, means)
