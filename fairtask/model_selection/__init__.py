@@ -1,4 +1,15 @@
-"""Choosing a model by performance and disparity, and looking at the choice."""
+"""Choosing a model by performance and disparity, and figures of the choice.
+
+The rules `best_under_budget`, `least_disparity` and `knee_point` make a function that
+takes ``cv_results_`` of a search and returns the position of the chosen candidate. Pass
+the function as ``refit`` to the search, or call it.
+
+The displays have the form of scikit-learn's. A display holds numbers, and `plot` draws
+them, again if need be. Methods that draw return the display, with the figure as
+``figure_``.
+
+An argument that is not as described is a ValueError.
+"""
 
 from fairtask.model_selection._displays._group_losses import GroupLossDisplay
 from fairtask.model_selection._displays._group_rates import GroupRatesDisplay

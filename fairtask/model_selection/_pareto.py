@@ -14,8 +14,7 @@ def pareto_front(
 ) -> np.ndarray:
     """Find the points that no other point beats.
 
-    A point beats another if it is at least as good in every objective and better in
-    one.
+    A point beats another if it is at least as good in all objectives and better in one.
 
     Parameters
     ----------
@@ -28,11 +27,6 @@ def pareto_front(
     -------
     on_front : ndarray of shape (n_points,), bool
         Points that tie in all objectives are on the front together.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not as described.
 
     Examples
     --------
@@ -78,11 +72,6 @@ def hypervolume(
     volume : float
         At least 0.
 
-    Raises
-    ------
-    ValueError
-        If an argument is not as described.
-
     Examples
     --------
     >>> from fairtask.model_selection import hypervolume
@@ -120,14 +109,10 @@ def _check_points(points: Any, greater_is_better: Any) -> tuple[np.ndarray, list
             f"{points.shape}."
         )
     n_objectives = points.shape[1]
-    if isinstance(greater_is_better, bool | np.bool_):
-        return points, [bool(greater_is_better)] * n_objectives
-    directions = list(greater_is_better)
-    if len(directions) != n_objectives or not all(
-        isinstance(direction, bool | np.bool_) for direction in directions
-    ):
+    directions = np.asarray(greater_is_better)
+    if directions.dtype != bool or directions.shape not in ((), (n_objectives,)):
         raise ValueError(
             f"`greater_is_better` must be a bool, or one for each of {n_objectives} "
             f"objectives; got {greater_is_better!r}."
         )
-    return points, [bool(direction) for direction in directions]
+    return points, np.broadcast_to(directions, n_objectives).tolist()

@@ -31,9 +31,10 @@ def best_under_budget(
     .. math:: \max_i \; \text{performance}_i
               \quad \text{subject to} \quad \text{disparity}_i \le \text{budget}
 
-    of the means over the folds. Pass the result to a search of scikit-learn as
-    ``refit``. If no candidate is within the budget, the least disparate one is chosen,
-    and a warning says how far it is above the budget.
+    of the means over the folds. If no candidate is within the budget, the least
+    disparate one is chosen, and a warning says how far it is above the budget. No
+    candidate with undefined scores is chosen; a rule raises a ValueError if there is no
+    other.
 
     Parameters
     ----------
@@ -54,45 +55,25 @@ def best_under_budget(
     refit : callable
         A function from ``cv_results_`` to the position of the candidate.
 
-    Raises
-    ------
-    ValueError
-        If an argument is not as described. The rule itself raises one if a name is not
-        in ``scoring`` or no candidate has defined scores.
-
     Warns
     -----
     BudgetNotMetWarning
-        By the rule, if no candidate is within the budget.
+        When the rule is called, if no candidate is within the budget.
     UndefinedMetricWarning
-        By the rule, if the disparity is undefined in some folds. Its mean leaves them
-        out.
+        When the rule is called, if the disparity is undefined in some folds. Its mean
+        leaves them out.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from sklearn.model_selection import GridSearchCV
-    >>> from fairtask import AuxiliaryFairnessClassifier
-    >>> from fairtask.datasets import make_biased_classification
-    >>> from fairtask.metrics import make_fairness_scoring
+    A search with three candidates and one fold:
+
     >>> from fairtask.model_selection import best_under_budget
-    >>> X, y, z = make_biased_classification(n_samples=1_500, random_state=0)
-    >>> z = pd.Series(z)
-    >>> search = GridSearchCV(
-    ...     AuxiliaryFairnessClassifier(max_epochs=3, random_state=0),
-    ...     {"lam": [0.2, 1.0]},
-    ...     scoring=make_fairness_scoring(
-    ...         ["roc_auc", "equalized_odds_difference"], sensitive_features=z
-    ...     ),
-    ...     refit=best_under_budget(
-    ...         performance="roc_auc",
-    ...         disparity="equalized_odds_difference",
-    ...         budget=0.3,
-    ...     ),
-    ...     cv=2,
-    ... )
-    >>> search.fit(pd.DataFrame(X), y, sensitive_features=z).best_index_ in (0, 1)
-    True
+    >>> cv_results = {
+    ...     "split0_test_auc": [0.910, 0.905, 0.880],
+    ...     "split0_test_eod": [-0.09, -0.05, -0.03],
+    ... }
+    >>> best_under_budget(performance="auc", disparity="eod", budget=0.06)(cv_results)
+    1
     """
     _check_number("budget", budget)
     if not isinstance(one_standard_error, bool):
@@ -141,8 +122,7 @@ def least_disparity(
     .. math:: \min_i \; \text{disparity}_i \quad \text{subject to} \quad
               \text{performance}_i \ge \max_j \text{performance}_j - \epsilon
 
-    of the means over the folds. Pass the result to a search of scikit-learn as
-    ``refit``; its errors and warnings are those of `best_under_budget`.
+    of the means over the folds.
 
     Parameters
     ----------
@@ -160,13 +140,11 @@ def least_disparity(
     Examples
     --------
     >>> from fairtask.model_selection import least_disparity
-    >>> choose = least_disparity(performance="auc", disparity="eod", tolerance=0.01)
-    >>> choose(
-    ...     {
-    ...         "split0_test_auc": [0.910, 0.905, 0.880],
-    ...         "split0_test_eod": [-0.09, -0.05, -0.03],
-    ...     }
-    ... )
+    >>> cv_results = {
+    ...     "split0_test_auc": [0.910, 0.905, 0.880],
+    ...     "split0_test_eod": [-0.09, -0.05, -0.03],
+    ... }
+    >>> least_disparity(performance="auc", disparity="eod", tolerance=0.01)(cv_results)
     1
     """
     if tolerance is not None:
@@ -195,9 +173,7 @@ def knee_point(
     Performance and disparity are scaled to [0, 1] over the candidates that no other
     beats. The knee is the candidate that is farthest above the straight line between
     the two ends of the front: from there on performance costs more disparity than on
-    average. If no candidate is above the line, the least disparate one is chosen. Pass
-    the result to a search of scikit-learn as ``refit``; its errors and warnings are
-    those of `best_under_budget`.
+    average. If no candidate is above the line, the least disparate one is chosen.
 
     Parameters
     ----------
@@ -212,13 +188,11 @@ def knee_point(
     Examples
     --------
     >>> from fairtask.model_selection import knee_point
-    >>> choose = knee_point(performance="auc", disparity="eod")
-    >>> choose(
-    ...     {
-    ...         "split0_test_auc": [0.910, 0.905, 0.880],
-    ...         "split0_test_eod": [-0.09, -0.05, -0.03],
-    ...     }
-    ... )
+    >>> cv_results = {
+    ...     "split0_test_auc": [0.910, 0.905, 0.880],
+    ...     "split0_test_eod": [-0.09, -0.05, -0.03],
+    ... }
+    >>> knee_point(performance="auc", disparity="eod")(cv_results)
     1
     """
     return _make_rule(_knee_point, performance, disparity)

@@ -7,10 +7,9 @@ import pandas as pd
 
 from fairtask._validation import check_one_of
 from fairtask.model_selection._displays._shared import (
-    BESIDE,
     MAX_NAMED,
+    draw_group_panels,
     group_name,
-    make_axes,
     styles,
 )
 
@@ -20,20 +19,20 @@ __all__ = ["GroupLossDisplay"]
 class GroupLossDisplay:
     """Learning curves of the groups: a panel per attribute and class, a line per group.
 
-    It is made by `from_estimator`.
+    Make it with `from_estimator`.
 
     Parameters
     ----------
     losses : DataFrame
-        A row per epoch; columns with the levels "attribute", "class" and "group" (and
-        "task" of several tasks), as ``group_history_`` has them for one part.
-    part : str
-        For the axes.
+        A row per epoch; columns with the levels "attribute", "class" and "group", as
+        ``group_history_`` has them for one part and one task.
+    part : str, default="train"
+        Name of the part, for the axes.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_attributes, n_classes)
-        Where it was drawn.
+        Axes of the panels.
     figure_ : Figure
 
     Examples
@@ -62,28 +61,19 @@ class GroupLossDisplay:
         task: str | None = None,
         ax: Any = None,
     ) -> Self:
-        """Draw what the training of an estimator of this package recorded.
+        """Draw the losses that an estimator of this package recorded in training.
 
         Parameters
         ----------
         estimator : estimator
             Fitted with sensitive features.
         part : {"train", "valid"}, default="train"
-            Training samples, as the network was in training; or validation samples.
+            Training samples, with the network as it was during the epoch; or validation
+            samples.
         task : str, default=None
             One of several tasks. None: the only one.
         ax : array-like of Axes, default=None
-            Where to draw, an axes for each panel. None: in a new figure.
-
-        Returns
-        -------
-        display : GroupLossDisplay
-
-        Raises
-        ------
-        ValueError
-            If nothing was recorded for the part, or there are several tasks and none is
-            named.
+            Axes to draw in, one for each panel. None: make a figure.
         """
         check_one_of("part", part, ("train", "valid"))
         history = getattr(estimator, "group_history_", None)
@@ -108,41 +98,30 @@ class GroupLossDisplay:
         return cls(losses, part=part).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the curves.
 
         Parameters
         ----------
         ax : array-like of Axes, default=None
-            Where to draw, an axes for each panel. None: in a new figure.
-
-        Returns
-        -------
-        display : GroupLossDisplay
+            Axes to draw in, one for each panel. None: make a figure.
         """
-        attributes = self.losses.columns.unique("attribute")
-        classes = self.losses.columns.unique("class")
-        self.figure_, self.axes_ = make_axes(
-            ax, len(attributes), len(classes), size=(4.2, 3.0), sharex=True
+        self.figure_, self.axes_ = draw_group_panels(
+            self._draw_panel,
+            ax,
+            list(self.losses.columns.unique("attribute")),
+            list(self.losses.columns.unique("class")),
+            labels=("epoch", f"{self.part} loss"),
+            size=(4.2, 3.0),
+            sharex=True,
         )
-        for row, attribute in zip(self.axes_, attributes, strict=True):
-            losses: Any = self.losses.xs(attribute, axis=1, level="attribute")
-            named = _most_different(losses)
-            for panel, c in zip(row, classes, strict=True):
-                self._plot_panel(panel, losses.xs(c, axis=1, level="class"), named)
-                panel.set_title(f"class {c}", fontsize="medium")
-            row[0].set_ylabel(f"{self.part} loss")
-            row[-1].legend(
-                title=attribute,
-                fontsize="small",
-                **BESIDE,
-            )
         for panel in self.axes_[-1]:
-            panel.set_xlabel("epoch")
             panel.xaxis.get_major_locator().set_params(integer=True)
         return self
 
-    def _plot_panel(self, ax: Any, curves: Any, named: list) -> None:
-        every = max(1, len(curves) // 8)
+    def _draw_panel(self, ax: Any, attribute: Any, c: Any) -> None:
+        losses: Any = self.losses.xs(attribute, axis=1, level="attribute")
+        curves = losses.xs(c, axis=1, level="class")
+        named = _most_different(losses)
         for group in curves.columns:
             if group not in named:
                 ax.plot(curves.index, curves[group], color="0.85", linewidth=0.7)
@@ -151,7 +130,7 @@ class GroupLossDisplay:
                 curves.index,
                 curves[group] if group in curves else np.full(len(curves), np.nan),
                 label=group_name(group),
-                markevery=every,
+                markevery=max(1, len(curves) // 8),
                 markersize=4,
                 linewidth=1.2,
                 **style,
@@ -159,7 +138,7 @@ class GroupLossDisplay:
 
 
 def _most_different(losses: pd.DataFrame) -> list:
-    """Return the groups to name: of many those that end farthest from the middle."""
+    """Return the groups to name: of many, those that end farthest from the median."""
     last = losses.ffill().iloc[-1].unstack("class")
     farthest = (last - last.median()).abs().max(axis=1).sort_values(ascending=False)
     chosen = set(farthest.index[:MAX_NAMED])

@@ -5,13 +5,12 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from fairtask.metrics import FairnessReport, fairness_report
 from fairtask.model_selection._displays._shared import (
-    class_scores,
     group_name,
     make_axes,
+    predict_all,
 )
 
 __all__ = ["GroupRatesDisplay"]
@@ -24,21 +23,24 @@ TITLES = {
     "roc_auc": "AUC",
     "log_loss": "log loss",
 }
+DEFAULT_RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
 
 class GroupRatesDisplay:
     """Rates of each group, with intervals: a panel per rate, a line per group.
 
-    It is made by `from_estimator` or `from_predictions`.
+    A dotted line marks the rate of all groups together. Make the display with
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     report : FairnessReport
+        The numbers to draw.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_classes, n_rates)
-        Where it was drawn; one row of panels, or one per class.
+        Axes of the panels; one row, or for more than two classes a row per class.
     figure_ : Figure
 
     Examples
@@ -66,7 +68,7 @@ class GroupRatesDisplay:
         ax: Any = None,
         **report_params: Any,
     ) -> Self:
-        """Draw what a fitted classifier does in each group.
+        """Draw the rates of a fitted classifier.
 
         Parameters
         ----------
@@ -76,31 +78,21 @@ class GroupRatesDisplay:
             Samples.
         y : array-like of shape (n_samples,)
             Their labels.
-        sensitive_features : array-like of shape (n_samples,) or \
-                (n_samples, n_attributes)
-            Group of each sample.
-        rates, ax, **report_params
+        sensitive_features, rates, ax, **report_params
             See `from_predictions`.
-
-        Returns
-        -------
-        display : GroupRatesDisplay
         """
-        check_is_fitted(estimator)
-        classes = getattr(estimator, "classes_", None)
-        if isinstance(classes, np.ndarray):  # those of `y` may be fewer
-            report_params.setdefault("labels", classes)
-        y_score = None
-        if rates is not None and {"roc_auc", "log_loss"} & set(rates):
-            y_score = class_scores(estimator, X)
+        with_scores = rates is not None and not {"roc_auc", "log_loss"}.isdisjoint(
+            rates
+        )
+        classes, y_pred, y_score = predict_all(estimator, X, with_scores=with_scores)
         return cls.from_predictions(
             y,
-            estimator.predict(X),
+            y_pred,
             y_score,
             sensitive_features=sensitive_features,
             rates=rates,
             ax=ax,
-            **report_params,
+            **{"labels": classes, **report_params},
         )
 
     @classmethod
@@ -115,7 +107,7 @@ class GroupRatesDisplay:
         ax: Any = None,
         **report_params: Any,
     ) -> Self:
-        """Draw what is predicted in each group.
+        """Draw the rates of predictions.
 
         Parameters
         ----------
@@ -129,17 +121,10 @@ class GroupRatesDisplay:
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes)
             Group of each sample.
-        rates : sequence of str, default=None
-            Columns of `fairness_report` to draw. None: selection rate, true and false
-            positive rate.
-        ax : array-like of Axes, default=None
-            Where to draw, an axes for each panel. None: in a new figure.
+        rates, ax
+            See `plot`.
         **report_params
             Further arguments of `fairness_report`, such as ``confidence_level``.
-
-        Returns
-        -------
-        display : GroupRatesDisplay
         """
         report = fairness_report(
             y_true,
@@ -152,87 +137,84 @@ class GroupRatesDisplay:
         return cls(report).plot(ax=ax, rates=rates)
 
     def plot(self, ax: Any = None, *, rates: Sequence[str] | None = None) -> Self:
-        """Draw it.
+        """Draw the rates.
 
         Parameters
         ----------
         ax : array-like of Axes, default=None
-            Where to draw, an axes for each panel. None: in a new figure.
+            Axes to draw in, one for each panel. None: make a figure.
         rates : sequence of str, default=None
             Columns of the report to draw. None: selection rate, true and false positive
             rate.
-
-        Returns
-        -------
-        display : GroupRatesDisplay
         """
-        if rates is None:
-            rates = ["selection_rate", "true_positive_rate", "false_positive_rate"]
-        known = [name for name in self.report.columns if name in TITLES]
-        unknown = [name for name in rates if name not in known]
-        if isinstance(rates, str) or not rates or unknown:
+        report = self.report
+        rates = list(DEFAULT_RATES) if rates is None else rates
+        known = [name for name in report.columns if name in TITLES]
+        if isinstance(rates, str) or not rates or not set(rates) <= set(known):
             raise ValueError(
                 f"`rates` must name some of {known}; got {rates!r}. Scores add "
                 "'roc_auc' and 'log_loss'."
             )
         classes: list[Any] = [None]
-        if "class" in self.report.index.names:
-            classes = list(self.report.index.unique("class"))
-        n_groups = len(self.report) // len(classes)
+        if "class" in report.index.names:
+            classes = list(report.index.unique("class"))
+        n_groups = len(report) // len(classes)
         self.figure_, self.axes_ = make_axes(
             ax,
             len(classes),
             len(rates),
-            size=(3.2, 0.9 + 0.28 * (n_groups + self.report.index.nlevels)),
+            size=(3.2, 0.9 + 0.28 * (n_groups + report.index.nlevels)),
             sharey=True,
         )
-        for axes, c in zip(self.axes_, classes, strict=True):
-            tables: dict[str, Any] = {
-                "value": pd.DataFrame(self.report),
-                "low": self.report.low,
-                "high": self.report.high,
-                "overall": self.report.overall,
-            }
-            if c is not None:
-                tables = {
-                    name: table.xs(c, level="class") for name, table in tables.items()
-                }
-            for panel, rate in zip(axes, rates, strict=True):
-                self._plot_panel(panel, rate, tables)
+        for row, c in zip(self.axes_, classes, strict=True):
+            tables: list[Any] = [
+                table if c is None else table.xs(c, level="class")
+                for table in (
+                    pd.DataFrame(report),
+                    report.low,
+                    report.high,
+                    report.overall,
+                )
+            ]
+            positions = _positions(tables[0])
+            for panel, rate in zip(row, rates, strict=True):
+                _draw_panel(panel, positions, *(table[rate] for table in tables))
                 title = TITLES[rate] if c is None else f"{TITLES[rate]}, class {c}"
                 panel.set_title(title, fontsize="medium")
-            self._label_groups(axes, tables["value"])
+                # The panels of a new figure share these labels, the user's may not.
+                panel.set_yticks(positions, [""] * len(positions))
+            row[0].set_yticks(positions, _group_labels(tables[0]["n"]))
         return self
 
-    def _positions(self, table: Any) -> np.ndarray:
-        """Height of each group, with a gap between attributes."""
-        attribute = table.index.get_level_values("attribute")
-        starts = np.r_[False, attribute[1:] != attribute[:-1]]
-        return -(np.arange(len(table)) + starts.cumsum())
 
-    def _plot_panel(self, ax: Any, rate: str, tables: dict) -> None:
-        values = tables["value"][rate].to_numpy()
-        y = self._positions(tables["value"])
-        low, high = tables["low"][rate], tables["high"][rate]
-        ax.hlines(y, low, high, color="0.45", linewidth=2, zorder=1)
-        ax.plot(values, y, "o", color="black", markersize=5)
-        ax.axvline(
-            tables["overall"][rate].iloc[0], color="0.3", linestyle=":", linewidth=1
-        )
-        ax.set_ylim(y.min() - 0.6, y.max() + 0.6)
-        ax.grid(axis="x", color="0.9")
-        ax.set_axisbelow(True)
-        for side in ("left", "right", "top"):
-            ax.spines[side].set_visible(False)
-        ax.tick_params(axis="y", length=0)
+def _positions(table: pd.DataFrame) -> np.ndarray:
+    """Return the height of each group, with a gap between attributes."""
+    attribute = table.index.get_level_values("attribute")
+    starts = np.r_[False, attribute[1:] != attribute[:-1]]
+    return -(np.arange(len(table)) + starts.cumsum())
 
-    def _label_groups(self, axes: Any, table: Any) -> None:
-        several = len(table.index.unique("attribute")) > 1
-        labels = [
-            f"{f'{attribute}: ' if several else ''}{group_name(group)}  (n={n})"
-            for (attribute, group), n in table["n"].items()
-        ]
-        positions = self._positions(table)
-        for ax in axes[1:]:  # those of the user may not share theirs
-            ax.set_yticks(positions, [""] * len(labels))
-        axes[0].set_yticks(positions, labels)
+
+def _group_labels(sizes: Any) -> list[str]:
+    has_several = len(sizes.index.unique("attribute")) > 1
+    return [
+        f"{f'{attribute}: ' if has_several else ''}{group_name(group)}  (n={n})"
+        for (attribute, group), n in sizes.items()
+    ]
+
+
+def _draw_panel(
+    ax: Any,
+    positions: np.ndarray,
+    values: pd.Series,
+    low: pd.Series,
+    high: pd.Series,
+    overall: pd.Series,
+) -> None:
+    ax.hlines(positions, low, high, color="0.45", linewidth=2, zorder=1)
+    ax.plot(values, positions, "o", color="black", markersize=5)
+    ax.axvline(overall.iloc[0], color="0.3", linestyle=":", linewidth=1)
+    ax.set_ylim(positions.min() - 0.6, positions.max() + 0.6)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    ax.spines[["left", "right", "top"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)

@@ -14,38 +14,39 @@ from fairtask._labels import encode_labels
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import check_one_of
 from fairtask.model_selection._displays._shared import (
-    BESIDE,
     MAX_NAMED,
+    draw_group_panels,
     group_name,
-    make_axes,
     styles,
 )
 
 __all__ = ["LatentDisplay"]
 
+AXIS_NAMES = {"pca": "principal component", "tsne": "t-SNE"}
+
 
 class LatentDisplay:
     """Representation in two dimensions: a panel per attribute and class.
 
-    Each panel has the samples of one class, with a colour and a marker per group: what
-    differs between the groups there is not explained by the class.
-
-    It is made by `from_estimator`.
+    Each panel shows the samples of one class, with a colour and a marker per group, so
+    that the class does not explain differences between the groups in a panel. Make it
+    with `from_estimator`.
 
     Parameters
     ----------
     coordinates : ndarray of shape (n_samples, 2)
+        Position of each sample.
     classes : ndarray of shape (n_samples,)
         Class of each sample.
     sensitive : DataFrame of shape (n_samples, n_attributes)
         Group of each sample, None where unknown.
-    method : str
-        For the axes.
+    method : {"pca", "tsne"}
+        Method behind the coordinates, for the axes.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_attributes, n_classes)
-        Where it was drawn.
+        Axes of the panels.
     figure_ : Figure
 
     Examples
@@ -99,20 +100,11 @@ class LatentDisplay:
             Principal components of the standardised representation, or t-SNE, whose
             distances between clusters have no meaning.
         max_samples : int, default=2000
-            Samples drawn at random if there are more.
+            Number of samples to draw at random if there are more.
         random_state : int, RandomState or None, default=0
-            Seed of that draw, and of the method.
+            Seed of the random samples, and of the method.
         ax : array-like of Axes, default=None
-            Where to draw, an axes for each panel. None: in a new figure.
-
-        Returns
-        -------
-        display : LatentDisplay
-
-        Raises
-        ------
-        ValueError
-            If an argument is not as described.
+            Axes to draw in, one for each panel. None: make a figure.
         """
         check_is_fitted(estimator)
         check_one_of("method", method, ("pca", "tsne"))
@@ -133,82 +125,62 @@ class LatentDisplay:
             rows = rng.choice(rows, size=max_samples, replace=False)
         h = np.asarray(estimator.transform(_safe_indexing(X, rows)))
         h = StandardScaler().fit_transform(h)
-        if h.shape[1] == 1:  # two dimensions are drawn
+        if h.shape[1] == 1:  # the figure has two dimensions
             h = np.column_stack([h, np.zeros(len(h))])
-        if method == "pca":
-            coordinates = PCA(2, random_state=rng).fit_transform(h)
-        else:
+        reducer = PCA(2, random_state=rng)
+        if method == "tsne":
             perplexity = min(30, (len(rows) - 1) / 3)
-            coordinates = TSNE(
-                2, perplexity=perplexity, init="pca", random_state=rng
-            ).fit_transform(h)
+            reducer = TSNE(2, perplexity=perplexity, init="pca", random_state=rng)
         return cls(
-            coordinates,
+            reducer.fit_transform(h),
             task.decode(codes[rows]),
             sensitive.take(rows).decode(),
             method,
         ).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the samples.
 
         Parameters
         ----------
         ax : array-like of Axes, default=None
-            Where to draw, an axes for each panel. None: in a new figure.
-
-        Returns
-        -------
-        display : LatentDisplay
+            Axes to draw in, one for each panel. None: make a figure.
         """
-        classes = np.unique(self.classes)
-        attributes = list(self.sensitive.columns)
-        self.figure_, self.axes_ = make_axes(
+        name = AXIS_NAMES[self.method]
+        self.figure_, self.axes_ = draw_group_panels(
+            self._draw_panel,
             ax,
-            len(attributes),
-            len(classes),
+            list(self.sensitive.columns),
+            list(np.unique(self.classes)),
+            labels=(f"{name} 1", f"{name} 2"),
+            markerscale=1.5,
             size=(3.8, 3.4),
             sharex=True,
             sharey=True,
         )
-        name = {"pca": "principal component", "tsne": "t-SNE"}[self.method]
-        for row, attribute in zip(self.axes_, attributes, strict=True):
-            for panel, c in zip(row, classes, strict=True):
-                self._plot_panel(panel, attribute, self.classes == c)
-                panel.set_title(f"class {c}", fontsize="medium")
-            row[0].set_ylabel(f"{name} 2")
-            row[-1].legend(
-                title=attribute,
-                fontsize="small",
-                markerscale=1.5,
-                **BESIDE,
-            )
-        for panel in self.axes_[-1]:
-            panel.set_xlabel(f"{name} 1")
         return self
 
-    def _plot_panel(self, ax: Any, attribute: str, in_class: np.ndarray) -> None:
+    def _draw_panel(self, ax: Any, attribute: Any, c: Any) -> None:
         groups = self.sensitive[attribute]
-        sizes = groups.value_counts()  # the largest first, unknown ones not at all
-        named = sizes.index[:MAX_NAMED]
-        if len(sizes) > MAX_NAMED:
-            named = sizes.index[: MAX_NAMED - 1]
+        in_class = self.classes == c
+        named = groups.value_counts().index  # the largest first, without unknown ones
+        if len(named) > MAX_NAMED:
+            named = named[: MAX_NAMED - 1]
+        series = [
+            (group_name(group), in_class & (groups == group).to_numpy(), style)
+            for group, style in zip(named, styles(len(named)), strict=True)
+        ]
         rest = in_class & ~groups.isin(named).to_numpy()
-        if rest.any():
-            self._scatter(
-                ax, rest, "others and unknown", {"color": "0.75", "marker": "o"}
+        if rest.any():  # first, and so below the others
+            grey = {"color": "0.75", "marker": "o"}
+            series.insert(0, ("others and unknown", rest, grey))
+        for label, rows, style in series:
+            ax.scatter(
+                *self.coordinates[rows].T,
+                s=14,
+                alpha=0.6,
+                linewidths=0,
+                label=label,
+                color=style["color"],
+                marker=style["marker"],
             )
-        for group, style in zip(named, styles(len(named)), strict=True):
-            style = {"color": style["color"], "marker": style["marker"]}
-            members = in_class & (groups == group).to_numpy()
-            self._scatter(ax, members, group_name(group), style)
-
-    def _scatter(self, ax: Any, rows: np.ndarray, label: str, style: dict) -> None:
-        ax.scatter(
-            *self.coordinates[rows].T,
-            s=14,
-            alpha=0.6,
-            linewidths=0,
-            label=label,
-            **style,
-        )

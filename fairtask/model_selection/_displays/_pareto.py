@@ -5,19 +5,19 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
-from fairtask.metrics._difference import DIFFERENCES, check_metric
+from fairtask.metrics._difference import check_metric
 from fairtask.model_selection._displays._pareto_points import (
     by_method,
+    name_that_needs_scores,
     points_of_predictions,
     points_of_searches,
 )
 from fairtask.model_selection._displays._shared import (
     BESIDE,
     MAX_NAMED,
-    class_scores,
     make_axes,
+    predict_all,
     styles,
 )
 from fairtask.model_selection._pareto import pareto_front
@@ -28,7 +28,8 @@ __all__ = ["ParetoFrontDisplay"]
 class ParetoFrontDisplay:
     """Performance against disparity, with the front of each method.
 
-    It is made by `from_cv_results`, `from_estimators` or `from_predictions`.
+    Models that another one of the same method beats are hollow. Make the display with
+    `from_cv_results`, `from_estimators` or `from_predictions`.
 
     Parameters
     ----------
@@ -38,16 +39,16 @@ class ParetoFrontDisplay:
         "disparity_low", "disparity_high": values and ends of the error bars, NaN for
         none.
     performance_name, disparity_name : str
-        For the axes.
+        Labels of the axes.
     bars : str, default=""
-        What the error bars are.
+        Description of the error bars.
 
     Attributes
     ----------
     on_front : ndarray of shape (n_models,), bool
         Models that no other model of the same method beats.
     ax_ : Axes
-        Where it was drawn.
+        The axes.
     figure_ : Figure
 
     Examples
@@ -111,20 +112,16 @@ class ParetoFrontDisplay:
         disparity : str
             Name of a difference between groups in ``scoring``, of either sign.
         method : str, default=None
-            A parameter of the search, such as "fairness_loss", whose values are drawn
-            as methods of their own.
+            A parameter of the search, such as "fairness_loss". Each of its values is
+            drawn as a method.
         ax, budget, show_labels
             See `plot`.
-
-        Returns
-        -------
-        display : ParetoFrontDisplay
         """
         points = points_of_searches(
             cv_results, performance=performance, disparity=disparity, method=method
         )
         display = cls(
-            points,
+            pd.DataFrame(list(points)),
             performance_name=performance,
             disparity_name=disparity,
             bars="one standard error over the folds",
@@ -141,13 +138,7 @@ class ParetoFrontDisplay:
         sensitive_features: Any,
         performance: str = "roc_auc",
         disparity: str = "equalized_odds_difference",
-        n_resamples: int = 200,
-        confidence_level: float = 0.95,
-        random_state: Any = None,
-        ax: Any = None,
-        budget: float | None = None,
-        show_labels: bool = True,
-        **metric_params: Any,
+        **params: Any,
     ) -> Self:
         """Draw fitted classifiers, with bootstrap intervals.
 
@@ -159,47 +150,28 @@ class ParetoFrontDisplay:
             Samples that were not used for training.
         y : array-like of shape (n_samples,)
             Their labels.
-        sensitive_features : array-like of shape (n_samples,) or \
-                (n_samples, n_attributes)
-            Group of each sample.
-        performance, disparity, n_resamples, confidence_level, random_state, ax, \
-                budget, show_labels, **metric_params
+        sensitive_features, performance, disparity, **params
             See `from_predictions`.
-
-        Returns
-        -------
-        display : ParetoFrontDisplay
         """
+        with_scores = name_that_needs_scores(performance, disparity) is not None
         y_pred: dict[str, dict] = {}
         y_score: dict[str, dict] = {}
-        needs_scores = (
-            performance == "roc_auc"
-            or DIFFERENCES[check_metric(disparity)].output != "y_pred"
-        )
+        labels = None
         for method, models in by_method(estimators, "estimators").items():
             y_pred[method], y_score[method] = {}, {}
             for label, model in models.items():
-                check_is_fitted(model)
-                classes = getattr(model, "classes_", None)
-                if isinstance(classes, np.ndarray):  # those of `y` may be fewer
-                    metric_params.setdefault("labels", classes)
-                y_pred[method][label] = model.predict(X)
-                if needs_scores:
-                    y_score[method][label] = class_scores(model, X)
+                classes, y_pred[method][label], y_score[method][label] = predict_all(
+                    model, X, with_scores=with_scores
+                )
+                labels = classes if labels is None else labels
         return cls.from_predictions(
             y,
             y_pred,
-            y_score if needs_scores else None,
+            y_score if with_scores else None,
             sensitive_features=sensitive_features,
             performance=performance,
             disparity=disparity,
-            n_resamples=n_resamples,
-            confidence_level=confidence_level,
-            random_state=random_state,
-            ax=ax,
-            budget=budget,
-            show_labels=show_labels,
-            **metric_params,
+            **{"labels": labels, **params},
         )
 
     @classmethod
@@ -234,41 +206,40 @@ class ParetoFrontDisplay:
                 (n_samples, n_attributes)
             Group of each sample.
         performance : {"accuracy", "roc_auc"}, default=None
-            None: "roc_auc" if there are scores. Of several classes the mean AUC of
-            those that occur, each against the rest.
+            None: "roc_auc" if there are scores. For several classes it is the mean AUC
+            of those that occur, each against the rest.
         disparity : str, default="equalized_odds_difference"
-            A difference metric of `fairtask.metrics`.
+            Name of a difference metric of `fairtask.metrics`.
         n_resamples : int, default=200
             Number of bootstrap resamples; 0 for no error bars.
         confidence_level : float, default=0.95
-            Of the error bars.
+            Confidence level of the error bars.
         random_state : int, RandomState or None, default=None
             Seed of the resamples.
         ax, budget, show_labels
             See `plot`.
         **metric_params
             Further arguments of the difference metric.
-
-        Returns
-        -------
-        display : ParetoFrontDisplay
         """
         if performance is None:
             performance = "accuracy" if y_score is None else "roc_auc"
+        disparity = check_metric(disparity)
         points = points_of_predictions(
             y_true,
             y_pred,
             y_score,
             performance=performance,
             disparity=disparity,
-            n_resamples=n_resamples,
-            confidence_level=confidence_level,
-            random_state=random_state,
+            resampling={
+                "n_resamples": n_resamples,
+                "confidence_level": confidence_level,
+                "random_state": random_state,
+            },
             sensitive_features=sensitive_features,
             **metric_params,
         )
         display = cls(
-            points,
+            pd.DataFrame(list(points)),
             performance_name=performance,
             disparity_name=disparity,
             bars=f"{confidence_level:.0%} intervals" if n_resamples else "",
@@ -278,43 +249,42 @@ class ParetoFrontDisplay:
     def plot(
         self, ax: Any = None, *, budget: float | None = None, show_labels: bool = True
     ) -> Self:
-        """Draw it.
+        """Draw the points and fronts.
 
         Parameters
         ----------
         ax : Axes, default=None
-            Where to draw. None: in a new figure.
+            Axes to draw in. None: make a figure.
         budget : float, default=None
             Disparity to mark with a line.
         show_labels : bool, default=True
-            Whether the models on a front are labelled.
-
-        Returns
-        -------
-        display : ParetoFrontDisplay
+            Whether to label the models on a front.
         """
         self.figure_, axes = make_axes(ax, 1, 1, size=(7.2, 4.4))
         self.ax_ = axes[0, 0]
         on_front = self.on_front
         methods = self.points["method"].unique()
-        for i, (method, style) in enumerate(
-            zip(methods, styles(len(methods)), strict=True)
-        ):
-            rows = (self.points["method"] == method).to_numpy()
-            self._plot_method(self.points[rows], on_front[rows], method, style)
+        for i, style in enumerate(styles(len(methods))):
+            rows = (self.points["method"] == methods[i]).to_numpy()
+            front = self.points[rows & on_front].sort_values("disparity", kind="stable")
+            self._draw_error_bars(self.points[rows], style["color"])
+            self._draw_points(front, label=methods[i], markersize=7, **style)
+            hollow = {"markerfacecolor": "white", "linestyle": "none", "zorder": 1}
+            beaten = self.points[rows & ~on_front]
+            self._draw_points(beaten, markersize=6, **{**style, **hollow})
             if show_labels:
-                # Below and above in turn: fronts often lie on each other.
-                self._label_front(self.points[rows & on_front], below=i % 2 == 0)
+                # Below and above in turn, since fronts often overlap.
+                self._label_front(front, below=i % 2 == 0)
         if budget is not None:
             self.ax_.axvline(
                 budget, color="0.3", linestyle=":", label=f"budget {budget:g}", zorder=0
             )
         self.ax_.set(
-            xlabel=f"{_words(self.disparity_name)} (lower is better)",
-            ylabel=f"{_words(self.performance_name)} (higher is better)",
+            xlabel=f"{_in_words(self.disparity_name)} (lower is better)",
+            ylabel=f"{_in_words(self.performance_name)} (higher is better)",
         )
         self.ax_.margins(0.08)
-        # Beside the axes only in a figure of its own.
+        # Beside the axes there may be no room in a figure of the user.
         place: dict = {} if ax is not None else BESIDE
         self.ax_.legend(
             title=f"bars: {self.bars}" if self.bars else None,
@@ -324,9 +294,26 @@ class ParetoFrontDisplay:
         )
         return self
 
+    def _draw_points(self, points: pd.DataFrame, **style: Any) -> None:
+        self.ax_.plot(points["disparity"], points["performance"], linewidth=1, **style)
+
+    def _draw_error_bars(self, points: pd.DataFrame, color: Any) -> None:
+        errors = {}
+        for name, kind in (("xerr", "disparity"), ("yerr", "performance")):
+            ends = points[[f"{kind}_low", f"{kind}_high"]].to_numpy().T
+            errors[name] = np.nan_to_num(np.abs(ends - points[kind].to_numpy()))
+        self.ax_.errorbar(
+            points["disparity"],
+            points["performance"],
+            **errors,
+            fmt="none",
+            ecolor=color,
+            elinewidth=0.6,
+            alpha=0.6,
+        )
+
     def _label_front(self, front: pd.DataFrame, *, below: bool) -> None:
-        """Label the points of a front, evenly some of many."""
-        front = front.sort_values("disparity")
+        """Label the points of a front; of many, some at equal distances."""
         n_labels = min(len(front), MAX_NAMED)
         for i in np.linspace(0, len(front) - 1, n_labels).round().astype(int):
             point = front.iloc[i]
@@ -339,30 +326,6 @@ class ParetoFrontDisplay:
                 fontsize=7,
             )
 
-    def _plot_method(
-        self, points: pd.DataFrame, on_front: np.ndarray, method: str, style: dict
-    ) -> None:
-        x, y = points["disparity"].to_numpy(), points["performance"].to_numpy()
-        errors = {}
-        for name, kind in (("xerr", "disparity"), ("yerr", "performance")):
-            ends = points[[f"{kind}_low", f"{kind}_high"]].to_numpy().T
-            errors[name] = np.nan_to_num(np.abs(ends - points[kind].to_numpy()))
-        self.ax_.errorbar(
-            x, y, **errors, fmt="none", ecolor=style["color"], elinewidth=0.6, alpha=0.6
-        )
-        front = np.flatnonzero(on_front)[np.argsort(x[on_front], kind="stable")]
-        self.ax_.plot(
-            x[front], y[front], markersize=7, label=method, linewidth=1, **style
-        )
-        self.ax_.plot(
-            x[~on_front],
-            y[~on_front],
-            **{**style, "linestyle": "none"},
-            markersize=6,
-            markerfacecolor="white",
-            zorder=1,
-        )
 
-
-def _words(name: str) -> str:
+def _in_words(name: str) -> str:
     return {"roc_auc": "AUC"}.get(name, name.replace("_", " "))

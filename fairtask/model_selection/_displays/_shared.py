@@ -1,30 +1,39 @@
-"""What the figures share: scores, and lines that can be told apart in grey."""
+"""Styles, axes and predictions that several displays need."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["BESIDE", "MAX_NAMED", "class_scores", "group_name", "make_axes", "styles"]
+__all__ = [
+    "BESIDE",
+    "MAX_NAMED",
+    "draw_group_panels",
+    "group_name",
+    "make_axes",
+    "predict_all",
+    "styles",
+]
 
 MAX_NAMED = 8
-"""More lines or colours than this cannot be told apart."""
-
-MARKERS = "osD^vPX*<>ph"
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""A reader can distinguish no more lines or colours than this."""
 
 MAX_LENGTH = 30
 """Characters of a name that are shown."""
 
+MARKERS = "osD^vPX*<>ph"
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
-"""Place of a legend that hides nothing."""
+"""Place of a legend beside the axes, where it hides nothing."""
 
 
 def styles(n: int) -> list[dict[str, Any]]:
     """Return colour, marker and line of each of n series.
 
-    The colours run from dark to light and stay apart in grey; markers and lines repeat
-    after different numbers, so that their pairs hardly do.
+    The colours run from dark to light, so that they differ in grey, too. Markers and
+    lines repeat after different numbers, so that their combinations hardly do.
     """
     import matplotlib
 
@@ -39,42 +48,42 @@ def styles(n: int) -> list[dict[str, Any]]:
     ]
 
 
-def class_scores(estimator: Any, X: Any) -> np.ndarray:
-    """Return scores of a fitted classifier, a column per class.
-
-    Probabilities, or the decision function where there are none.
-    """
-    if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba(X)
-    scores = np.asarray(estimator.decision_function(X))
-    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
-
-
 def group_name(group: Any) -> str:
-    """Return a group, or the combination of several, as text that leaves room."""
+    """Return a group, or a combination of several, as a text of limited length."""
     name = " & ".join(map(str, group)) if isinstance(group, tuple) else str(group)
     return name if len(name) <= MAX_LENGTH else name[: MAX_LENGTH - 1] + "…"
+
+
+def predict_all(
+    estimator: Any, X: Any, *, with_scores: bool
+) -> tuple[np.ndarray | None, Any, Any]:
+    """Return the classes of a fitted classifier, its predictions and its scores.
+
+    Scores are probabilities, or decision values where there are no probabilities; None
+    without `with_scores`. The classes are None for a classifier of several tasks.
+    """
+    check_is_fitted(estimator)
+    classes = getattr(estimator, "classes_", None)
+    scores = None
+    if with_scores and hasattr(estimator, "predict_proba"):
+        scores = estimator.predict_proba(X)
+    elif with_scores:
+        scores = np.asarray(estimator.decision_function(X))
+        if scores.ndim == 1:
+            scores = np.column_stack([-scores, scores])
+    return (
+        classes if isinstance(classes, np.ndarray) else None,
+        estimator.predict(X),
+        scores,
+    )
 
 
 def make_axes(
     ax: Any, n_rows: int, n_columns: int, *, size: tuple[float, float], **kwargs: Any
 ) -> tuple[Any, np.ndarray]:
-    """Return the figure and an array of axes, of the user's or of a new figure.
+    """Return the figure and the axes, shape (n_rows, n_columns), of the user or new.
 
-    Parameters
-    ----------
-    ax : Axes, array-like of Axes, or None
-    n_rows, n_columns : int
-        Panels needed.
-    size : (float, float)
-        Width and height of a panel in inches.
-    **kwargs
-        For `matplotlib.pyplot.subplots`.
-
-    Returns
-    -------
-    figure : Figure
-    axes : ndarray of shape (n_rows, n_columns)
+    A new figure has panels of this size in inches; `kwargs` are those of ``subplots``.
     """
     import matplotlib.pyplot as plt
 
@@ -94,3 +103,32 @@ def make_axes(
             f"({n_rows} x {n_columns}); got {len(axes)}."
         )
     return axes[0].figure, axes.reshape(n_rows, n_columns)
+
+
+def draw_group_panels(
+    draw: Callable[[Any, Any, Any], None],
+    ax: Any,
+    attributes: list,
+    classes: list,
+    *,
+    labels: tuple[str, str],
+    markerscale: float = 1.0,
+    **kwargs: Any,
+) -> tuple[Any, np.ndarray]:
+    """Draw a row of panels per attribute, with a panel per class and a legend.
+
+    `draw` is called with the axes, attribute and class of each panel. `labels` are for
+    the x axes and the y axes, `kwargs` for `make_axes`.
+    """
+    figure, axes = make_axes(ax, len(attributes), len(classes), **kwargs)
+    for row, attribute in zip(axes, attributes, strict=True):
+        for panel, c in zip(row, classes, strict=True):
+            draw(panel, attribute, c)
+            panel.set_title(f"class {c}", fontsize="medium")
+        row[0].set_ylabel(labels[1])
+        row[-1].legend(
+            title=attribute, fontsize="small", markerscale=markerscale, **BESIDE
+        )
+    for panel in axes[-1]:
+        panel.set_xlabel(labels[0])
+    return figure, axes
