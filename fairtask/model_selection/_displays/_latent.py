@@ -104,7 +104,7 @@ class LatentDisplay:
         random_state : int, RandomState or None, default=0
             Seed of the random samples, and of the method.
         ax : array-like of Axes, default=None
-            Axes to draw in, one for each panel. None: make a figure.
+            See `plot`.
         """
         check_is_fitted(estimator)
         check_one_of("method", method, ("pca", "tsne"))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fairtask.metrics._difference import check_metric
 from fairtask.model_selection._displays._pareto_points import (
-    by_method,
+    flatten,
     name_that_needs_scores,
     points_of_predictions,
     points_of_searches,
@@ -157,13 +157,11 @@ class ParetoFrontDisplay:
         y_pred: dict[str, dict] = {}
         y_score: dict[str, dict] = {}
         labels = None
-        for method, models in by_method(estimators, "estimators").items():
-            y_pred[method], y_score[method] = {}, {}
-            for label, model in models.items():
-                classes, y_pred[method][label], y_score[method][label] = predict_all(
-                    model, X, with_scores=with_scores
-                )
-                labels = classes if labels is None else labels
+        for (method, label), model in flatten(estimators, "estimators").items():
+            classes, predicted, scores = predict_all(model, X, with_scores=with_scores)
+            y_pred.setdefault(method, {})[label] = predicted
+            y_score.setdefault(method, {})[label] = scores
+            labels = classes if labels is None else labels
         return cls.from_predictions(
             y,
             y_pred,

@@ -21,7 +21,7 @@ from fairtask.metrics._statistics import GroupStatistics
 from fairtask.model_selection._scores import Scores, read_scores
 
 __all__ = [
-    "by_method",
+    "flatten",
     "name_that_needs_scores",
     "points_of_predictions",
     "points_of_searches",
@@ -98,11 +98,18 @@ def points_of_predictions(
         resampling["n_resamples"], resampling["confidence_level"], smallest=0
     )
     takes_labels = DIFFERENCES[disparity].output == "y_pred"
-    for method, label, predicted, scores in _models(y_pred, y_score):
+    scores = {} if y_score is None else flatten(y_score, "y_score")
+    for (method, label), predicted in flatten(y_pred, "y_pred").items():
+        if y_score is not None and (method, label) not in scores:
+            raise ValueError(
+                "`y_score` must have the labels of `y_pred`; it lacks "
+                f"{label!r}{f' of {method!r}' if method else ''}."
+            )
+        score = scores.get((method, label))
         gain = _performance(
-            performance, y_true, predicted, scores, resampling, **metric_params
+            performance, y_true, predicted, score, resampling, **metric_params
         )
-        output = predicted if takes_labels else scores
+        output = predicted if takes_labels else score
         cost = _disparity(disparity, y_true, output, resampling, **metric_params)
         yield _point(method or "models", label, gain, cost)
 
@@ -115,37 +122,23 @@ def name_that_needs_scores(performance: str, disparity: str) -> str | None:
     return disparity if output != "y_pred" else None
 
 
-def by_method(models: Any, argument: str) -> dict[str, dict]:
-    """Return models by method and label; without methods, under an empty name."""
+def flatten(models: Any, argument: str) -> dict[tuple[str, str], Any]:
+    """Return models by method and label; without methods, under an empty method."""
     if not isinstance(models, Mapping) or not models:
         raise ValueError(
             f"`{argument}` must be a dict of labels, or of methods to such dicts; got "
             f"{type(models).__name__}."
         )
-    are_methods = [isinstance(model, Mapping) for model in models.values()]
-    if all(are_methods):
-        return {method: dict(labels) for method, labels in models.items()}
-    if any(are_methods):
+    are_methods = {isinstance(model, Mapping) for model in models.values()}
+    if len(are_methods) > 1:
         raise ValueError(
             f"`{argument}` must hold dicts for all methods or for none; got both."
         )
-    return {"": dict(models)}
-
-
-def _models(y_pred: Any, y_score: Any) -> Iterator[tuple[str, str, Any, Any]]:
-    """Yield method, label, predicted labels and scores of each model."""
-    scores = None if y_score is None else by_method(y_score, "y_score")
-    for method, models in by_method(y_pred, "y_pred").items():
-        for label, predicted in models.items():
-            if scores is None:
-                yield method, label, predicted, None
-            elif label in scores.get(method, {}):
-                yield method, label, predicted, scores[method][label]
-            else:
-                raise ValueError(
-                    "`y_score` must have the labels of `y_pred`; it lacks "
-                    f"{label!r}{f' of {method!r}' if method else ''}."
-                )
+    return {
+        (method, label): model
+        for method, labels in (models if True in are_methods else {"": models}).items()
+        for label, model in labels.items()
+    }
 
 
 def _performance(
