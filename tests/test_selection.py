@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from fairtask.model_selection import best_under_budget, knee_point, least_dispar
 from tests._inputs import make_classifier, make_samples
 
 NAMES = {"performance": "auc", "disparity": "eod"}
+SCORES = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
 
 
 def results(auc, eod):
@@ -36,105 +38,117 @@ TABLE = results(
 )
 
 
-class TestBestUnderBudget:
-    @pytest.mark.parametrize(
-        ("budget", "chosen"), [(0.2, 0), (0.1, 0), (0.0999, 1), (0.05, 1), (0.03, 2)]
+within = partial(best_under_budget, **NAMES)
+within_with_error = partial(within, one_standard_error=True)
+least = partial(least_disparity, **NAMES)
+knee = knee_point(**NAMES)
+
+
+within_by_hand = [(0.2, 0), (0.1, 0), (0.0999, 1), (0.05, 1), (0.03, 2)]
+with_error_by_hand = [(0.12, 0), (0.119, 1), (0.0699, 2)]
+least_by_hand = [(0, 0), (0.009, 0), (0.01, 1), (0.02, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen"),
+    [
+        *((within(budget=budget), chosen) for budget, chosen in within_by_hand),
+        *((within_with_error(budget=b), chosen) for b, chosen in with_error_by_hand),
+        *((least(tolerance=t), chosen) for t, chosen in least_by_hand),
+        (least(), 1),  # AUC .93 and .91: standard error .01
+        # Scaled: AUC 1, .75, .5, 0; EOD 1, .29, 0, 0 (the third beats the last): of the
+        # front AUC 1, .5, 0 and EOD 1, .29, 0.
+        (knee, 1),
+    ],
+)
+def test_by_hand(rule, chosen):
+    assert rule(TABLE) == chosen
+    assert pickle.loads(pickle.dumps(rule))(TABLE) == chosen
+    # The sign of the disparity does not matter.
+    assert rule({k: -v if "eod" in k else v for k, v in TABLE.items()}) == chosen
+    with pytest.raises(ValueError, match=r"'auc' must be .* one of \['AUC'\]"):
+        rule({"split0_test_AUC": [0.9]})
+
+
+@pytest.mark.parametrize(
+    ("rule", "auc", "eod", "chosen"),
+    [
+        # Of equals the less disparate one.
+        (within(budget=1), [0.9, 0.9, 0.9], [0.2, 0.1, 0.1], 1),
+        # A failed fit is not an undefined fold, which would warn.
+        (within(budget=0.2), [[np.nan] * 2, [0.8] * 2], [[np.nan] * 2, [0.1] * 2], 1),
+        # On a straight line there is no knee, and of one candidate no choice.
+        (knee, [0.9, 0.8, 0.7], [0.3, 0.2, 0.1], 2),
+        (knee, [0.9], [0.3], 0),
+    ],
+)
+def test_special_tables(rule, auc, eod, chosen):
+    assert rule(results(auc, eod)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (within, "within the budget of 0.01: the least is 0.03, 0.02 above it"),
+        (
+            within_with_error,
+            "plus one standard error within .* the least is 0.05, 0.04 above",
+        ),
+    ],
+)
+def test_budget_not_met(make, message):
+    with pytest.warns(BudgetNotMetWarning, match=message):
+        # Of two with the same disparity the better one.
+        assert make(budget=0.01)(TABLE) == 2
+
+
+def test_undefined_folds_are_left_out_and_named():
+    table = results([[0.9, 0.9], [0.8, 0.8]], [[0.3, np.nan], [0.1, np.nan]])
+    with pytest.warns(UndefinedMetricWarning, match="'eod' is undefined in 1 of 2"):
+        assert within(budget=0.2)(table) == 1
+
+
+def test_candidates_that_failed_or_are_undefined_are_not_chosen():
+    table = results(
+        [[0.9, np.nan], [0.95, 0.95], [0.7, 0.7]], [[0, 0], [np.nan] * 2, [1, 1]]
     )
-    def test_by_hand(self, budget, chosen):
-        assert best_under_budget(**NAMES, budget=budget)(TABLE) == chosen
-
-    @pytest.mark.parametrize(("budget", "chosen"), [(0.12, 0), (0.119, 1), (0.0699, 2)])
-    def test_one_standard_error(self, budget, chosen):
-        choose = best_under_budget(**NAMES, budget=budget, one_standard_error=True)
-        assert choose(TABLE) == chosen
-
-    def test_not_met(self):
-        choose = best_under_budget(**NAMES, budget=0.01)
-        message = "within the budget of 0.01: the least is 0.03, 0.02 above it"
-        with pytest.warns(BudgetNotMetWarning, match=message):
-            assert choose(TABLE) == 2  # of two as little disparate the better
-        choose = best_under_budget(**NAMES, budget=0.01, one_standard_error=True)
-        message = "plus one standard error within .* the least is 0.05, 0.04 above"
-        with pytest.warns(BudgetNotMetWarning, match=message):
-            assert choose(TABLE) == 2
-
-    def test_sign_of_the_disparity_does_not_matter(self):
-        flipped = {k: -v if "eod" in k else v for k, v in TABLE.items()}
-        choose = best_under_budget(**NAMES, budget=0.06)
-        assert choose(flipped) == choose(TABLE) == 1
-
-    def test_of_equals_the_less_disparate(self):
-        choose = best_under_budget(**NAMES, budget=1)
-        assert choose(results([0.9, 0.9, 0.9], [0.2, 0.1, 0.1])) == 1
-
-    def test_undefined_folds_are_left_out_and_named(self):
-        table = results([[0.9, 0.9], [0.8, 0.8]], [[0.3, np.nan], [0.1, np.nan]])
-        choose = best_under_budget(**NAMES, budget=0.2)
-        with pytest.warns(UndefinedMetricWarning, match="'eod' is undefined in 1 of 2"):
-            assert choose(table) == 1
-
-    def test_failed_fits_are_no_undefined_folds(self):
-        table = results([[np.nan, np.nan], [0.8, 0.8]], [[np.nan] * 2, [0.1, 0.1]])
-        assert best_under_budget(**NAMES, budget=0.2)(table) == 1  # without a warning
-
-    def test_no_candidate_has_a_standard_error(self):
-        table = results([[0.9, 0.9], [np.nan, 0.9]], [[0.1, np.nan], [0.1, 0.2]])
-        choose = best_under_budget(**NAMES, budget=0.2, one_standard_error=True)
-        with (
-            pytest.warns(UndefinedMetricWarning),
-            pytest.raises(ValueError, match="No candidate has a performance and a st"),
-        ):
-            choose(table)
-
-    def test_candidates_that_failed_or_are_undefined_are_not_chosen(self):
-        table = results(
-            [[0.9, np.nan], [0.95, 0.95], [0.7, 0.7]], [[0, 0], [np.nan] * 2, [1, 1]]
-        )
-        with (
-            pytest.warns(UndefinedMetricWarning),
-            pytest.warns(BudgetNotMetWarning, match="the least is 1, 0.9 above"),
-        ):
-            assert best_under_budget(**NAMES, budget=0.1)(table) == 2
-
-    def test_nothing_to_choose_from(self):
-        table = results([[np.nan, 0.9]], [[0.1, 0.1]])
-        with pytest.raises(ValueError, match="No candidate has defined scores"):
-            best_under_budget(**NAMES, budget=0.1)(table)
-
-    def test_standard_error_takes_two_folds(self):
-        choose = best_under_budget(**NAMES, budget=0.1, one_standard_error=True)
-        with pytest.raises(ValueError, match=r"'eod' takes at least two folds .* 1\."):
-            choose(results([0.9], [0.1]))
+    with (
+        pytest.warns(UndefinedMetricWarning),
+        pytest.warns(BudgetNotMetWarning, match="the least is 1, 0.9 above"),
+    ):
+        assert within(budget=0.1)(table) == 2
 
 
-class TestLeastDisparity:
-    @pytest.mark.parametrize(
-        ("tolerance", "chosen"), [(0, 0), (0.009, 0), (0.01, 1), (0.02, 2), (1, 2)]
-    )
-    def test_by_hand(self, tolerance, chosen):
-        assert least_disparity(**NAMES, tolerance=tolerance)(TABLE) == chosen
+@pytest.mark.parametrize(
+    ("rule", "auc", "eod", "message"),
+    [
+        (
+            within(budget=0.1),
+            [[np.nan, 0.9]],
+            [[0.1, 0.1]],
+            "No candidate has defined scores",
+        ),
+        (
+            within_with_error(budget=0.1),
+            [0.9],
+            [0.1],
+            r"'eod' takes at least two folds .* 1\.",
+        ),
+        (least(), [0.9], [0.1], "'auc' takes at least two folds"),
+    ],
+)
+def test_nothing_to_choose_from(rule, auc, eod, message):
+    with pytest.raises(ValueError, match=message):
+        rule(results(auc, eod))
 
-    def test_within_one_standard_error(self):
-        # AUC .93 and .91: standard error .01
-        assert least_disparity(**NAMES)(TABLE) == 1
 
-    def test_standard_error_takes_two_folds(self):
-        with pytest.raises(ValueError, match="'auc' takes at least two folds"):
-            least_disparity(**NAMES)(results([0.9], [0.1]))
-
-
-class TestKneePoint:
-    def test_by_hand(self):
-        # Scaled: AUC 1, .75, .5, 0; EOD 1, .29, 0, 0 (the last is beaten by the third):
-        # of the front AUC 1, .5, 0 and EOD 1, .29, 0.
-        assert knee_point(**NAMES)(TABLE) == 1
-
-    def test_straight_line_has_no_knee(self):
-        table = results([0.9, 0.8, 0.7], [0.3, 0.2, 0.1])
-        assert knee_point(**NAMES)(table) == 2
-
-    def test_one_candidate(self):
-        assert knee_point(**NAMES)(results([0.9], [0.3])) == 0
+def test_no_candidate_has_a_standard_error():
+    table = results([[0.9, 0.9], [np.nan, 0.9]], [[0.1, np.nan], [0.1, 0.2]])
+    with (
+        pytest.warns(UndefinedMetricWarning),
+        pytest.raises(ValueError, match="No candidate has a performance and a st"),
+    ):
+        within_with_error(budget=0.2)(table)
 
 
 tables = st.integers(1, 6).flatmap(
@@ -148,21 +162,20 @@ tables = st.integers(1, 6).flatmap(
 
 
 @given(table=tables, budget=st.integers(0, 10).map(lambda k: k / 10))
-def test_what_is_chosen_is_not_beaten(table, budget):
+def test_no_candidate_beats_the_chosen_one(table, budget):
     auc, eod = map(np.array, table)
     cv_results = results(auc, eod)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BudgetNotMetWarning)
-        best = best_under_budget(**NAMES, budget=budget)(cv_results)
+        best = within(budget=budget)(cv_results)
     if (eod <= budget).any():
         assert eod[best] <= budget
         assert auc[best] == auc[eod <= budget].max()
     else:
         assert eod[best] == eod.min()
-    near = least_disparity(**NAMES, tolerance=budget)(cv_results)
+    near = least(tolerance=budget)(cv_results)
     assert auc[near] >= auc.max() - budget - 1e-9
-    chosen = [best, near, knee_point(**NAMES)(cv_results)]
-    for i in chosen:
+    for i in (best, near, knee(cv_results)):
         beaten = (auc >= auc[i]) & (eod <= eod[i]) & ((auc > auc[i]) | (eod < eod[i]))
         assert not beaten.any()
 
@@ -170,55 +183,37 @@ def test_what_is_chosen_is_not_beaten(table, budget):
 class TestInSearches:
     X, y, z = make_samples(200)
 
-    def search(self, search_class, refit, **kwargs):
-        frame = pd.DataFrame(self.X)
+    def search(self, search_class, refit):
         return search_class(
             make_classifier(max_epochs=2),
             {"lam": [0.2, 0.6, 1.0]},
             scoring=make_fairness_scoring(
-                ["roc_auc", "equalized_odds_difference"],
-                sensitive_features=pd.Series(self.z),
+                SCORES.values(), sensitive_features=pd.Series(self.z)
             ),
             refit=refit,
             cv=2,
             error_score="raise",
-            **kwargs,
-        ).fit(frame, self.y, sensitive_features=self.z)
+        ).fit(pd.DataFrame(self.X), self.y, sensitive_features=self.z)
 
-    @pytest.mark.parametrize("make", [best_under_budget, least_disparity, knee_point])
-    @pytest.mark.parametrize("search_class", [GridSearchCV, RandomizedSearchCV])
-    def test_refits_what_it_chooses(self, make, search_class):
-        names = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
-        choose = make(**names, **({"budget": 1} if make is best_under_budget else {}))
-        extra = {"n_iter": 3} if search_class is RandomizedSearchCV else {}
-        search = self.search(search_class, choose, **extra)
+    @pytest.mark.parametrize(
+        "make", [partial(best_under_budget, budget=1), least_disparity, knee_point]
+    )
+    @pytest.mark.parametrize(
+        "search_class", [GridSearchCV, partial(RandomizedSearchCV, n_iter=3)]
+    )
+    def test_refits_the_chosen_candidate(self, make, search_class):
+        choose = make(**SCORES)
+        search = self.search(search_class, choose)
         assert search.best_index_ == choose(search.cv_results_)
         assert search.best_estimator_.lam == search.best_params_["lam"]
         assert search.predict(pd.DataFrame(self.X)).shape == (200,)
 
     def test_the_warning_says_by_how_much(self):
-        refit = best_under_budget(
-            performance="roc_auc", disparity="equalized_odds_difference", budget=0
-        )
+        refit = best_under_budget(**SCORES, budget=0)
         with pytest.warns(BudgetNotMetWarning, match="above it, and is chosen"):
             search = self.search(GridSearchCV, refit)
         disparity = -search.cv_results_["mean_test_equalized_odds_difference"]
         assert search.best_index_ == disparity.argmin()
-
-
-@pytest.mark.parametrize(
-    "choose",
-    [
-        best_under_budget(**NAMES, budget=0.05),
-        least_disparity(**NAMES),
-        knee_point(**NAMES),
-    ],
-)
-def test_pickles_and_names_what_it_cannot_find(choose):
-    again = pickle.loads(pickle.dumps(choose))
-    assert again(TABLE) == choose(TABLE)
-    with pytest.raises(ValueError, match=r"'auc' must be .* one of \['AUC'\]"):
-        choose({"split0_test_AUC": [0.9]})
 
 
 @pytest.mark.parametrize(
