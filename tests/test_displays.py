@@ -33,6 +33,7 @@ MANY = pd.DataFrame(
 )
 PRED = {"good": (X[:, 0] + X[:, 1] > 0.5).astype(int), "all": np.ones(300, int)}
 SCORE = {"good": X[:, 0] + X[:, 1], "all": np.zeros(300)}
+FOUR = y + 2 * (X[:, 2] > 1)  # labels of four classes
 NAMES = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
 
 
@@ -65,12 +66,33 @@ def texts(legend):
     return [text.get_text() for text in legend.get_texts()]
 
 
+def pareto(y_true, y_pred, y_score=None, **kwargs):
+    return ParetoFrontDisplay.from_predictions(
+        y_true,
+        y_pred,
+        y_score,
+        **{"sensitive_features": z, "n_resamples": 0, "random_state": 0, **kwargs},
+    )
+
+
+def pareto_of_rows(rows):
+    """Display of (label, performance, disparity) of one method, without error bars."""
+    points = pd.DataFrame(rows, columns=["label", "performance", "disparity"])
+    for name in ("performance", "disparity"):
+        points[f"{name}_low"] = points[f"{name}_high"] = np.nan
+    return ParetoFrontDisplay(
+        points.assign(method="m"), performance_name="accuracy", disparity_name="x"
+    ).plot()
+
+
 class TestParetoFrontDisplay:
-    def test_points_are_the_metrics(self):
-        display = ParetoFrontDisplay.from_predictions(
-            y, PRED, sensitive_features=z, n_resamples=100, random_state=0
-        )
+    @pytest.mark.parametrize(
+        "disparity", ["equalized_odds_difference", equalized_odds_difference]
+    )
+    def test_points_are_the_metrics(self, disparity):
+        display = pareto(y, PRED, n_resamples=100, disparity=disparity)
         points = display.points.set_index("label")
+        good = points.loc["good"]
         result = bootstrap(
             equalized_odds_difference,
             y,
@@ -79,26 +101,16 @@ class TestParetoFrontDisplay:
             n_resamples=100,
             random_state=0,
         )
-        good = points.loc["good"]
-        assert good["disparity"] == result.value
-        assert good[["disparity_low", "disparity_high"]].tolist() == [
-            result.low,
-            result.high,
-        ]
+        columns = ["disparity", "disparity_low", "disparity_high"]
+        assert good[columns].tolist() == [result.value, result.low, result.high]
         assert good["performance"] == accuracy_score(y, PRED["good"])
         assert good["performance_low"] < good["performance"] < good["performance_high"]
         assert points.loc["all", "disparity"] == 0
         assert display.on_front.all()
 
     def test_scores(self):
-        display = ParetoFrontDisplay.from_predictions(
-            y,
-            PRED,
-            SCORE,
-            sensitive_features=z,
-            disparity="group_auc_difference",
-            n_resamples=50,
-            random_state=0,
+        display = pareto(
+            y, PRED, SCORE, disparity="group_auc_difference", n_resamples=50
         )
         good = display.points.iloc[0]
         assert good["performance"] == pytest.approx(roc_auc_score(y, SCORE["good"]))
@@ -116,12 +128,7 @@ class TestParetoFrontDisplay:
             "dummy": {"prior": DummyClassifier().fit(X, y)},
         }
         display = ParetoFrontDisplay.from_estimators(
-            models,
-            X,
-            y,
-            sensitive_features=z,
-            n_resamples=0,
-            budget=0.05,
+            models, X, y, sensitive_features=z, n_resamples=0, budget=0.05
         )
         assert display.points["method"].tolist() == ["logistic", "logistic", "dummy"]
         model = models["logistic"]["C=1.0"]
@@ -132,14 +139,13 @@ class TestParetoFrontDisplay:
         assert legend == ["logistic", "dummy", "budget 0.05"]
 
     def test_several_classes(self):
-        labels = y + 2 * (X[:, 2] > 1)
-        model = LogisticRegression().fit(X, labels)
+        model = LogisticRegression().fit(X, FOUR)
         display = ParetoFrontDisplay.from_estimators(
-            {"a": model}, X, labels, sensitive_features=z, n_resamples=20
+            {"a": model}, X, FOUR, sensitive_features=z, n_resamples=20
         )
         point = display.points.iloc[0]
         macro = roc_auc_score(
-            labels, model.predict_proba(X), multi_class="ovr", average="macro"
+            FOUR, model.predict_proba(X), multi_class="ovr", average="macro"
         )
         assert point["performance"] == pytest.approx(macro)
         assert point["performance_low"] < macro < point["performance_high"]
@@ -154,10 +160,9 @@ class TestParetoFrontDisplay:
         assert display.points["performance"].item() == pytest.approx(expected)
 
     def test_test_part_that_lacks_a_class(self):
-        labels = y + 2 * (X[:, 2] > 1)
-        model = LogisticRegression().fit(X, labels)
-        rows = labels < 3
-        data = X[rows], labels[rows]
+        model = LogisticRegression().fit(X, FOUR)
+        rows = FOUR < 3
+        data = X[rows], FOUR[rows]
         with pytest.warns(UndefinedMetricWarning, match="for class 3"):
             rates = GroupRatesDisplay.from_estimator(
                 model, *data, sensitive_features=z[rows], rates=["accuracy"]
@@ -168,33 +173,32 @@ class TestParetoFrontDisplay:
                 {"a": model}, *data, sensitive_features=z[rows], n_resamples=20
             )
         proba = model.predict_proba(X[rows])
-        areas = [roc_auc_score(labels[rows] == c, proba[:, c]) for c in range(3)]
+        areas = [roc_auc_score(FOUR[rows] == c, proba[:, c]) for c in range(3)]
         point = display.points.iloc[0]
         assert point["performance"] == pytest.approx(np.mean(areas))
         assert point["performance_low"] < point["performance"]
 
     def test_accuracy_is_that_of_all_classes(self):
-        labels = y + 2 * (X[:, 2] > 1)
-        display = ParetoFrontDisplay.from_predictions(
-            labels, {"a": y}, sensitive_features=z, n_resamples=0, pos_label=3
-        )
-        accuracy = display.points["performance"].item()
-        assert accuracy == pytest.approx((labels == y).mean())
+        accuracy = pareto(FOUR, {"a": y}, pos_label=3).points["performance"].item()
+        assert accuracy == pytest.approx((y == FOUR).mean())
 
-    def search(self, **kwargs):
-        return GridSearchCV(
-            LogisticRegression(),
-            {"C": [0.01, 1.0], "fit_intercept": [True, False]},
-            scoring=make_fairness_scoring(
-                ["roc_auc", "equalized_odds_difference"],
-                sensitive_features=pd.Series(z),
-            ),
-            refit="roc_auc",
-            **{"cv": 3, **kwargs},
-        ).fit(pd.DataFrame(X), y)
+    def search(self, cv=3):
+        return (
+            GridSearchCV(
+                LogisticRegression(),
+                {"C": [0.01, 1.0], "fit_intercept": [True, False]},
+                scoring=make_fairness_scoring(
+                    NAMES.values(), sensitive_features=pd.Series(z)
+                ),
+                refit="roc_auc",
+                cv=cv,
+            )
+            .fit(pd.DataFrame(X), y)
+            .cv_results_
+        )
 
     def test_cv_results(self):
-        results = self.search().cv_results_
+        results = self.search()
         display = ParetoFrontDisplay.from_cv_results(
             results, method="fit_intercept", **NAMES
         )
@@ -209,29 +213,23 @@ class TestParetoFrontDisplay:
         assert width.tolist() == pytest.approx((2 * error).tolist())
 
     def test_cv_results_of_several_searches(self):
-        searches = {"a": self.search().cv_results_, "b": self.search(cv=2).cv_results_}
+        searches = {"a": self.search(), "b": self.search(cv=2)}
         display = ParetoFrontDisplay.from_cv_results(searches, **NAMES)
         assert display.points["method"].tolist() == ["a"] * 4 + ["b"] * 4
         assert display.points["label"][0] == "C=0.01, fit_intercept=True"
 
     def test_cv_results_of_a_list_of_grids(self):
-        results = self.search().cv_results_
         params = [{"C": 1.0}, {"C": 1.0, "tol": 0.1}, {"tol": 0.2}, {"tol": 0.1}]
         display = ParetoFrontDisplay.from_cv_results(
-            {**results, "params": params}, method="tol", **NAMES
+            {**self.search(), "params": params}, method="tol", **NAMES
         )
         assert display.points["method"].tolist() == ["None", "0.1", "0.2", "0.1"]
         assert display.points["label"].tolist() == ["C=1", "C=1", "", ""]
 
     def test_fronts_are_drawn_in_order_and_beaten_points_hollow(self):
-        rows = [("m", 0.8, 0.1), ("m", 0.9, 0.3), ("m", 0.85, 0.2), ("m", 0.7, 0.2)]
-        points = pd.DataFrame(rows, columns=["method", "performance", "disparity"])
-        points["label"] = list("abcd")
-        for name in ("performance", "disparity"):
-            points[f"{name}_low"] = points[f"{name}_high"] = np.nan
-        display = ParetoFrontDisplay(
-            points, performance_name="accuracy", disparity_name="x_difference"
-        ).plot()
+        display = pareto_of_rows(
+            [("a", 0.8, 0.1), ("b", 0.9, 0.3), ("c", 0.85, 0.2), ("d", 0.7, 0.2)]
+        )
         assert display.on_front.tolist() == [True, True, True, False]
         front, beaten = display.ax_.get_lines()[-2:]
         assert front.get_xdata().tolist() == [0.1, 0.2, 0.3]
@@ -240,25 +238,14 @@ class TestParetoFrontDisplay:
         assert [t.get_text() for t in display.ax_.texts] == ["a", "c", "b"]
 
     def test_of_many_points_on_a_front_some_are_labelled(self):
-        rows = [("m", f"l{i}", 0.5 + i / 100, i / 100) for i in range(40)]
-        points = pd.DataFrame(
-            rows, columns=["method", "label", "performance", "disparity"]
-        )
-        for name in ("performance", "disparity"):
-            points[f"{name}_low"] = points[f"{name}_high"] = np.nan
-        display = ParetoFrontDisplay(
-            points, performance_name="accuracy", disparity_name="x"
-        ).plot()
+        display = pareto_of_rows([(f"l{i}", 0.5 + i / 100, i / 100) for i in range(40)])
         labels = [text.get_text() for text in display.ax_.texts]
         assert len(labels) == 8
         assert {"l0", "l39"} <= set(labels)
 
-    def test_many_methods_are_told_apart_in_grey(self):
+    def test_many_methods_differ_in_grey(self):
         pred = {f"m{i}": {"x": np.arange(300) % (i + 2) == 0} for i in range(12)}
-        display = ParetoFrontDisplay.from_predictions(
-            y == 1, pred, sensitive_features=z, n_resamples=0
-        )
-        fronts = display.ax_.get_lines()[::2]
+        fronts = pareto(y == 1, pred).ax_.get_lines()[::2]
         looks = {(line.get_marker(), str(line.get_linestyle())) for line in fronts}
         assert len(looks) == 12
         # Luminance rises from one to the next.
@@ -283,18 +270,18 @@ class TestParetoFrontDisplay:
     )
     def test_error_names_the_argument(self, arguments, message):
         with pytest.raises(ValueError, match=message):
-            ParetoFrontDisplay.from_predictions(
-                y, **{"y_pred": {"a": y}, "sensitive_features": z, **arguments}
-            )
+            pareto(y, **{"y_pred": {"a": y}, "n_resamples": 200, **arguments})
 
     def test_error_of_cv_results(self):
-        for wrong in ({"a": {"b": 1}}, [{}]):
+        for wrong in ({"a": {"b": 1}}, [{}], {}):
             with pytest.raises(ValueError, match="`cv_results` must be"):
                 ParetoFrontDisplay.from_cv_results(wrong, **NAMES)
         with pytest.raises(ValueError, match=r"`method` .* \['C', 'fit_intercept'\]"):
-            ParetoFrontDisplay.from_cv_results(
-                self.search().cv_results_, method="lam", **NAMES
-            )
+            ParetoFrontDisplay.from_cv_results(self.search(), method="lam", **NAMES)
+
+
+def row_labels(display):
+    return [label.get_text() for label in display.axes_[0, 0].get_yticklabels()]
 
 
 class TestGroupRatesDisplay:
@@ -316,19 +303,16 @@ class TestGroupRatesDisplay:
             ends = ax.collections[0].get_segments()
             assert [s[0][0] for s in ends] == pytest.approx(report.low[rate].tolist())
             assert [s[1][0] for s in ends] == pytest.approx(report.high[rate].tolist())
-        labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
         n = [int((MANY["sex"] == group).sum()) for group in "fm"]
-        assert labels == [f"f  (n={n[0]})", f"m  (n={n[1]})"]
+        assert row_labels(display) == [f"f  (n={n[0]})", f"m  (n={n[1]})"]
 
     def test_many_groups_and_several_attributes(self, classifier):
         display = GroupRatesDisplay.from_estimator(
             classifier, X, y, sensitive_features=MANY, rates=["accuracy", "roc_auc"]
         )
-        ticks = display.axes_[0, 0].get_yticks()
-        assert len(set(ticks)) == 32
-        labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
-        assert labels[0].startswith("sex: f")
-        assert labels[2].startswith("region: r0")
+        assert len(set(display.axes_[0, 0].get_yticks())) == 32
+        assert row_labels(display)[0].startswith("sex: f")
+        assert row_labels(display)[2].startswith("region: r0")
 
     def test_positive_class(self):
         model = LogisticRegression().fit(X, y)
@@ -341,26 +325,28 @@ class TestGroupRatesDisplay:
             assert auc == pytest.approx(roc_auc_score(y[rows] == 0, score))
 
     def test_a_row_of_panels_per_class(self):
-        labels = y + 2 * (X[:, 2] > 1)
         display = GroupRatesDisplay.from_predictions(
-            labels, labels, sensitive_features=z, rates=["true_positive_rate"]
+            FOUR, FOUR, sensitive_features=z, rates=["true_positive_rate"]
         )
         assert display.axes_.shape == (4, 1)
         assert display.axes_[2, 0].get_title() == "true positive rate, class 2"
 
-    def test_long_names_are_cut(self):
-        long = np.where(z, "a" * 100, "b")
-        display = GroupRatesDisplay.from_predictions(y, y, sensitive_features=long)
-        label = display.axes_[0, 0].get_yticklabels()[0].get_text()
-        assert label.startswith("a" * 29 + "…  (n=")
-
-    def test_combinations_have_readable_names(self):
-        both = pd.DataFrame({"sex": MANY["sex"], "coin": np.arange(300) % 2})
+    @pytest.mark.parametrize(
+        ("groups", "arguments", "label"),
+        [
+            (np.where(z, "a" * 100, "b"), {}, "a" * 29 + "…  (n="),
+            (
+                pd.DataFrame({"sex": MANY["sex"], "coin": np.arange(300) % 2}),
+                {"attributes": "intersection"},
+                "f & 0",
+            ),
+        ],
+    )
+    def test_names_are_readable(self, groups, arguments, label):
         display = GroupRatesDisplay.from_predictions(
-            y, y, sensitive_features=both, attributes="intersection"
+            y, y, sensitive_features=groups, **arguments
         )
-        labels = [t.get_text() for t in display.axes_[0, 0].get_yticklabels()]
-        assert labels[0].startswith("f & 0")
+        assert row_labels(display)[0].startswith(label)
 
     @pytest.mark.parametrize("rates", [["tpr"], "accuracy", [], ["roc_auc"]])
     def test_error_names_the_rates(self, rates):
@@ -417,17 +403,22 @@ class TestGroupLossDisplay:
         with pytest.raises(ValueError, match=r"`task` .* \['income', 'third'\]; got"):
             GroupLossDisplay.from_estimator(model)
 
-    def test_error_tells_what_was_not_recorded(self, classifier):
-        model = make_classifier(lam=1, max_epochs=1).fit(X, y)
-        with pytest.raises(ValueError, match="`part='train'` was not recorded"):
-            GroupLossDisplay.from_estimator(model)
-        model.fit(X, y, sensitive_features=z)
-        with pytest.raises(ValueError, match="and validation data"):
-            GroupLossDisplay.from_estimator(model, part="valid")
-        with pytest.raises(ValueError, match="`part` must be"):
-            GroupLossDisplay.from_estimator(model, part="test")
-        with pytest.raises(ValueError, match="`task` must be None"):
-            GroupLossDisplay.from_estimator(model, task="income")
+    @pytest.mark.parametrize(
+        ("groups", "arguments", "message"),
+        [
+            (None, {}, "`part='train'` was not recorded"),
+            (z, {"part": "valid"}, "and validation data"),
+            (z, {"part": "test"}, "`part` must be"),
+            (z, {"task": "income"}, "`task` must be None"),
+        ],
+    )
+    def test_error_says_why_nothing_was_recorded(self, groups, arguments, message):
+        model = make_classifier(lam=1, max_epochs=1)
+        model.fit(X, y, sensitive_features=groups)
+        with pytest.raises(ValueError, match=message):
+            GroupLossDisplay.from_estimator(model, **arguments)
+
+    def test_error_names_the_estimator(self):
         with pytest.raises(ValueError, match=r"`estimator` must be .* LogisticRegress"):
             GroupLossDisplay.from_estimator(LogisticRegression().fit(X, y))
 
@@ -496,22 +487,21 @@ class TestLatentDisplay:
         display = LatentDisplay.from_estimator(model, X, y, sensitive_features=z)
         assert display.coordinates.shape == (300, 2)
 
-    def test_error_names_the_argument(self, classifier):
-        def draw(estimator=classifier, labels=y, groups=z, **kwargs):
-            LatentDisplay.from_estimator(
-                estimator, X, labels, sensitive_features=groups, **kwargs
-            )
-
-        with pytest.raises(ValueError, match="`method` must be 'pca' or 'tsne'"):
-            draw(method="umap")
-        with pytest.raises(ValueError, match=r"`max_samples` must be .* got 1"):
-            draw(max_samples=1)
-        with pytest.raises(ValueError, match="`y` must be the labels of one task"):
-            draw(labels=np.column_stack([y, y]))
-        with pytest.raises(ValueError, match=r"`sensitive_features`.* expected 300"):
-            draw(groups=z[:-1])
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"method": "umap"}, "`method` must be 'pca' or 'tsne'"),
+            ({"max_samples": 1}, "`max_samples` must be .* got 1"),
+            ({"y": np.column_stack([y, y])}, "`y` must be the labels of one task"),
+            ({"sensitive_features": z[:-1]}, "`sensitive_features`.* expected 300"),
+        ],
+    )
+    def test_error_names_the_argument(self, classifier, arguments, message):
+        valid = {"X": X, "y": y, "sensitive_features": z}
+        with pytest.raises(ValueError, match=message):
+            LatentDisplay.from_estimator(classifier, **{**valid, **arguments})
         with pytest.raises(NotFittedError):
-            draw(make_classifier())
+            LatentDisplay.from_estimator(make_classifier(), **valid)
 
 
 def test_axes_of_the_user(classifier):
