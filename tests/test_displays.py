@@ -67,12 +67,25 @@ def texts(legend):
 
 
 def pareto(y_true, y_pred, y_score=None, **kwargs):
-    return ParetoFrontDisplay.from_predictions(
-        y_true,
-        y_pred,
-        y_score,
-        **{"sensitive_features": z, "n_resamples": 0, "random_state": 0, **kwargs},
+    kwargs = {"sensitive_features": z, "n_resamples": 0, "random_state": 0, **kwargs}
+    return ParetoFrontDisplay.from_predictions(y_true, y_pred, y_score, **kwargs)
+
+
+def pareto_of_models(models, X=X, y=y, **kwargs):
+    kwargs = {"sensitive_features": z, "n_resamples": 0, "random_state": 0, **kwargs}
+    return ParetoFrontDisplay.from_estimators(models, X, y, **kwargs)
+
+
+def search(cv=3):
+    """``cv_results_`` of four candidates."""
+    search = GridSearchCV(
+        LogisticRegression(),
+        {"C": [0.01, 1.0], "fit_intercept": [True, False]},
+        scoring=make_fairness_scoring(NAMES.values(), sensitive_features=pd.Series(z)),
+        refit=False,
+        cv=cv,
     )
+    return search.fit(pd.DataFrame(X), y).cv_results_
 
 
 def pareto_of_rows(rows):
@@ -127,9 +140,7 @@ class TestParetoFrontDisplay:
             },
             "dummy": {"prior": DummyClassifier().fit(X, y)},
         }
-        display = ParetoFrontDisplay.from_estimators(
-            models, X, y, sensitive_features=z, n_resamples=0, budget=0.05
-        )
+        display = pareto_of_models(models, budget=0.05)
         assert display.points["method"].tolist() == ["logistic", "logistic", "dummy"]
         model = models["logistic"]["C=1.0"]
         expected = roc_auc_score(y, model.predict_proba(X)[:, 1])
@@ -140,9 +151,7 @@ class TestParetoFrontDisplay:
 
     def test_several_classes(self):
         model = LogisticRegression().fit(X, FOUR)
-        display = ParetoFrontDisplay.from_estimators(
-            {"a": model}, X, FOUR, sensitive_features=z, n_resamples=20
-        )
+        display = pareto_of_models({"a": model}, y=FOUR, n_resamples=20)
         point = display.points.iloc[0]
         macro = roc_auc_score(
             FOUR, model.predict_proba(X), multi_class="ovr", average="macro"
@@ -153,25 +162,18 @@ class TestParetoFrontDisplay:
     @pytest.mark.parametrize("model", [LogisticRegression(), LinearSVC()])
     def test_positive_class(self, model):
         model.fit(X, y)
-        display = ParetoFrontDisplay.from_estimators(
-            {"a": model}, X, y, sensitive_features=z, n_resamples=0, pos_label=0
-        )
-        expected = roc_auc_score(y == 0, -model.decision_function(X))
-        assert display.points["performance"].item() == pytest.approx(expected)
+        auc = pareto_of_models({"a": model}, pos_label=0).points["performance"].item()
+        assert auc == pytest.approx(roc_auc_score(y == 0, -model.decision_function(X)))
 
     def test_test_part_that_lacks_a_class(self):
         model = LogisticRegression().fit(X, FOUR)
         rows = FOUR < 3
-        data = X[rows], FOUR[rows]
+        part = {"X": X[rows], "y": FOUR[rows], "sensitive_features": z[rows]}
         with pytest.warns(UndefinedMetricWarning, match="for class 3"):
-            rates = GroupRatesDisplay.from_estimator(
-                model, *data, sensitive_features=z[rows], rates=["accuracy"]
-            )
+            rates = GroupRatesDisplay.from_estimator(model, **part, rates=["accuracy"])
         assert rates.axes_.shape == (4, 1)
         with pytest.warns(UndefinedMetricWarning, match="for class 3"):
-            display = ParetoFrontDisplay.from_estimators(
-                {"a": model}, *data, sensitive_features=z[rows], n_resamples=20
-            )
+            display = pareto_of_models({"a": model}, **part, n_resamples=20)
         proba = model.predict_proba(X[rows])
         areas = [roc_auc_score(FOUR[rows] == c, proba[:, c]) for c in range(3)]
         point = display.points.iloc[0]
@@ -182,23 +184,8 @@ class TestParetoFrontDisplay:
         accuracy = pareto(FOUR, {"a": y}, pos_label=3).points["performance"].item()
         assert accuracy == pytest.approx((y == FOUR).mean())
 
-    def search(self, cv=3):
-        return (
-            GridSearchCV(
-                LogisticRegression(),
-                {"C": [0.01, 1.0], "fit_intercept": [True, False]},
-                scoring=make_fairness_scoring(
-                    NAMES.values(), sensitive_features=pd.Series(z)
-                ),
-                refit="roc_auc",
-                cv=cv,
-            )
-            .fit(pd.DataFrame(X), y)
-            .cv_results_
-        )
-
     def test_cv_results(self):
-        results = self.search()
+        results = search()
         display = ParetoFrontDisplay.from_cv_results(
             results, method="fit_intercept", **NAMES
         )
@@ -213,7 +200,7 @@ class TestParetoFrontDisplay:
         assert width.tolist() == pytest.approx((2 * error).tolist())
 
     def test_cv_results_of_several_searches(self):
-        searches = {"a": self.search(), "b": self.search(cv=2)}
+        searches = {"a": search(), "b": search(cv=2)}
         display = ParetoFrontDisplay.from_cv_results(searches, **NAMES)
         assert display.points["method"].tolist() == ["a"] * 4 + ["b"] * 4
         assert display.points["label"][0] == "C=0.01, fit_intercept=True"
@@ -221,7 +208,7 @@ class TestParetoFrontDisplay:
     def test_cv_results_of_a_list_of_grids(self):
         params = [{"C": 1.0}, {"C": 1.0, "tol": 0.1}, {"tol": 0.2}, {"tol": 0.1}]
         display = ParetoFrontDisplay.from_cv_results(
-            {**self.search(), "params": params}, method="tol", **NAMES
+            {**search(), "params": params}, method="tol", **NAMES
         )
         assert display.points["method"].tolist() == ["None", "0.1", "0.2", "0.1"]
         assert display.points["label"].tolist() == ["C=1", "C=1", "", ""]
@@ -277,7 +264,13 @@ class TestParetoFrontDisplay:
             with pytest.raises(ValueError, match="`cv_results` must be"):
                 ParetoFrontDisplay.from_cv_results(wrong, **NAMES)
         with pytest.raises(ValueError, match=r"`method` .* \['C', 'fit_intercept'\]"):
-            ParetoFrontDisplay.from_cv_results(self.search(), method="lam", **NAMES)
+            ParetoFrontDisplay.from_cv_results(search(), method="lam", **NAMES)
+
+
+def rates_of(y_true, y_pred, **kwargs):
+    return GroupRatesDisplay.from_predictions(
+        y_true, y_pred, **{"sensitive_features": z, **kwargs}
+    )
 
 
 def row_labels(display):
@@ -325,9 +318,7 @@ class TestGroupRatesDisplay:
             assert auc == pytest.approx(roc_auc_score(y[rows] == 0, score))
 
     def test_a_row_of_panels_per_class(self):
-        display = GroupRatesDisplay.from_predictions(
-            FOUR, FOUR, sensitive_features=z, rates=["true_positive_rate"]
-        )
+        display = rates_of(FOUR, FOUR, rates=["true_positive_rate"])
         assert display.axes_.shape == (4, 1)
         assert display.axes_[2, 0].get_title() == "true positive rate, class 2"
 
@@ -343,15 +334,13 @@ class TestGroupRatesDisplay:
         ],
     )
     def test_names_are_readable(self, groups, arguments, label):
-        display = GroupRatesDisplay.from_predictions(
-            y, y, sensitive_features=groups, **arguments
-        )
+        display = rates_of(y, y, sensitive_features=groups, **arguments)
         assert row_labels(display)[0].startswith(label)
 
     @pytest.mark.parametrize("rates", [["tpr"], "accuracy", [], ["roc_auc"]])
     def test_error_names_the_rates(self, rates):
         with pytest.raises(ValueError, match="`rates` must name some of"):
-            GroupRatesDisplay.from_predictions(y, y, sensitive_features=z, rates=rates)
+            rates_of(y, y, rates=rates)
 
 
 class TestGroupLossDisplay:
@@ -423,12 +412,15 @@ class TestGroupLossDisplay:
             GroupLossDisplay.from_estimator(LogisticRegression().fit(X, y))
 
 
+def latent(estimator, **kwargs):
+    kwargs = {"X": X, "y": y, "sensitive_features": z, **kwargs}
+    return LatentDisplay.from_estimator(estimator, **kwargs)
+
+
 class TestLatentDisplay:
     @pytest.mark.parametrize("method", ["pca", "tsne"])
     def test_every_sample_is_drawn_once_per_attribute(self, classifier, method):
-        display = LatentDisplay.from_estimator(
-            classifier, X, y, sensitive_features=MANY, method=method
-        )
+        display = latent(classifier, sensitive_features=MANY, method=method)
         assert display.coordinates.shape == (300, 2)
         for row in display.axes_:
             drawn = [ax.collections for ax in row]
@@ -446,18 +438,12 @@ class TestLatentDisplay:
 
     def test_unknown_groups_are_drawn_in_grey(self, classifier):
         groups = MANY["sex"].where(np.arange(300) > 50)
-        display = LatentDisplay.from_estimator(
-            classifier, X, y, sensitive_features=groups
-        )
+        display = latent(classifier, sensitive_features=groups)
         assert "others and unknown" in texts(display.axes_[0, 1].get_legend())
 
     def test_draws_some_of_many_samples(self, classifier):
-        arguments = {"sensitive_features": z, "max_samples": 40}
         first, again, other = (
-            LatentDisplay.from_estimator(
-                classifier, X, y, **arguments, random_state=seed
-            )
-            for seed in (0, 0, 1)
+            latent(classifier, max_samples=40, random_state=seed) for seed in (0, 0, 1)
         )
         assert first.coordinates.shape == (40, 2)
         assert np.array_equal(first.coordinates, again.coordinates)
@@ -473,19 +459,13 @@ class TestLatentDisplay:
                 assert len(X) == 100
                 return np.random.default_rng(0).normal(size=(len(X), 600))
 
-        first, again = (
-            LatentDisplay.from_estimator(
-                Wide().fit(X), X, y, sensitive_features=z, max_samples=100
-            )
-            for _ in range(2)
-        )
+        first, again = (latent(Wide().fit(X), max_samples=100) for _ in range(2))
         assert np.array_equal(first.coordinates, again.coordinates)
 
     def test_representation_of_one_dimension(self):
         model = make_classifier(hidden_layer_sizes=(1,), max_epochs=1)
         model.fit(X, y, sensitive_features=z)
-        display = LatentDisplay.from_estimator(model, X, y, sensitive_features=z)
-        assert display.coordinates.shape == (300, 2)
+        assert latent(model).coordinates.shape == (300, 2)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -497,23 +477,21 @@ class TestLatentDisplay:
         ],
     )
     def test_error_names_the_argument(self, classifier, arguments, message):
-        valid = {"X": X, "y": y, "sensitive_features": z}
         with pytest.raises(ValueError, match=message):
-            LatentDisplay.from_estimator(classifier, **{**valid, **arguments})
+            latent(classifier, **arguments)
+
+    def test_estimator_must_be_fitted(self):
         with pytest.raises(NotFittedError):
-            LatentDisplay.from_estimator(make_classifier(), **valid)
+            latent(make_classifier())
 
 
 def test_axes_of_the_user(classifier):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 3)
-    display = GroupRatesDisplay.from_predictions(y, y, sensitive_features=z, ax=axes)
+    display = rates_of(y, y, ax=axes)
     assert display.figure_ is figure
     assert display.axes_[0].tolist() == axes.tolist()
-    pareto = ParetoFrontDisplay.from_predictions(
-        y, {"a": y}, sensitive_features=z, n_resamples=0, ax=axes[1]
-    )
-    assert pareto.ax_ is axes[1]
+    assert pareto(y, {"a": y}, ax=axes[1]).ax_ is axes[1]
     with pytest.raises(ValueError, match=r"`ax` must be None or 4 axes, .*; got 3"):
         GroupLossDisplay.from_estimator(classifier, ax=axes)
