@@ -122,7 +122,7 @@ def least_disparity(
     .. math:: \min_i \; \text{disparity}_i \quad \text{subject to} \quad
               \text{performance}_i \ge \max_j \text{performance}_j - \epsilon
 
-    of the means over the folds.
+    of the means over the folds. Undefined scores count as in `best_under_budget`.
 
     Parameters
     ----------
@@ -174,6 +174,7 @@ def knee_point(
     beats. The knee is the candidate that is farthest above the straight line between
     the two ends of the front: from there on performance costs more disparity than on
     average. If no candidate is above the line, the least disparate one is chosen.
+    Undefined scores count as in `best_under_budget`.
 
     Parameters
     ----------
