@@ -9,20 +9,13 @@ import pandas as pd
 from fairtask.metrics import FairnessReport, fairness_report
 from fairtask.model_selection._displays._shared import (
     group_name,
+    in_words,
     make_axes,
     predict_all,
 )
 
 __all__ = ["GroupRatesDisplay"]
 
-TITLES = {
-    "selection_rate": "selection rate",
-    "true_positive_rate": "true positive rate",
-    "false_positive_rate": "false positive rate",
-    "accuracy": "accuracy",
-    "roc_auc": "AUC",
-    "log_loss": "log loss",
-}
 DEFAULT_RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
 
@@ -81,9 +74,7 @@ class GroupRatesDisplay:
         sensitive_features, rates, ax, **report_params
             See `from_predictions`.
         """
-        with_scores = rates is not None and not {"roc_auc", "log_loss"}.isdisjoint(
-            rates
-        )
+        with_scores = bool({"roc_auc", "log_loss"} & set(rates or ()))
         classes, y_pred, y_score = predict_all(estimator, X, with_scores=with_scores)
         return cls.from_predictions(
             y,
@@ -149,7 +140,7 @@ class GroupRatesDisplay:
         """
         report = self.report
         rates = list(DEFAULT_RATES) if rates is None else rates
-        known = [name for name in report.columns if name in TITLES]
+        known = [name for name in report.columns if name in report.low]
         if isinstance(rates, str) or not rates or not set(rates) <= set(known):
             raise ValueError(
                 f"`rates` must name some of {known}; got {rates!r}. Scores add "
@@ -167,19 +158,14 @@ class GroupRatesDisplay:
             sharey=True,
         )
         for row, c in zip(self.axes_, classes, strict=True):
-            tables: list[Any] = [
-                table if c is None else table.xs(c, level="class")
-                for table in (
-                    pd.DataFrame(report),
-                    report.low,
-                    report.high,
-                    report.overall,
-                )
-            ]
+            tables: list[Any]
+            tables = [pd.DataFrame(report), report.low, report.high, report.overall]
+            if c is not None:
+                tables = [table.xs(c, level="class") for table in tables]
             positions = _positions(tables[0])
             for panel, rate in zip(row, rates, strict=True):
                 _draw_panel(panel, positions, *(table[rate] for table in tables))
-                title = TITLES[rate] if c is None else f"{TITLES[rate]}, class {c}"
+                title = in_words(rate) if c is None else f"{in_words(rate)}, class {c}"
                 panel.set_title(title, fontsize="medium")
                 # The panels of a new figure share these labels, the user's may not.
                 panel.set_yticks(positions, [""] * len(positions))

@@ -16,6 +16,7 @@ from fairtask.model_selection._displays._pareto_points import (
 from fairtask.model_selection._displays._shared import (
     BESIDE,
     MAX_NAMED,
+    in_words,
     make_axes,
     predict_all,
     styles,
@@ -278,8 +279,8 @@ class ParetoFrontDisplay:
                 budget, color="0.3", linestyle=":", label=f"budget {budget:g}", zorder=0
             )
         self.ax_.set(
-            xlabel=f"{_in_words(self.disparity_name)} (lower is better)",
-            ylabel=f"{_in_words(self.performance_name)} (higher is better)",
+            xlabel=f"{in_words(self.disparity_name)} (lower is better)",
+            ylabel=f"{in_words(self.performance_name)} (higher is better)",
         )
         self.ax_.margins(0.08)
         # Beside the axes there may be no room in a figure of the user.
@@ -323,7 +324,3 @@ class ParetoFrontDisplay:
                 ha="left" if below else "right",
                 fontsize=7,
             )
-
-
-def _in_words(name: str) -> str:
-    return {"roc_auc": "AUC"}.get(name, name.replace("_", " "))

@@ -17,7 +17,6 @@ from fairtask.metrics._difference import (
     nan_reduce,
 )
 from fairtask.metrics._group_statistics import GroupAUCs, GroupRates
-from fairtask.metrics._statistics import GroupStatistics
 from fairtask.model_selection._scores import Scores, read_scores
 
 __all__ = [
@@ -160,11 +159,11 @@ def _performance(
         has_positive=name == "roc_auc",
         **{key: value for key, value in metric_params.items() if key in taken},
     )
-    statistics: GroupStatistics
-    if name == "roc_auc":
-        statistics = GroupAUCs(data, data.scores(y_score, "y_score"))
-    else:
-        statistics = GroupRates(data, ["accuracy"])
+    statistics = (
+        GroupAUCs(data, data.scores(y_score, "y_score"))
+        if name == "roc_auc"
+        else GroupRates(data, ["accuracy"])
+    )
     # Of several classes the mean over those that occur.
     value = float(nan_reduce(np.mean, statistics.observed()[0][:, 0]))
     if not resampling["n_resamples"]:

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_NAMED",
     "draw_group_panels",
     "group_name",
+    "in_words",
     "make_axes",
     "predict_all",
     "styles",
@@ -52,6 +53,11 @@ def group_name(group: Any) -> str:
     """Return a group, or a combination of several, as a text of limited length."""
     name = " & ".join(map(str, group)) if isinstance(group, tuple) else str(group)
     return name if len(name) <= MAX_LENGTH else name[: MAX_LENGTH - 1] + "…"
+
+
+def in_words(name: str) -> str:
+    """Return the name of a metric as words."""
+    return {"roc_auc": "AUC"}.get(name, name.replace("_", " "))
 
 
 def predict_all(
