@@ -1,6 +1,6 @@
 """Performance against disparity."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -138,7 +138,7 @@ class ParetoFrontDisplay:
         *,
         sensitive_features: Any,
         performance: str = "roc_auc",
-        disparity: str = "equalized_odds_difference",
+        disparity: str | Callable = "equalized_odds_difference",
         **params: Any,
     ) -> Self:
         """Draw fitted classifiers, with bootstrap intervals.
@@ -182,7 +182,7 @@ class ParetoFrontDisplay:
         *,
         sensitive_features: Any,
         performance: str | None = None,
-        disparity: str = "equalized_odds_difference",
+        disparity: str | Callable = "equalized_odds_difference",
         n_resamples: int = 200,
         confidence_level: float = 0.95,
         random_state: Any = None,
@@ -207,8 +207,8 @@ class ParetoFrontDisplay:
         performance : {"accuracy", "roc_auc"}, default=None
             None: "roc_auc" if there are scores. For several classes it is the mean AUC
             of those that occur, each against the rest.
-        disparity : str, default="equalized_odds_difference"
-            Name of a difference metric of `fairtask.metrics`.
+        disparity : str or callable, default="equalized_odds_difference"
+            A difference metric of `fairtask.metrics`, or its name.
         n_resamples : int, default=200
             Number of bootstrap resamples; 0 for no error bars.
         confidence_level : float, default=0.95

@@ -1,7 +1,7 @@
 """Performance and disparity of models, with the ends of their error bars."""
 
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -113,12 +113,12 @@ def points_of_predictions(
         yield _point(method or "models", label, gain, cost)
 
 
-def name_that_needs_scores(performance: str, disparity: str) -> str | None:
+def name_that_needs_scores(performance: str, disparity: str | Callable) -> str | None:
     """Return the first of two names that is computed from scores, or None."""
-    output = DIFFERENCES[check_metric(disparity)].output
+    disparity = check_metric(disparity)
     if performance == "roc_auc":
         return performance
-    return disparity if output != "y_pred" else None
+    return disparity if DIFFERENCES[disparity].output != "y_pred" else None
 
 
 def flatten(models: Any, argument: str) -> dict[tuple[str, str], Any]:
