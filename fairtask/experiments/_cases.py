@@ -1,4 +1,4 @@
-"""The data of an experiment: the paper's data sets, or a table of the user's."""
+"""The data of an experiment: a data set that has a name, or a table of the user."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,22 +21,18 @@ from fairtask.datasets import (
 
 __all__ = ["DATASETS", "Case", "DataSource", "check_size"]
 
-# What the paper calls an attribute, and what the data set calls it.
+# Names of attributes in the paper, and in the data sets.
 ALIASES = {"adult": {"gender": "sex"}, "compas": {"gender": "sex"}}
 
-# As pandas has it, but for "None", which a group may be called.
+# The list of pandas without "None", which may be the name of a group.
 MISSING = [
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"),
     *("1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
 ]
 
 MAX_GROUPS = 50
-MAX_CATEGORIES = 50
-"""Categories that a column may have in any case; or one for ten samples."""
-
-MIN_PER_CLASS = 50
-"""Fewest samples of a class: ten of them in the test part."""
-
+MAX_CATEGORIES = 50  # a column may have more if it has ten samples for each
+MIN_PER_CLASS = 50  # ten of them are in the test part
 QUICK_SAMPLES = 1500
 
 
@@ -44,46 +40,38 @@ QUICK_SAMPLES = 1500
 class Case:
     """Samples, labels and groups.
 
-    Attributes
-    ----------
-    X : DataFrame of shape (n_samples, n_features), or Series of paths of images
-    y : ndarray of shape (n_samples,), of 0 and 1
-    groups : DataFrame of shape (n_samples, n_attributes)
-        Names of groups, None where unknown.
-    classes : list of str
-        Names of the classes 0 and 1.
+    `X` is a data frame of features, or a series of paths of images, and `y` an array of
+    0 and 1. `groups` has a column per attribute, with the names of the groups and None
+    where they are unknown. `classes` are the names of the classes 0 and 1. `is_test`
+    marks the test samples of data that come with a test part.
     """
 
     X: Any
     y: np.ndarray
     groups: pd.DataFrame
     classes: list[str]
+    is_test: np.ndarray | None = None
 
-    @property
-    def kind(self) -> str:
-        """What the samples are: "table" or "image"."""
-        return "image" if isinstance(self.X, pd.Series) else "table"
+    def take(self, rows: np.ndarray) -> "Case":
+        """Return some of the samples."""
+        is_test = None if self.is_test is None else self.is_test[rows]
+        return Case(
+            self.X.iloc[rows],
+            self.y[rows],
+            self.groups.iloc[rows],
+            self.classes,
+            is_test,
+        )
 
 
 @dataclass(frozen=True)
 class DataSource:
     """Which data, and which of their columns.
 
-    Attributes
-    ----------
-    dataset : str
-        One of `DATASETS`, or the path of a CSV file.
-    attributes : tuple of str
-        Sensitive attributes, in the order of the tables.
-    target : str or None
-        Column of the labels; of a CSV file only.
-    positive : str or None
-        Label of the positive class, as it is written; of a CSV file only. None: the
-        greater of the two.
-    drop_sensitive : bool
-        Whether the sensitive columns are left out of the features.
-    quick : bool
-        Whether a part of the samples will do.
+    `dataset` is one of `DATASETS` or the path of a CSV file. Only a CSV file has a
+    `target`, the column of the labels, and a `positive` label, by default the greater
+    of the two. `drop_sensitive` leaves the sensitive columns out of the features, and
+    `quick` takes a part of the samples.
     """
 
     dataset: str
@@ -97,31 +85,9 @@ class DataSource:
     def of(
         cls, dataset: str, attributes: Sequence[str] | None = None, **options: Any
     ) -> "DataSource":
-        """Check what was asked for, and give attributes the names of the data.
-
-        Raises
-        ------
-        ValueError
-            If there is no such data set, or the arguments do not suit it.
-        """
+        """Check the arguments, and give the attributes the names that the data use."""
         if dataset not in DATASETS:
-            if not Path(dataset).suffix:
-                raise ValueError(
-                    f"`dataset` must be one of {', '.join(DATASETS)}, or the path of a "
-                    f"CSV file; got {dataset!r}."
-                )
-            if options.get("target") is None or not attributes:
-                raise ValueError(
-                    "`target` and `sensitive` must name the columns of the labels and "
-                    f"of the sensitive attributes of {dataset}."
-                )
-            named = [*attributes, options["target"]]
-            if len(set(named)) < len(named):
-                raise ValueError(
-                    "`target` and `sensitive` must name each column once; got "
-                    f"{', '.join(named)}."
-                )
-            return cls(str(Path(dataset).resolve()), tuple(attributes), **options)
+            return cls._of_csv(dataset, attributes or (), options)
         for name in ("target", "positive"):
             if options.get(name) is not None:
                 raise ValueError(
@@ -137,13 +103,34 @@ class DataSource:
         available = DATASETS[dataset][1]
         aliases = ALIASES.get(dataset, {})
         chosen = [aliases.get(name, name) for name in attributes or available]
-        wrong = [name for name in chosen if name not in available]
-        if wrong or len(set(chosen)) < len(chosen):
+        if not set(chosen) <= set(available) or len(set(chosen)) < len(chosen):
             raise ValueError(
                 f"`attributes` of {dataset} must be among {', '.join(available)}, each "
                 f"once; got {', '.join(chosen)}."
             )
         return cls(dataset, tuple(chosen), **options)
+
+    @classmethod
+    def _of_csv(
+        cls, path: str, attributes: Sequence[str], options: dict[str, Any]
+    ) -> "DataSource":
+        if not Path(path).suffix:
+            raise ValueError(
+                f"`dataset` must be one of {', '.join(DATASETS)}, or the path of a "
+                f"CSV file; got {path!r}."
+            )
+        if options.get("target") is None or not attributes:
+            raise ValueError(
+                "`target` and `sensitive` must name the columns of the labels and "
+                f"of the sensitive attributes of {path}."
+            )
+        named = [*attributes, options["target"]]
+        if len(set(named)) < len(named):
+            raise ValueError(
+                "`target` and `sensitive` must name each column once; got "
+                f"{', '.join(named)}."
+            )
+        return cls(str(Path(path).resolve()), tuple(attributes), **options)
 
     @property
     def name(self) -> str:
@@ -159,42 +146,41 @@ class DataSource:
 
     @property
     def kind(self) -> str:
-        """What the samples are: "table" or "image"."""
+        """Kind of the samples: "table" or "image"."""
         return "image" if self.dataset in IMAGES else "table"
 
     def load(self) -> Case:
-        """Read the data.
-
-        Raises
-        ------
-        OSError
-            If they are not there.
-        ValueError
-            If they are not as expected.
-        """
+        """Read the data; raise an OSError or a ValueError where that fails."""
+        is_test = None
         if self.dataset in DATASETS:
             data = DATASETS[self.dataset][0]()
             X, y, groups = data.data, data.target, data.sensitive_features
             classes = [str(name) for name in data.target_names]
+            if self.dataset in WITH_TEST_PART:
+                is_test = (data.subset == "test").to_numpy()
         else:
             X, y, groups, classes = self._read_csv(Path(self.dataset))
-        groups = pd.DataFrame(
-            {name: _names(groups[name]) for name in self.attributes}, dtype=object
-        )
-        if self.drop_sensitive and isinstance(X, pd.DataFrame):
-            X = X.drop(columns=[name for name in self.attributes if name in X])
+        names = {
+            attribute: [
+                None if pd.isna(name) else str(name) for name in groups[attribute]
+            ]
+            for attribute in self.attributes
+        }
         if isinstance(X, pd.DataFrame):
-            X = _as_categories(X)
-        kept = np.arange(len(X))
-        if self.quick and len(kept) > QUICK_SAMPLES:
-            kept, _ = train_test_split(
-                kept, train_size=QUICK_SAMPLES, stratify=y, random_state=0
+            if self.drop_sensitive:
+                X = X.drop(columns=list(self.attributes), errors="ignore")
+            X = X.astype(dict.fromkeys(_not_numeric(X), "category"))
+        y = np.asarray(y).astype(np.int64)
+        case = Case(X, y, pd.DataFrame(names, dtype=object), classes, is_test)
+        if self.quick and len(y) > QUICK_SAMPLES:
+            rows, _ = train_test_split(
+                np.arange(len(y)), train_size=QUICK_SAMPLES, stratify=y, random_state=0
             )
-        return Case(
-            X.iloc[kept].reset_index(drop=True),
-            np.asarray(y)[kept].astype(np.int64),
-            groups.iloc[kept].reset_index(drop=True),
-            classes,
+            case = case.take(rows)
+        return replace(
+            case,
+            X=case.X.reset_index(drop=True),
+            groups=case.groups.reset_index(drop=True),
         )
 
     def _read_csv(
@@ -228,13 +214,13 @@ class DataSource:
         return X, y, written[list(self.attributes)], classes
 
     def _labels(self, path: Path, labels: pd.Series) -> tuple[np.ndarray, list[str]]:
-        """Return labels of 0 and 1, and what they were called."""
+        """Return labels of 0 and 1, and the names of the two classes."""
         if labels.isna().any():
             raise ValueError(
                 f"{path}: expected a label in each row, found {labels.isna().sum():,} "
                 f"rows without one in `{self.target}`."
             )
-        classes = sorted(labels.unique(), key=_as_sorted)
+        classes = sorted(labels.unique(), key=_numbers_first)
         if len(classes) != 2:
             some = ", ".join(classes[:5]) + ", ..." * (len(classes) > 5)
             raise ValueError(
@@ -251,8 +237,8 @@ class DataSource:
         return (labels == classes[1]).to_numpy(), classes
 
 
-def _as_sorted(label: str) -> tuple[float, str]:
-    """Numbers in the order of numbers, before others in that of the alphabet."""
+def _numbers_first(label: str) -> tuple[float, str]:
+    """Key that sorts numbers by value, and text after them by the alphabet."""
     try:
         return float(label), label
     except ValueError:
@@ -261,21 +247,20 @@ def _as_sorted(label: str) -> tuple[float, str]:
 
 def _check_features(path: Path, X: pd.DataFrame) -> None:
     """Raise a ValueError for columns that no method can learn from."""
-    empty = [str(name) for name in X if X[name].isna().all()]
-    if empty:
+    empty = X.columns[X.isna().all()]
+    if len(empty):
         raise ValueError(
             f"{path}: expected values in each column, found none in "
             f"{', '.join(empty)}. Delete what is empty."
         )
     numbers = X.select_dtypes("number")
-    infinite = [str(name) for name in numbers if np.isinf(numbers[name]).any()]
-    if infinite:
+    infinite = numbers.columns[np.isinf(numbers.to_numpy(dtype=float)).any(axis=0)]
+    if len(infinite):
         raise ValueError(
             f"{path}: expected finite numbers, found infinity in {', '.join(infinite)}."
         )
-    names = [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
-    n_values = {name: X[name].nunique() for name in names}
     most = max(MAX_CATEGORIES, len(X) // 10)
+    n_values = X[_not_numeric(X)].nunique()
     many = [f"{name} ({n:,})" for name, n in n_values.items() if n > most]
     if many:
         raise ValueError(
@@ -283,6 +268,11 @@ def _check_features(path: Path, X: pd.DataFrame) -> None:
             f"column; found more in {', '.join(many)}. Delete what names a sample; "
             "write dates as numbers, and numbers with a point."
         )
+
+
+def _not_numeric(X: pd.DataFrame) -> list[str]:
+    """Columns of categories. A bool is a number to pandas, and 0 or 1 to a network."""
+    return [str(name) for name in X if not pd.api.types.is_numeric_dtype(X[name])]
 
 
 def check_size(source: DataSource) -> None:
@@ -304,22 +294,6 @@ def _read(path: Path, **options: Any) -> pd.DataFrame:
         raise ValueError(f"{path}: expected a CSV file: {error}") from error
 
 
-def _names(column: pd.Series) -> list[str | None]:
-    """Groups as text, None where unknown."""
-    return [
-        None if missing else str(value)
-        for value, missing in zip(column, column.isna(), strict=True)
-    ]
-
-
-def _as_categories(X: pd.DataFrame) -> pd.DataFrame:
-    """Turn what holds no numbers into categories."""
-    is_number = pd.api.types.is_numeric_dtype
-    others = [name for name in X if not is_number(X[name])]
-    # A bool is a number to pandas, and 0 or 1 to a network, as it should be.
-    return X.astype(dict.fromkeys(others, "category"))
-
-
 def _bank() -> Any:
     # `duration` is known only after the call; published figures use it.
     return fetch_bank_marketing(include_duration=True)
@@ -335,14 +309,14 @@ def _synthetic() -> Any:
     )
 
 
+# Loader and sensitive attributes of each data set that has a name.
 DATASETS = {
     "adult": (fetch_adult, ("race", "sex")),
     "bank": (_bank, ("age",)),
     "compas": (fetch_compas, ("race", "sex")),
     "fairface": (fetch_fairface, ("race", "gender")),
+    "fairface-split": (fetch_fairface, ("race", "gender")),
     "synthetic": (_synthetic, ("group",)),
 }
-"""Loader and sensitive attributes of each data set that has a name."""
-
-IMAGES = ("fairface",)
-"""Those whose samples are images."""
+IMAGES = ("fairface", "fairface-split")
+WITH_TEST_PART = ("fairface-split",)

@@ -10,14 +10,12 @@ from typing import Any
 
 import joblib
 
-from fairtask._estimator import FairnessEstimator
+from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier
 from fairtask.experiments._cases import DATASETS, DataSource, check_size
 from fairtask.experiments._methods import BASELINE, BUILT_IN, Method, find_methods
 from fairtask.experiments._recipes import PRESETS
-from fairtask.experiments._runner import carry_out_all, make_setting
+from fairtask.experiments._runner import carry_out_all, make_estimator
 from fairtask.experiments._store import Experiment, Run, Store
-from fairtask.image import AuxiliaryFairnessImageClassifier
-from fairtask.tabular import AuxiliaryFairnessClassifier
 
 __all__ = ["main"]
 
@@ -122,6 +120,10 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
         help=f"number of hold-outs (default: {repeats}, or 2 with --quick)",
     )  # fmt: skip
     parser.add_argument(
+        "--first-repeat", type=int, default=0, metavar="N",
+        help="number and seed of the first hold-out (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", type=Path, default=Path("results"), help="(default: results)"
     )
     parser.add_argument(
@@ -170,13 +172,11 @@ def _ablate(asked: argparse.Namespace) -> int:
 
 
 def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
-    """Check what was asked for before anything is trained."""
-    if asked.repeats is not None and asked.repeats < 1:
-        raise ValueError(f"`repeats` must be at least 1; got {asked.repeats}.")
-    if asked.jobs < 1:
-        raise ValueError(f"`jobs` must be at least 1; got {asked.jobs}.")
-    if asked.methods == []:
-        raise ValueError("`methods` must name one at least; got none.")
+    """Check all arguments before anything is trained."""
+    for name, least in (("repeats", 1), ("first_repeat", 0), ("jobs", 1)):
+        number = getattr(asked, name)
+        if number is not None and number < least:
+            raise ValueError(f"`{name}` must be at least {least}; got {number}.")
     source = DataSource.of(
         asked.dataset,
         asked.attributes,
@@ -185,25 +185,19 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         drop_sensitive=asked.drop_sensitive,
         quick=asked.quick,
     )
-    check_size(source)  # what is wrong with it is told now, not once for each run
-    parameters = dict(_setting(entry) for entry in asked.set)
-    if len(parameters) < len(asked.set):
-        raise ValueError(f"`set` takes each parameter once; got {' '.join(asked.set)}.")
-    open_to_all = sorted(NETWORKS[source.kind]().get_params().keys() - FIXED)
-    unknown = [name for name in parameters if name not in open_to_all]
-    if unknown:
-        raise ValueError(
-            f"`set` takes parameters of the networks, {', '.join(open_to_all)}; got "
-            f"{', '.join(unknown)}. For those that make a method what it is, write "
-            "one of your own: `methods-file`."
-        )
-    if asked.weights:
-        if source.kind != "image":
-            raise ValueError(f"`weights` is for images; {source.name} is a table.")
-        if not Path(asked.weights).is_file():
-            raise ValueError(f"`weights` must be a file; got {asked.weights}.")
-        overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
-        parameters["backbone_params"] = overlay
+    check_size(source)  # one error now, rather than one for each run
+    parameters = _parameters(asked, source)
+    methods = _chosen_methods(asked, source)
+    experiment = Experiment(source, asked.preset, parameters, source.digest)
+    for method in methods.values():
+        if method in BUILT_IN:
+            _check_parameters(method, experiment)
+    return experiment, methods
+
+
+def _chosen_methods(asked: argparse.Namespace, source: DataSource) -> dict[str, Method]:
+    if asked.methods == []:
+        raise ValueError("`methods` must name one at least; got none.")
     available = find_methods(asked.methods_file)
     suitable = {name: m for name, m in available.items() if source.kind in m.kinds}
     chosen = asked.methods or list(suitable)
@@ -214,29 +208,57 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         )
     if BASELINE not in chosen:
         chosen = [BASELINE, *chosen]
-    methods = {name: suitable[name] for name in chosen}
-    experiment = Experiment(source, asked.preset, parameters, source.digest)
-    for name, method in methods.items():
-        if method in BUILT_IN:
-            _check_parameters(method, experiment, Run(name, 0))
-    return experiment, methods
+    return {name: suitable[name] for name in chosen}
 
 
-def _check_parameters(method: Method, experiment: Experiment, run: Run) -> None:
-    """Raise a ValueError if a network cannot be made, or has not these parameters."""
+def _parameters(asked: argparse.Namespace, source: DataSource) -> dict[str, Any]:
+    """Return the parameters of `set`, and the weights, for fairtask's networks."""
+    parameters = dict(_parameter(entry) for entry in asked.set)
+    if len(parameters) < len(asked.set):
+        raise ValueError(f"`set` takes each parameter once; got {' '.join(asked.set)}.")
+    allowed = sorted(NETWORKS[source.kind]().get_params().keys() - FIXED)
+    unknown = [name for name in parameters if name not in allowed]
+    if unknown:
+        raise ValueError(
+            f"`set` takes parameters of the networks, {', '.join(allowed)}; got "
+            f"{', '.join(unknown)}. For those that make a method what it is, write "
+            "one of your own: `methods-file`."
+        )
+    if not asked.weights:
+        return parameters
+    if source.kind != "image":
+        raise ValueError(f"`weights` is for images; {source.name} is a table.")
+    if not Path(asked.weights).is_file():
+        raise ValueError(f"`weights` must be a file; got {asked.weights}.")
+    if "backbone_params" in parameters:
+        raise ValueError(
+            "`weights` sets backbone_params, which `set` must not name as well; name "
+            "the file there: {'pretrained_cfg_overlay': {'file': ...}}."
+        )
+    return parameters | backbone_weights(asked.weights)
+
+
+def _check_parameters(method: Method, experiment: Experiment) -> None:
+    """Raise a ValueError if a network cannot be made, or rejects its parameters."""
     try:
-        estimator = method.make(make_setting(experiment, run))
-        if isinstance(estimator, FairnessEstimator):
+        estimator = make_estimator(method, experiment, Run(method.name, 0))
+        if hasattr(estimator, "_parameter_constraints"):
             estimator._validate_params()
     except Exception as error:  # weights may be missing, of which timm says much
-        told = str(error).split("\n")[0]
+        first_line = str(error).split("\n")[0]
         raise ValueError(
             f"`methods`: {method.name} cannot be made with the parameters "
-            f"{dict(experiment.parameters)}: {type(error).__name__}: {told}"
+            f"{dict(experiment.parameters)}: {type(error).__name__}: {first_line}"
         ) from error
 
 
-def _setting(entry: str) -> tuple[str, Any]:
+def backbone_weights(file: str) -> dict[str, Any]:
+    """Return the parameter of a network on images that reads weights from a file."""
+    return {"backbone_params": {"pretrained_cfg_overlay": {"file": file}}}
+
+
+def _parameter(entry: str) -> tuple[str, Any]:
+    """Return the name and the value of NAME=VALUE."""
     name, separator, value = entry.partition("=")
     if not separator:
         raise ValueError(f"`set` takes NAME=VALUE; got {entry!r}.")
@@ -257,7 +279,7 @@ def _carry_out(
     repeats = asked.repeats or (2 if asked.quick else asked.default_repeats)
     runs = [
         Run(name, repeat, lam)
-        for repeat in range(repeats)
+        for repeat in range(asked.first_repeat, asked.first_repeat + repeats)
         for name, lams in grids.items()
         for lam in lams
     ]

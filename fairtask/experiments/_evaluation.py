@@ -1,4 +1,4 @@
-"""From saved predictions to the figures of each run, and their tables."""
+"""From saved predictions to the figures of each run, and their means and ranks."""
 
 import warnings
 from collections.abc import Sequence
@@ -34,24 +34,17 @@ __all__ = [
     "ranked",
 ]
 
-OWN = -1.0
-"""In the place of a lam: the method's own."""
-
 OVERALL = ""
-"""Level of the columns that belong to no attribute, which no attribute is called."""
+"""Level of the columns that belong to no attribute. No attribute has this name."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """How differences are measured.
 
-    Attributes
-    ----------
-    eod : {"mean", "worst_case"}
-        EOD is the mean of the gaps in true and in false positive rates, or the larger.
-    min_group_size : int
-        A group with fewer of the samples that a difference is about (positives,
-        negatives, or both) is left out of it.
+    EOD is the mean of the gaps in true and in false positive rates, or the larger. A
+    group with fewer than `min_group_size` of the samples that a difference is about
+    (positives, negatives, or both) is left out of it.
     """
 
     eod: Literal["mean", "worst_case"] = "mean"
@@ -69,37 +62,33 @@ class Evaluation:
         "repeat". Columns have two levels: `OVERALL` with "AUC", "ACC" and "collapsed",
         and each attribute with "EOD", "EOpD", "GAUCD", "GACCD" and "unknown", the share
         of the samples that are in no group.
-    methods : DataFrame
-        A row per method, in the order of the tables, with "family", "fairness_loss" and
-        "note".
-    rules : Rules
-        How the differences were measured.
-    kind : {"table", "image"}
-        What the samples are.
-    positive : str
-        Name of the positive class.
     sizes : DataFrame
         Number of test samples of each attribute, group and class, with the same index.
     seconds : Series
         Time of the fit of each run, with the same index.
+    methods : DataFrame
+        A row per method, in the order of the tables, with "family", "fairness_loss" and
+        "note".
+    details : dict
+        Details that all runs share: "kind", "classes" and perhaps "has_test_part".
     versions : dict of str to list of str
         Versions of each package that the runs were made with.
+    rules : Rules
     failures : list of (Run, str)
         The runs that failed, and their errors.
     damaged : list of pathlib.Path
         Files among the runs that cannot be read.
     n_pending : int
-        Number of runs that were asked for and are still to come.
+        Number of runs that were asked for and have not ended.
     """
 
     figures: pd.DataFrame
-    methods: pd.DataFrame
-    rules: Rules
-    kind: str
-    positive: str
     sizes: pd.DataFrame
     seconds: pd.Series
+    methods: pd.DataFrame
+    details: dict[str, Any]
     versions: dict[str, list[str]]
+    rules: Rules
     failures: list[tuple[Run, str]]
     damaged: list[Path]
     n_pending: int
@@ -107,7 +96,7 @@ class Evaluation:
     @property
     def performance(self) -> str:
         """Metric of the task: "AUC" for tables, "ACC" for images."""
-        return "ACC" if self.kind == "image" else "AUC"
+        return "ACC" if self.details["kind"] == "image" else "AUC"
 
     @property
     def attributes(self) -> list[str]:
@@ -115,9 +104,14 @@ class Evaluation:
         names = self.figures.columns.get_level_values(0).unique()
         return [name for name in names if name != OVERALL]
 
+    @property
+    def own(self) -> pd.DataFrame:
+        """Figures of the runs with each method's own lam."""
+        return self.figures[self.figures.index.get_level_values("lam").isna()]
+
     def columns_of_paper(self) -> list[tuple[str, str]]:
-        """Columns of differences that the paper has."""
-        of_scores = "GACCD" if self.kind == "image" else "GAUCD"
+        """Columns of the differences that the paper's tables have."""
+        of_scores = "GACCD" if self.details["kind"] == "image" else "GAUCD"
         metrics = ("EOD", "EOpD", of_scores)
         return [(name, metric) for name in self.attributes for metric in metrics]
 
@@ -130,19 +124,16 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     ValueError
         If no run has succeeded.
     """
-    rows, methods, seconds, sizes = {}, {}, {}, {}
+    rows, sizes, seconds, methods = {}, {}, {}, {}
     versions: dict[str, set[str]] = {}
     read = []
     for run, details, table in store.runs():
         read.append(run)
         key = (run.method, np.nan if run.lam is None else run.lam, run.repeat)
         rows[key] = _figures(table[table["part"] == "test"], rules)
-        rows[key][OVERALL, "collapsed"] = float(
-            any(
-                text.startswith(CollapsedHeadWarning.__name__)
-                for text in details["warnings"]
-            )
-        )
+        prefix = CollapsedHeadWarning.__name__
+        collapsed = any(text.startswith(prefix) for text in details["warnings"])
+        rows[key][OVERALL, "collapsed"] = float(collapsed)
         sizes[key] = _sizes(table)
         seconds[key] = details["fit_seconds"]
         methods[run.method] = {
@@ -153,97 +144,106 @@ def evaluate(store: Store, rules: Rules) -> Evaluation:
     if not rows:
         raise ValueError(f"{store.folder}: no run has succeeded yet.")
     index = pd.MultiIndex.from_tuples(rows, names=["method", "lam", "repeat"])
-    frame = pd.DataFrame(list(rows.values()), index=index)
-    frame.columns = pd.MultiIndex.from_tuples(next(iter(rows.values())))
-    # A test part may lack a group that those of other repeats have.
-    cells = pd.DataFrame(list(sizes.values()), index=index).fillna(0)
-    names = dict.fromkeys(cell for of_run in sizes.values() for cell in of_run)
-    cells = cells[list(names)].set_axis(pd.MultiIndex.from_tuples(names), axis=1)
     built_in = [method.name for method in BUILT_IN if method.name in methods]
-    order = built_in + [name for name in methods if name not in built_in]
+    order = dict.fromkeys([*built_in, *methods])
     failures = [(run, known["error"]) for run, known in store.errors()]
     return Evaluation(
-        figures=frame,
-        methods=pd.DataFrame.from_dict(methods, orient="index").loc[order],
-        rules=rules,
-        kind=details["kind"],
-        positive=details["classes"][1],
-        sizes=cells,
+        figures=_frame(rows, index),
+        # A test part may lack a group that those of other repeats have.
+        sizes=_frame(sizes, index).fillna(0),
         seconds=pd.Series(list(seconds.values()), index=index),
+        methods=pd.DataFrame.from_dict(methods, orient="index").loc[list(order)],
+        details=details,
         versions={package: sorted(found) for package, found in versions.items()},
+        rules=rules,
         failures=failures,
         damaged=store.unread(read, [run for run, _ in failures]),
         n_pending=len(store.pending()),
     )
 
 
-def _figures(table: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
+def _frame(rows: dict[Any, dict[Any, Any]], index: pd.MultiIndex) -> pd.DataFrame:
+    """Make a frame with a column, of several levels, for each key of the rows."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    values = [[row.get(column, np.nan) for column in columns] for row in rows.values()]
+    return pd.DataFrame(values, index, pd.MultiIndex.from_tuples(columns))
+
+
+def _groups(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the groups of each attribute."""
+    columns = [name for name in map(str, table) if name.startswith(GROUP)]
+    return table[columns].rename(columns=lambda name: name.removeprefix(GROUP))
+
+
+def _figures(test: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
     y_true, y_pred, score = (
-        table[name].to_numpy() for name in ("y_true", "y_pred", "score")
+        test[name].to_numpy() for name in ("y_true", "y_pred", "score")
     )
-    attributes = [str(name) for name in table if str(name).startswith(GROUP)]
-    groups = table[attributes].rename(columns=lambda name: name.removeprefix(GROUP))
+    groups = _groups(test)
     common: dict[str, Any] = {
         "sensitive_features": groups,
         "attributes": "each",
         "labels": [0, 1],
         "min_group_size": rules.min_group_size,
     }
-    figures = {
-        (OVERALL, "AUC"): float(roc_auc_score(y_true, score)),
-        (OVERALL, "ACC"): float(accuracy_score(y_true, y_pred)),
-    }
+    binary: dict[str, Any] = common | {"pos_label": 1}
     with warnings.catch_warnings():
-        # The reader is told how often, instead of once for each.
+        # A note below the table counts the groups that are left out.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         differences = {
-            "EOD": equalized_odds_difference(
-                y_true, y_pred, agg=rules.eod, pos_label=1, **common
-            ),
-            "EOpD": equal_opportunity_difference(y_true, y_pred, pos_label=1, **common),
-            "GAUCD": group_auc_difference(y_true, score, pos_label=1, **common),
+            "EOD": equalized_odds_difference(y_true, y_pred, agg=rules.eod, **binary),
+            "EOpD": equal_opportunity_difference(y_true, y_pred, **binary),
+            "GAUCD": group_auc_difference(y_true, score, **binary),
             "GACCD": group_accuracy_difference(y_true, y_pred, **common),
+            "unknown": groups.isna().mean(),
         }
-    for attribute in map(str, groups):
-        for metric, values in differences.items():
-            figures[attribute, metric] = float(values[attribute])
-        figures[attribute, "unknown"] = float(groups[attribute].isna().mean())
-    return figures
+    return {
+        (OVERALL, "AUC"): float(roc_auc_score(y_true, score)),
+        (OVERALL, "ACC"): float(accuracy_score(y_true, y_pred)),
+        **{
+            (attribute, metric): float(values[attribute])
+            for attribute in map(str, groups)
+            for metric, values in differences.items()
+        },
+    }
 
 
 def _sizes(table: pd.DataFrame) -> dict[tuple[str, str, int], int]:
-    """Number of test samples of each attribute, group and class."""
+    """Count the test samples of each attribute, group and class.
+
+    Groups of the validation part are among them, with 0 if the test part has none.
+    """
     is_test = table["part"] == "test"
     return {
-        (str(attribute).removeprefix(GROUP), group, label): int(
-            (of_group & (table["y_true"] == label)).sum()
-        )
-        for attribute in table
-        if str(attribute).startswith(GROUP)
-        for group in table[attribute].dropna().unique()
-        for of_group in [is_test & (table[attribute] == group)]
+        (str(attribute), group, label): int((of_label & (groups == group)).sum())
+        for attribute, groups in _groups(table).items()
+        for group in groups.dropna().unique()
         for label in (0, 1)
+        for of_label in [is_test & (table["y_true"] == label)]
     }
 
 
 def in_common(
     figures: pd.DataFrame, failures: Sequence[tuple[Run, str]]
 ) -> pd.DataFrame:
-    """Runs of the repeats that every method has, at each of its lams.
+    """Return the runs of the repeats that every method has, at each of its lams.
 
     Means over other splits are not comparable: one group of a few samples moves them
     more than most methods do. A method that failed does not decide for the others: it
     is left out, at that lam, where it lacks one of their repeats.
     """
-    runs = figures.index.to_frame(index=False).fillna({"lam": OWN})
-    setting = pd.Series(zip(runs["method"], runs["lam"], strict=True), dtype=object)
-    repeats = runs["repeat"].groupby(setting).agg(set)
-    failed = {(run.method, OWN if run.lam is None else run.lam) for run, _ in failures}
-    deciding = [found for key, found in repeats.items() if key not in failed]
-    common = set.intersection(*(deciding or repeats))
-    complete = {key for key, found in repeats.items() if found >= common}
-    kept = runs["repeat"].isin(common) & setting.isin(complete)
-    return figures[kept.to_numpy()]
+    # NaN is not equal to itself, so the keys have None for the method's own lam.
+    keys = [
+        (method, None if np.isnan(lam) else lam) for method, lam, _ in figures.index
+    ]
+    repeats = figures.index.get_level_values("repeat")
+    found: dict[tuple[str, float | None], set[int]] = {}
+    for key, repeat in zip(keys, repeats, strict=True):
+        found.setdefault(key, set()).add(repeat)
+    failed = {(run.method, run.lam) for run, _ in failures}
+    deciding = [of_key for key, of_key in found.items() if key not in failed]
+    common = set.intersection(*(deciding or found.values()))
+    return figures[repeats.isin(common) & [found[key] >= common for key in keys]]
 
 
 def means(figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -260,7 +260,7 @@ def ranked(
     Parameters
     ----------
     mean : DataFrame
-        A row per method; `BASELINE` is what delta-m is relative to, and not ranked.
+        A row per method. Delta-m is relative to `BASELINE`, which is not ranked.
     performance : str
         Metric of the task, which counts once for each attribute.
     columns : list of (attribute, metric)
@@ -275,16 +275,8 @@ def ranked(
     if BASELINE not in mean.index:
         return pd.DataFrame(np.nan, index=mean.index, columns=["MR", "delta-m"])
     attributes = dict.fromkeys(attribute for attribute, _ in columns)
-    nested = pd.concat(
-        [
-            mean[[(OVERALL, performance)]].set_axis(
-                pd.MultiIndex.from_tuples([(attribute, performance)]), axis=1
-            )
-            for attribute in attributes
-        ]
-        + [mean[columns]],
-        axis=1,
-    )
+    of_task = {(name, performance): mean[OVERALL, performance] for name in attributes}
+    nested = pd.DataFrame(of_task | {column: mean[column] for column in columns})
     higher = [performance]
     with warnings.catch_warnings():
         # A baseline without a difference leaves a NaN, which the table shows.

@@ -1,4 +1,8 @@
-"""What is compared: the rows of the paper's Table 1, ours, and the peers."""
+"""The methods that are compared.
+
+They are the rows of Table 1 of "Learning fair latent representation with multi-task
+deep learning", fairtask's defaults, and fairlearn's methods.
+"""
 
 import importlib.metadata
 import runpy
@@ -11,6 +15,7 @@ from fairlearn.reductions import EqualizedOdds
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier
 from fairtask.baselines import (
     AdversarialClassifier,
     AdversarialImageClassifier,
@@ -22,8 +27,6 @@ from fairtask.baselines import (
 from fairtask.experiments._features import RememberingBackbone
 from fairtask.experiments._peers import Reduction, SeededAdversarial, ThresholdsPerGroup
 from fairtask.experiments._recipes import recipe
-from fairtask.image import AuxiliaryFairnessImageClassifier
-from fairtask.tabular import AuxiliaryFairnessClassifier
 
 __all__ = ["BASELINE", "BUILT_IN", "Method", "Setting", "find_methods"]
 
@@ -35,27 +38,28 @@ BASELINE = "single-task"
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method is made for.
+    """The run that an estimator is made for.
 
     Parameters
     ----------
-    preset : {"paper", "tuned"}
-        Recipe of the networks: the paper's, or that of fairtask's defaults.
+    preset : {"paper", "tuned", "defaults"}
+        Recipe of the networks: the paper's, that of fairtask's defaults with the best
+        epoch on the validation part, or the defaults as they are.
     dataset : str
         Name of the data.
     attributes : tuple of str
         Names of the sensitive attributes.
     kind : {"table", "image"}
-        What the samples are: arrays of shape (n_samples, n_features), or paths.
+        Kind of the samples: arrays of shape (n_samples, n_features), or paths.
     seed : int
         Seed of the run.
     lam : float or None, default=None
         Weight of the task. None: the method's own.
     quick : bool, default=False
-        Whether to train as little as will do to see that all works.
+        Whether to train only as much as is needed to see that all works.
     parameters : mapping, default={}
-        Parameters of fairtask's networks, in place of the recipe's; what makes a
-        method the one it is comes before both.
+        Parameters of fairtask's networks, in place of the recipe's. The parameters that
+        define a method replace both.
     """
 
     preset: str
@@ -75,7 +79,7 @@ class Method:
     Parameters
     ----------
     name : str
-        What the command line and the tables call it.
+        Name on the command line and in the tables.
     make : callable
         From a `Setting` to an unfitted classifier with ``fit(X, y)`` and ``predict(X)``
         for labels 0 and 1. ``fit`` may also take ``sensitive_features`` (a data frame
@@ -85,18 +89,18 @@ class Method:
         An argument counts only where it has a name: a pipeline, which takes anything,
         is given no groups.
     family : str, default="Yours"
-        Heading of the row: what the paper calls architecture.
+        Heading of the row; the paper calls it the architecture.
     fairness_loss : str, default="-"
-        What it minimises besides the loss of the task.
+        Loss that the method minimises besides that of the task.
     has_lam : bool, default=False
         Whether it follows ``setting.lam``, so that ``ablate`` varies it.
     kinds : tuple of str, default=("table",)
         The kinds of samples it takes: "table", "image".
     note : str, default=""
-        What a reader of the table must know.
+        Note for below the table.
     groups_at_predict : bool, default=False
-        Whether ``predict`` and what gives the scores get ``sensitive_features``, where
-        they name them. The table says so.
+        Whether ``predict`` and the method that gives the scores get
+        ``sensitive_features``, where they name them. The table says so.
 
     Examples
     --------
@@ -128,46 +132,48 @@ def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
     ValueError
         If a file or an entry point gives no methods, or two have the same name.
     """
-    sources: dict[str, Any] = {"fairtask": list(BUILT_IN)}
+    methods = {method.name: method for method in BUILT_IN}
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        loaded = entry.load()
-        sources[entry.value] = [loaded] if isinstance(loaded, Method) else loaded
+        _add(methods, entry.value, entry.load())
     for file in files:
         if not Path(file).is_file():
             raise ValueError(f"`methods_file` must be a file of Python; got {file}.")
         try:
-            sources[str(file)] = runpy.run_path(str(file)).get("METHODS")
-        except Exception as error:  # whatever the user's file may raise
+            found = runpy.run_path(str(file)).get("METHODS")
+        except Exception as error:  # the user's file may raise anything
             raise ValueError(f"{file}: {type(error).__name__}: {error}") from error
-    methods: dict[str, Method] = {}
-    for source, found in sources.items():
-        if not isinstance(found, list | tuple) or not all(
-            isinstance(method, Method) for method in found
-        ):
-            raise ValueError(
-                f"{source}: expected a list of fairtask.experiments.Method (in a file: "
-                f"METHODS), found {found!r}."
-            )
-        for method in found:
-            if Path(method.name).name != method.name or method.name in ("", ".."):
-                raise ValueError(
-                    f"{source}: a method's name must do for a folder; got "
-                    f"{method.name!r}."
-                )
-            if method.name in methods:
-                raise ValueError(
-                    f"{source}: there is a method {method.name!r} already."
-                )
-            methods[method.name] = method
+        _add(methods, str(file), found)
     return methods
+
+
+def _add(methods: dict[str, Method], source: str, found: Any) -> None:
+    """Add the methods found in a source; raise a ValueError if they do not suit."""
+    if isinstance(found, Method):
+        found = [found]
+    if not isinstance(found, list | tuple) or not all(
+        isinstance(method, Method) for method in found
+    ):
+        raise ValueError(
+            f"{source}: expected a list of fairtask.experiments.Method (in a file: "
+            f"METHODS), found {found!r}."
+        )
+    for method in found:
+        if Path(method.name).name != method.name or method.name in ("", ".."):
+            raise ValueError(
+                f"{source}: a method's name must do for a folder; got {method.name!r}."
+            )
+        if method.name in methods:
+            raise ValueError(f"{source}: there is a method {method.name!r} already.")
+        methods[method.name] = method
 
 
 def _network(
     table: type, image: type, preset: str | None = None, **own: Any
 ) -> Callable[[Setting], Any]:
-    """Networks of fairtask, with the recipe of the preset and parameters of their own.
+    """Return a function that makes a network, with the recipe of the setting.
 
-    With `preset` the recipe is that one's, whichever is asked for.
+    A `preset` replaces that of the setting. The parameters `own` define the method and
+    replace those of the recipe and of the setting.
     """
 
     def make(setting: Setting) -> Any:
@@ -186,7 +192,7 @@ def _network(
         if setting.kind == "table":
             return table(random_state=setting.seed, device="cpu", **parameters)
         if parameters.get("freeze") == "backbone":
-            params = parameters.pop("backbone_params", {})
+            params = parameters.pop("backbone_params", None) or {}
             backbone = RememberingBackbone(parameters["backbone"], params)
             parameters["backbone"] = backbone
         return image(random_state=setting.seed, **parameters)
@@ -194,62 +200,72 @@ def _network(
     return make
 
 
-OURS = (AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier)
+AUXILIARY = (AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier)
 REGULARIZED = (RegularizedClassifier, RegularizedImageClassifier)
 BOTH = ("table", "image")
 
-# The paper's: groups are compared over all classes and inside each batch, lam=0.5.
+# The paper compares groups over all classes and inside each batch, with lam=0.5.
 IN_A_BATCH: dict[str, Any] = {"group_momentum": 0.0, "lam": 0.5}
-OVERALL: dict[str, Any] = {"parity": "overall", **IN_A_BATCH}
+ALL_CLASSES: dict[str, Any] = {"parity": "overall", **IN_A_BATCH}
 
 
-def _regularised(name: str, **own: Any) -> Method:
+def regularised(loss: str, **own: Any) -> Method:
+    """Return the method that penalises the head that predicts by a fairness loss."""
     return Method(
-        f"regularised-{name}",
-        _network(*REGULARIZED, fairness_loss=name, **own),
+        f"regularised-{loss}",
+        _network(*REGULARIZED, fairness_loss=loss, **own),
         family="Regularised single task",
-        fairness_loss=name.upper(),
+        fairness_loss=loss.upper(),
         has_lam=True,
         kinds=BOTH,
     )
 
 
-def _auxiliary(name: str) -> Method:
+def _auxiliary(loss: str) -> Method:
     return Method(
-        f"auxiliary-{name}",
-        _network(*OURS, fairness_loss=name, fairness_head="literal", **OVERALL),
+        f"auxiliary-{loss}",
+        _network(
+            *AUXILIARY, fairness_loss=loss, fairness_head="literal", **ALL_CLASSES
+        ),
         family="Auxiliary task (paper)",
-        fairness_loss=name.upper(),
+        fairness_loss=loss.upper(),
         has_lam=True,
         kinds=BOTH,
     )
 
 
-def _quick(setting: Setting, few: int, many: int) -> int:
-    return few if setting.quick else many
+def _fairtask(name: str, networks: tuple[type, type], note: str, **own: Any) -> Method:
+    is_single_task = own.get("lam") == 1
+    return Method(
+        name,
+        _network(*networks, preset="defaults", **own),
+        family="fairtask's defaults",
+        fairness_loss="-" if is_single_task else "GLD",
+        has_lam=not is_single_task,
+        kinds=BOTH,
+        note=note,
+    )
 
 
-def _boosting(setting: Setting) -> HistGradientBoostingClassifier:
-    trees = _quick(setting, 10, 100)
-    return HistGradientBoostingClassifier(max_iter=trees, random_state=setting.seed)
+def _peer(name: str, make: Callable[[Setting], Any], note: str, **more: Any) -> Method:
+    return Method(name, make, "Peers (fairlearn)", "equalized odds", note=note, **more)
+
+
+def _boosting(setting: Setting, trees: int = 100) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=10 if setting.quick else trees, random_state=setting.seed
+    )
 
 
 def _reduced_regression(setting: Setting) -> Reduction:
-    return Reduction(
-        LogisticRegression(max_iter=1000),
-        EqualizedOdds(),
-        max_iter=_quick(setting, 5, 50),
-    )
+    regression = LogisticRegression(max_iter=1000)
+    return Reduction(regression, EqualizedOdds(), max_iter=5 if setting.quick else 50)
 
 
 def _reduced_boosting(setting: Setting) -> Reduction:
     # Full-size trees and fairlearn's 50 iterations take ten minutes a run on Adult.
-    trees = _quick(setting, 10, 30)
-    return Reduction(
-        HistGradientBoostingClassifier(max_iter=trees, random_state=setting.seed),
-        EqualizedOdds(),
-        max_iter=_quick(setting, 2, 20),
-    )
+    trees = _boosting(setting, 30)
+    return Reduction(trees, EqualizedOdds(), max_iter=2 if setting.quick else 20)
 
 
 def _thresholds(setting: Setting) -> ThresholdsPerGroup:
@@ -257,17 +273,18 @@ def _thresholds(setting: Setting) -> ThresholdsPerGroup:
 
 
 def _fairlearn_adversarial(setting: Setting) -> SeededAdversarial:
-    return SeededAdversarial(epochs=_quick(setting, 2, 50), random_state=setting.seed)
+    epochs = 2 if setting.quick else 50
+    return SeededAdversarial(epochs=epochs, random_state=setting.seed)
 
 
 RANDOMISED = "Draws its predictions; AUC is that of the probabilities of the draw."
 
 BUILT_IN = [
-    Method(BASELINE, _network(*OURS, lam=1.0), family="Single task", kinds=BOTH),
-    _regularised("bgl", **OVERALL),
-    _regularised("dpl", **IN_A_BATCH),
-    _regularised("fprl", **IN_A_BATCH),
-    _regularised("tprl", **IN_A_BATCH),
+    Method(BASELINE, _network(*AUXILIARY, lam=1.0), family="Single task", kinds=BOTH),
+    regularised("bgl", **ALL_CLASSES),
+    regularised("dpl", **IN_A_BATCH),
+    regularised("fprl", **IN_A_BATCH),
+    regularised("tprl", **IN_A_BATCH),
     Method(
         "adversarial",
         _network(AdversarialClassifier, AdversarialImageClassifier, lam=0.5),
@@ -285,61 +302,43 @@ BUILT_IN = [
     _auxiliary("bgl"),
     _auxiliary("gld"),
     _auxiliary("glf"),
-    Method(
+    _fairtask(
         "fairtask-single-task",
-        _network(*OURS, preset="defaults", lam=1.0),
-        family="fairtask's defaults",
-        kinds=BOTH,
-        note="The defaults with lam=1, all epochs.",
+        AUXILIARY,
+        "The defaults with lam=1, all epochs.",
+        lam=1.0,
     ),
-    Method(
+    _fairtask(
         "fairtask",
-        _network(*OURS, preset="defaults"),
-        family="fairtask's defaults",
-        fairness_loss="GLD",
-        has_lam=True,
-        kinds=BOTH,
-        note="The defaults, all epochs: the validation part is not used.",
+        AUXILIARY,
+        "The defaults, all epochs: the validation part is not used.",
     ),
-    Method(
+    _fairtask(
         "fairtask-regularised",
-        _network(
-            *REGULARIZED, preset="defaults", lam=AuxiliaryFairnessClassifier().lam
-        ),
-        family="fairtask's defaults",
-        fairness_loss="GLD",
-        has_lam=True,
-        kinds=BOTH,
-        note="The same loss, on the head that predicts.",
+        REGULARIZED,
+        "The same loss, on the head that predicts.",
+        lam=AuxiliaryFairnessClassifier().lam,
     ),
     Method("boosting", _boosting, family="Peers, unconstrained"),
-    Method(
+    _peer(
         "exponentiated-gradient",
         _reduced_regression,
-        family="Peers (fairlearn)",
-        fairness_loss="equalized odds",
-        note=f"Logistic regression. {RANDOMISED}",
+        f"Logistic regression. {RANDOMISED}",
     ),
-    Method(
+    _peer(
         "exponentiated-gradient-boosting",
         _reduced_boosting,
-        family="Peers (fairlearn)",
-        fairness_loss="equalized odds",
-        note=f"30 boosted trees, at most 20 iterations. {RANDOMISED}",
+        f"30 boosted trees, at most 20 iterations. {RANDOMISED}",
     ),
-    Method(
+    _peer(
         "fairlearn-adversarial",
         _fairlearn_adversarial,
-        family="Peers (fairlearn)",
-        fairness_loss="equalized odds",
-        note="Learning rate and size of batches: best accuracy on the validation part.",
+        "Learning rate and size of batches: best accuracy on the validation part.",
     ),
-    Method(
+    _peer(
         "threshold-optimizer",
         _thresholds,
-        family="Peers (fairlearn)",
-        fairness_loss="equalized odds",
-        note=f"Boosted trees. {RANDOMISED}",
+        f"Boosted trees. {RANDOMISED}",
         groups_at_predict=True,
     ),
 ]

@@ -1,4 +1,4 @@
-"""What the reader of a table must know besides its figures."""
+"""Sentences for below a table."""
 
 from collections import Counter
 
@@ -15,46 +15,42 @@ EOD = {
 }
 
 
-def notes_of(
-    evaluation: Evaluation, own: pd.DataFrame, compared: pd.DataFrame
-) -> list[str]:
-    """Sentences for below a table.
+def notes_of(evaluation: Evaluation, compared: pd.DataFrame) -> list[str]:
+    """Return notes on the runs with each method's own lam.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-    own, compared : DataFrame
-        Figures of the runs in the table, and of those that ranks are made from.
+    `compared` are the figures of the runs that ranks are made from.
     """
-    told = [
-        *_of_the_rules(evaluation, own),
-        *_of_the_methods(evaluation, own),
-        *_of_what_is_missing(evaluation, own, compared),
-        *_of_the_groups(evaluation, own),
+    notes = [
+        *_on_rules(evaluation),
+        *_on_methods(evaluation),
+        *_on_missing_runs(evaluation, compared),
+        *_on_groups(evaluation),
     ]
     # Errors, and notes of users, may have lines of their own.
-    return [" ".join(sentence.split()) for sentence in told]
+    return [" ".join(note.split()) for note in notes]
 
 
-def _of_the_rules(evaluation: Evaluation, own: pd.DataFrame) -> list[str]:
-    n_all = own.index.get_level_values("repeat").nunique()
+def _on_rules(evaluation: Evaluation) -> list[str]:
+    n = evaluation.own.index.get_level_values("repeat").nunique()
     rules = evaluation.rules
-    told = [f"Test parts of {n_all} hold-outs, per cent. {EOD[rules.eod]}"]
+    of_what = f"Test parts of {n} hold-outs"
+    if evaluation.details.get("has_test_part"):
+        of_what = f"The test part of the data, {n} seeds"
+    notes = [f"{of_what}, per cent. {EOD[rules.eod]}"]
     if rules.min_group_size > 1:
-        told.append(
+        notes.append(
             f"A group with fewer than {rules.min_group_size} of the samples that a "
             "difference is about (positives, negatives, or both) is left out of it."
         )
-    return [*told, f"The positive class is {evaluation.positive}."]
+    return [*notes, f"The positive class is {evaluation.details['classes'][1]}."]
 
 
-def _of_the_methods(evaluation: Evaluation, own: pd.DataFrame) -> list[str]:
-    in_table = evaluation.methods.index.isin(own.index.get_level_values("method"))
-    notes = evaluation.methods["note"][in_table]
-    told = [f"{name}: {note}" for name, note in notes.items() if note]
+def _on_methods(evaluation: Evaluation) -> list[str]:
+    in_table = evaluation.own.index.get_level_values("method")
+    notes = evaluation.methods["note"][evaluation.methods.index.isin(in_table)]
     lams = evaluation.figures.index.get_level_values("lam")
     collapsed = evaluation.figures[lams.notna()][OVERALL, "collapsed"]
-    return told + [
+    return [f"{name}: {note}" for name, note in notes.items() if note] + [
         f"{name}: in the ablation the fairness head collapsed in {int(runs.sum())} of "
         f"{len(runs)} runs."
         for name, runs in collapsed.groupby(level="method", sort=False)
@@ -62,63 +58,58 @@ def _of_the_methods(evaluation: Evaluation, own: pd.DataFrame) -> list[str]:
     ]
 
 
-def _of_what_is_missing(
-    evaluation: Evaluation, own: pd.DataFrame, compared: pd.DataFrame
-) -> list[str]:
-    in_table = own.index.get_level_values("method")
-    n_all = own.index.get_level_values("repeat").nunique()
-    n_common = compared.index.get_level_values("repeat").nunique()
-    told = []
+def _on_missing_runs(evaluation: Evaluation, compared: pd.DataFrame) -> list[str]:
+    own = evaluation.own.index
+    n_all, n_common = (
+        index.get_level_values("repeat").nunique() for index in (own, compared.index)
+    )
+    n_runs = own.get_level_values("method").value_counts()
+    notes = []
     if evaluation.n_pending:
-        told.append(
+        notes.append(
             f"Not finished: {evaluation.n_pending} of the runs that were asked for are "
             "still to come."
         )
     failed = Counter((run.method, error) for run, error in evaluation.failures)
-    told += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
-    told += [
+    notes += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
+    notes += [
         f"{name}: with the lams of the ablation only."
         for name in evaluation.methods.index
-        if name not in in_table
+        if name not in n_runs
     ]
-    n_runs = in_table.value_counts()
-    told += [
+    notes += [
         f"{name}: {n_runs[name]} of {n_all} runs."
         for name in evaluation.methods.index
-        if 0 < n_runs.get(name, 0) < n_all
+        if n_runs.get(name, n_all) < n_all
     ]
     if n_common < n_all:
-        told.append(f"MR and Δm: over {n_common} of {n_all} repeats, which all have.")
-    unranked = in_table.unique().difference(compared.index.get_level_values("method"))
+        notes.append(f"MR and Δm: over {n_common} of {n_all} repeats, which all have.")
+    unranked = n_runs.index.difference(compared.index.get_level_values("method"))
     if n_common and len(unranked):
-        told.append(
+        notes.append(
             f"No MR and Δm, for want of some of these repeats: {', '.join(unranked)}."
         )
-    return told + [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
+    return notes + [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
 
 
-def _of_the_groups(evaluation: Evaluation, own: pd.DataFrame) -> list[str]:
+def _on_groups(evaluation: Evaluation) -> list[str]:
+    own = evaluation.own
     unknown = {name: own[name, "unknown"].mean() for name in evaluation.attributes}
-    told = [
+    notes = [
         f"{100 * share:.1f} % of the test samples belong to no known group of "
         f"{attribute}, and count for performance only."
         for attribute, share in unknown.items()
         if share > 0
     ]
-    # All methods have the same test parts: one run of each will do.
+    # All methods have the same test parts, so one run of each is enough.
     sizes = evaluation.sizes.loc[own.index].groupby(level="repeat").first()
     small = sizes < evaluation.rules.min_group_size
     n_small = int(small.any(axis=1).sum())
     if n_small:
         cells = sizes.columns[small.any()]
-        groups = dict.fromkeys(
-            f"{attribute} {group}"
-            for attribute, group in zip(
-                cells.get_level_values(0), cells.get_level_values(1), strict=True
-            )
-        )
-        told.append(
+        groups = dict.fromkeys(f"{cell[0]} {cell[1]}" for cell in cells)
+        notes.append(
             f"In {n_small} of {len(sizes)} test parts a group was too small for a "
             f"difference and left out of it: {', '.join(groups)}."
         )
-    return told
+    return notes

@@ -4,7 +4,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,63 +17,42 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairtask.experiments._cases import Case
 
-__all__ = ["GROUP", "Predictions", "fit_and_predict", "make_parts"]
+__all__ = ["GROUP", "fit_and_predict", "make_parts"]
 
 GROUP = "group:"
-"""What the columns of groups are called, before the name of the attribute."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a run leaves behind.
-
-    Attributes
-    ----------
-    table : DataFrame
-        A row per sample of the validation and of the test part: "row" in the data,
-        "part", "y_true", "y_pred", "score", and the groups of each attribute.
-    fit_seconds, predict_seconds : float
-    warnings : list of str
-        What was warned of in the fit.
-    """
-
-    table: pd.DataFrame
-    fit_seconds: float
-    predict_seconds: float
-    warnings: list[str]
+"""Prefix of the columns of groups; the name of the attribute follows."""
 
 
 def make_parts(case: Case, seed: int) -> dict[str, Case]:
-    """Split the samples 60/20/20 and encode tables; the same for every method.
+    """Split the samples and encode tables; the same for every method.
 
-    The parts have equal shares of positives. Categories are one-hot encoded, numbers
-    standardised, missing numbers replaced by the median and marked, all as found in the
-    training part.
+    Parameters
+    ----------
+    case : Case
+    seed : int
 
     Returns
     -------
     parts : dict
-        "train", "validation" and "test". The index of the groups is that of the
-        samples in the data.
+        "train", "validation" and "test", 60/20/20 % with equal shares of positives;
+        data with a test part of their own have no "validation". Categories are one-hot
+        encoded, numbers standardised, missing numbers replaced by the median and
+        marked, all as found in the training part. The index of the groups is that of
+        the samples in the data.
     """
     rows = np.arange(len(case.y))
-    rest, test = train_test_split(
-        rows, test_size=0.2, stratify=case.y, random_state=seed
-    )
-    train, validation = train_test_split(
-        rest, test_size=0.25, stratify=case.y[rest], random_state=seed
-    )
-    parts = {
-        name: Case(
-            case.X.iloc[chosen], case.y[chosen], case.groups.iloc[chosen], case.classes
+    if case.is_test is None:
+        rest, test = train_test_split(
+            rows, test_size=0.2, stratify=case.y, random_state=seed
         )
-        for name, chosen in (
-            ("train", train),
-            ("validation", validation),
-            ("test", test),
+        train, validation = train_test_split(
+            rest, test_size=0.25, stratify=case.y[rest], random_state=seed
         )
-    }
-    if case.kind == "image":
+        chosen = {"train": train, "validation": validation, "test": test}
+    else:
+        chosen = {"train": rows[~case.is_test], "test": rows[case.is_test]}
+    parts = {name: case.take(of_part) for name, of_part in chosen.items()}
+    if isinstance(case.X, pd.Series):  # paths of images
         return {name: replace(p, X=p.X.to_numpy()) for name, p in parts.items()}
     encoder = make_column_transformer(
         (
@@ -95,7 +74,7 @@ def make_parts(case: Case, seed: int) -> dict[str, Case]:
     )
     encoder.fit(parts["train"].X)
     with warnings.catch_warnings():
-        # A category that the training part lacks is none of its columns: as it should.
+        # A category that the training part lacks is zero in all columns, as it should.
         warnings.filterwarnings("ignore", "Found unknown categories")
         return {
             name: replace(part, X=encoder.transform(part.X).astype(np.float32))
@@ -109,40 +88,50 @@ def fit_and_predict(
     *,
     seed: int,
     groups_at_predict: bool = False,
-) -> Predictions:
-    """Fit to the training part, predict the others.
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Fit to the training part, and predict the others.
 
     Sensitive features, the validation part and the seed are passed to those methods of
-    the estimator that have an argument for them; with the methods that predict, the
+    the estimator that have an argument for them. The methods that predict get the
     sensitive features only if `groups_at_predict`.
+
+    Returns
+    -------
+    table : DataFrame
+        A row per sample of the validation and of the test part: "row" in the data,
+        "part", "y_true", "y_pred", "score", and the groups of each attribute.
+    details : dict
+        "fit_seconds", "predict_seconds" and the "warnings" of the fit.
     """
-    train, validation = parts["train"], parts["validation"]
-    # A group of which the training part has no sample is none that can be learnt.
-    known = validation.groups.apply(
-        lambda column: column.isin(train.groups[column.name])
-    )
-    available = {
-        "sensitive_features": train.groups,
-        "X_val": validation.X,
-        "y_val": validation.y,
-        "sensitive_features_val": validation.groups.where(known, None),
-    }
+    train = parts["train"]
+    available: dict[str, Any] = {"sensitive_features": train.groups}
+    if "validation" in parts:
+        validation = parts["validation"]
+        # A group without a training sample cannot be learnt: it counts as unknown.
+        known = validation.groups.apply(
+            lambda column: column.isin(train.groups[column.name])
+        )
+        available |= {
+            "X_val": validation.X,
+            "y_val": validation.y,
+            "sensitive_features_val": validation.groups.where(known, None),
+        }
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.fit(train.X, train.y, **_accepted(estimator.fit, available))
     fitted = time.perf_counter()
     tables = [
-        _predict(estimator, parts[name], seed, groups_at_predict).assign(part=name)
-        for name in ("validation", "test")
+        _predict(estimator, part, seed, groups_at_predict).assign(part=name)
+        for name, part in parts.items()
+        if name != "train"
     ]
     messages = [f"{w.category.__name__}: {w.message}" for w in caught]
-    return Predictions(
-        pd.concat(tables, ignore_index=True),
-        fitted - start,
-        time.perf_counter() - fitted,
-        list(dict.fromkeys(messages)),
-    )
+    return pd.concat(tables, ignore_index=True), {
+        "fit_seconds": fitted - start,
+        "predict_seconds": time.perf_counter() - fitted,
+        "warnings": list(dict.fromkeys(messages)),
+    }
 
 
 def _predict(
@@ -189,6 +178,6 @@ def _predict(
 
 
 def _accepted(method: Any, available: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that a method names."""
+    """Return those of the arguments that a method names."""
     names = inspect.signature(method).parameters
     return {name: value for name, value in available.items() if name in names}

@@ -4,7 +4,7 @@ from typing import Any
 
 __all__ = ["PRESETS", "recipe"]
 
-PRESETS = ("paper", "tuned")
+PRESETS = ("paper", "tuned", "defaults")
 
 # The paper's protocol: the best epoch on the validation part, of all that are trained.
 BEST_EPOCH = {"early_stopping": True, "n_iter_no_change": None}

@@ -32,6 +32,30 @@ tbody tr { border-top: 1px solid #e4e4e4 }
 svg { max-width: 100%; height: auto } ul { color: #444; font-size: 14px }
 """
 
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>fairtask: experiments</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>Experiments</h1>
+<p>Test parts of repeated hold-outs, 60/20/20 %, the same for every method; per cent,
+mean ± standard deviation. AUC and ACC: area under the ROC curve and accuracy, the
+higher the better; all else, the lower. EOD: gap in true and false positive rates. EOpD:
+gap in true positive rates. GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over
+performance and differences of each attribute. Δm: relative change against single-task
+learning, summed over the metrics of an attribute; where single-task learning hardly has
+a difference, a small change is a large one relative to it, and where it has none, Δm is
+undefined.</p>
+{body}
+</body>
+</html>
+"""
+
 
 def write_report(
     results: Path, output: Path, *, eod: str = "mean", min_group_size: int = 1
@@ -43,7 +67,7 @@ def write_report(
     results : pathlib.Path
         A folder of experiments, or one experiment.
     output : pathlib.Path
-        Where ``index.html`` is written and, for each experiment, a table as ``.txt``,
+        Folder for ``index.html`` and, for each experiment, a table as ``.txt``,
         ``.csv`` and ``.tex``, the figures of each run, the points of the fronts, the
         times, and the drawings as ``.svg``.
     eod : {"mean", "worst_case"}, default="mean"
@@ -57,7 +81,7 @@ def write_report(
     Raises
     ------
     ValueError
-        If there are no experiments, or none of one has succeeded.
+        If there are no experiments, or none of them has a table.
     """
     if min_group_size < 1:
         raise ValueError(f"`min_group_size` must be at least 1; got {min_group_size}.")
@@ -81,49 +105,51 @@ def write_report(
             # Others may have runs: an interrupted series is worth a look as well.
             print(f"{folder.name}: left out: {error}\n")
             continue
+        title = _title(experiment)
         fronts = make_fronts(evaluation)
         drawings = [_draw(front) for front in fronts]
-        _write_files(output, folder.name, table, evaluation, fronts)
-        _write_drawings(output, folder.name, fronts, drawings)
-        print(f"{_title(experiment)}\n\n{table.to_text()}")
-        sections.append(_section(experiment, table, evaluation, fronts, drawings))
+        _write_files(output, folder.name, table, evaluation, fronts, drawings)
+        print(f"{title}\n\n{table.to_text()}")
+        sections.append(_section(title, table, evaluation, fronts, drawings))
     if not sections:
         raise ValueError(f"no experiment in {results} has a table yet.")
     page = output / "index.html"
-    page.write_text(_page(sections), encoding="utf-8")
+    page.write_text(
+        PAGE.format(style=STYLE, body="\n".join(sections)), encoding="utf-8"
+    )
     return page
 
 
 def _write_files(
-    output: Path, name: str, table: Table, evaluation: Evaluation, fronts: list[Fronts]
+    output: Path,
+    name: str,
+    table: Table,
+    evaluation: Evaluation,
+    fronts: list[Fronts],
+    drawings: list[dict[str, str]],
 ) -> None:
-    (output / f"{name}.txt").write_text(table.to_text(), encoding="utf-8")
-    (output / f"{name}.tex").write_text(table.to_latex(), encoding="utf-8")
-    table.to_frame().to_csv(output / f"{name}.csv")
     runs = evaluation.figures.round(6)
     runs.columns = runs.columns.map(" ".join).str.strip()
-    runs.to_csv(output / f"{name}_runs.csv")
-    # Not in a table: times are other ones each time.
+    # Not in a table, because times differ from one experiment to the next.
     seconds = evaluation.seconds.groupby(level="method", sort=False).mean()
-    seconds.round(1).rename("fit [s]").rename_axis("method").to_csv(
-        output / f"{name}_times.csv"
-    )
+    contents = {
+        ".txt": table.to_text(),
+        ".tex": table.to_latex(),
+        ".csv": table.to_frame().to_csv(),
+        "_runs.csv": runs.to_csv(),
+        "_times.csv": seconds.round(1).rename("fit [s]").to_csv(),
+    }
     if fronts:
-        pd.concat([front.to_frame() for front in fronts]).to_csv(
-            output / f"{name}_fronts.csv", index=False
-        )
-
-
-def _write_drawings(
-    output: Path, name: str, fronts: list[Fronts], drawings: list[dict[str, str]]
-) -> None:
+        points = pd.concat([front.to_frame() for front in fronts])
+        contents["_fronts.csv"] = points.to_csv(index=False)
     attributes = [file_name(front.attribute) for front in fronts]
     for i, (attribute, of_front) in enumerate(zip(attributes, drawings, strict=True)):
-        # Two may differ in what no file can be called.
+        # Two attributes may have the same file name.
         number = f"-{i + 1}" if attributes.count(attribute) > 1 else ""
         for kind, svg in of_front.items():
-            path = output / f"{name}_{attribute}{number}_{kind}.svg"
-            path.write_text(svg, encoding="utf-8")
+            contents[f"_{attribute}{number}_{kind}.svg"] = svg
+    for end, text in contents.items():
+        (output / f"{name}{end}").write_text(text, encoding="utf-8")
 
 
 def _title(experiment: Experiment) -> str:
@@ -137,24 +163,24 @@ def _title(experiment: Experiment) -> str:
 
 
 def _about(experiment: Experiment) -> list[str]:
-    """Notes on an experiment."""
-    told = []
+    """Return notes on an experiment."""
+    notes = []
     if experiment.source.quick:
-        told.append(
+        notes.append(
             "Quick: a trial with little data and training, which means nothing."
         )
     parameters = dict(experiment.parameters)
-    weights = parameters.pop("backbone_params", None)
-    if weights:
-        file = Path(weights["pretrained_cfg_overlay"]["file"]).name
-        told.append(f"Pretrained weights of the backbone: {file}.")
+    match parameters.get("backbone_params"):
+        case {"pretrained_cfg_overlay": {"file": file}, **others} if not others:
+            notes.append(f"Pretrained weights of the backbone: {Path(file).name}.")
+            del parameters["backbone_params"]
     if parameters:
-        told.append(f"Parameters of fairtask's networks: {parameters}.")
-    return told
+        notes.append(f"Parameters of fairtask's networks: {parameters}.")
+    return notes
 
 
 def _section(
-    experiment: Experiment,
+    title: str,
     table: Table,
     evaluation: Evaluation,
     fronts: list[Fronts],
@@ -164,16 +190,16 @@ def _section(
         f"{name} {' and '.join(found)}" for name, found in evaluation.versions.items()
     )
     parts = [
-        f"<h2>{html.escape(_title(experiment))}</h2>",
+        f"<h2>{html.escape(title)}</h2>",
         f'<div class="wide">{table.to_html()}</div>',
         f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in table.notes)}</ul>",
     ]
     if not fronts:
         parts.append("<p>No figures: no repeat has all methods and lams.</p>")
     for front, of_front in zip(fronts, drawings, strict=True):
-        title = f"Performance and EOD, {front.attribute}"
+        attribute = html.escape(front.attribute)
         parts += [
-            f"<h3>{html.escape(title)}</h3>",
+            f"<h3>Performance and EOD, {attribute}</h3>",
             f"<p>Mean over {front.n_repeats} repeats, the same for all points; methods "
             "that failed on one of them are not shown.</p>",
             of_front["front"],
@@ -186,7 +212,7 @@ def _section(
                 "performance up to it: 1 is its performance without a difference, more "
                 "is better performance besides; single-task learning has 0.</p>",
                 volumes.to_html(border=0),
-                f"<h3>{html.escape('Ablation of lam, ' + front.attribute)}</h3>",
+                f"<h3>Ablation of lam, {attribute}</h3>",
                 of_front["ablation"],
             ]
     parts.append(f"<p>Made with {html.escape(versions)}.</p>")
@@ -194,7 +220,7 @@ def _section(
 
 
 def _draw(front: Fronts) -> dict[str, str]:
-    """Draw the front and, where lam was varied, what it does."""
+    """Draw the front and, where lam was varied, the ablation."""
     drawings = {"front": _svg(front.draw())}
     if front.is_varied:
         drawings["ablation"] = _svg(draw_ablation(front))
@@ -209,29 +235,3 @@ def _svg(figure: Any) -> str:
         text = file.getvalue()
     plt.close(figure)
     return text[text.index("<svg") :]
-
-
-def _page(sections: list[str]) -> str:
-    body = "\n".join(sections)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>fairtask: experiments</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Experiments</h1>
-<p>Test parts of repeated hold-outs, 60/20/20 %, the same for every method; per cent,
-mean ± standard deviation. AUC and ACC: area under the ROC curve and accuracy, the
-higher the better; all else, the lower. EOD: gap in true and false positive rates. EOpD:
-gap in true positive rates. GAUCD, GACCD: gaps in AUC and accuracy. MR: mean rank over
-performance and differences of each attribute. Δm: relative change against single-task
-learning, summed over the metrics of an attribute; where single-task learning hardly has
-a difference, a small change is a large one relative to it, and where it has none, Δm is
-undefined.</p>
-{body}
-</body>
-</html>
-"""

@@ -1,10 +1,9 @@
-"""Carrying out runs: in parallel, each once, whatever becomes of the others."""
+"""Carrying out runs: in parallel, each once, and whatever happens to the others."""
 
 import copy
 import os
 import re
 import signal
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
@@ -26,10 +24,7 @@ from fairtask.experiments._methods import Method, Setting, find_methods
 from fairtask.experiments._protocol import fit_and_predict, make_parts
 from fairtask.experiments._store import Experiment, Run, Store
 
-__all__ = ["carry_out_all", "make_setting"]
-
-Outcome = tuple[Run, float, str]
-"""A run, the seconds it took, and its error or ""."""
+__all__ = ["carry_out_all", "make_estimator"]
 
 PACKAGES = ("fairlearn", "numpy", "pandas", "scikit-learn", "timm", "torch")
 
@@ -44,12 +39,12 @@ def carry_out_all(
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Carry out the runs that are not there yet; show how many and how long.
+    """Carry out the runs that the store lacks, and show the progress unless `quiet`.
 
     Parameters
     ----------
     store : Store
-        Where they are written, each when it ends.
+        Each run is written here when it ends.
     experiment : Experiment
     runs : sequence of Run
     methods_files : sequence of str
@@ -59,7 +54,6 @@ def carry_out_all(
     retry_failed : bool, default=False
         Whether runs that failed before are repeated.
     quiet : bool, default=False
-        Whether to show nothing.
 
     Returns
     -------
@@ -69,32 +63,27 @@ def carry_out_all(
     Raises
     ------
     ValueError
-        If a run that is there was made with other settings than it would be now.
+        If a run of the store was made with other settings than it would be now.
     """
-    there = {run for run in runs if store.has_succeeded(run)}
-    _check_settings(store, experiment, sorted(there, key=str), methods_files)
+    settings = {
+        run: details["settings"] for run in runs if (details := store.details(run))
+    }
+    _check_settings(store, experiment, settings, methods_files)
     left = [
         run
         for run in runs
-        if run not in there and (retry_failed or not store.has_failed(run))
+        if run not in settings and (retry_failed or not store.has_failed(run))
     ]
-    seconds: dict[str, list[float]] = {}
-    waiting = [run.method for run in left]
     n_failed = 0
     with tqdm(
         total=len(runs),
         initial=len(runs) - len(left),
+        smoothing=0,  # methods take turns, so the average over all is the best estimate
         disable=quiet,
-        bar_format="{desc}{percentage:3.0f} %|{bar:30}| {n_fmt} of {total_fmt} runs"
-        "{postfix}",
+        bar_format="{percentage:3.0f} %|{bar:30}| {n_fmt} of {total_fmt} runs, "
+        "about {remaining} left",
     ) as bar:
-        for run, taken, error in _outcomes(
-            store, experiment, left, methods_files, n_jobs
-        ):
-            seconds.setdefault(run.method, []).append(taken)
-            waiting.remove(run.method)
-            left_seconds = _time_left(waiting, seconds) / n_jobs
-            bar.set_postfix_str(f"about {_clock(left_seconds)} left", refresh=False)
+        for run, error in _outcomes(store, experiment, left, methods_files, n_jobs):
             bar.update()
             if error:
                 n_failed += 1
@@ -108,17 +97,17 @@ def _outcomes(
     runs: Sequence[Run],
     methods_files: Sequence[str],
     n_jobs: int,
-) -> Iterator[Outcome]:
-    """Carry out runs in processes, each of which may die, as of too little memory.
+) -> Iterator[tuple[Run, str]]:
+    """Carry out runs in processes; give each run with its error or "".
 
-    Those that were under way then are repeated one at a time, to see which it was. With
-    one job there is no other process, and what kills it ends the command.
+    A process may die, for want of memory for example. The runs that were under way are
+    then repeated one at a time, to find the one that kills its process. With one job
+    there is no other process, and its death ends the command.
     """
-    carry_out = delayed(_carry_out)
     left = list(runs)
     suspects: list[Run] = []
     while left:
-        # By itself, but in another process, is a run that may have killed one.
+        # A suspect runs alone, but in another process.
         now, n_processes = (suspects[:1], 2) if suspects else (list(left), n_jobs)
         parallel = Parallel(
             n_processes,
@@ -127,46 +116,47 @@ def _outcomes(
             batch_size=1,
         )
         try:
-            for outcome in parallel(
-                carry_out(store, experiment, run, methods_files, os.getpid())
+            for run, error in parallel(
+                delayed(_carry_out)(store, experiment, run, methods_files, os.getpid())
                 for run in now
             ):
-                left.remove(outcome[0])
-                yield outcome
+                left.remove(run)
+                yield run, error
         except BrokenProcessPool as death:
-            for run in [run for run in left if store.has_succeeded(run)]:
-                left.remove(run)  # it ended, but was not heard of
-                yield run, 0.0, ""
+            for run in [run for run in left if store.details(run)]:
+                left.remove(run)  # it ended, but its process could not report it
+                yield run, ""
             if not suspects:
-                suspects = left[:n_jobs]  # they are begun in order
+                suspects = left[:n_jobs]  # runs begin in order
                 continue
             if suspects[0] in left:
                 codes = re.search(r"exit codes .*", str(death))
                 error = f"its process died: {codes.group() if codes else death}"
-                details = _origin(experiment, suspects[0])
-                store.save_error(suspects[0], details | {"error": error})
+                origin = _origin(experiment, suspects[0])
+                store.save_error(suspects[0], origin | {"error": error})
                 left.remove(suspects[0])
-                yield suspects[0], 0.0, error
+                yield suspects[0], error
         suspects = suspects[1:]
 
 
 def _check_settings(
     store: Store,
     experiment: Experiment,
-    runs: Sequence[Run],
+    settings: Mapping[Run, Mapping[str, str]],
     methods_files: Sequence[str],
 ) -> None:
-    """Refuse to go on where a method has changed since; a run of each will do."""
+    """Raise a ValueError if a method has changed since its runs were made."""
     methods = _find_methods(methods_files)
-    for run in {(run.method, run.lam): run for run in runs}.values():
+    # One run is enough for each method and lam.
+    for run in {(run.method, run.lam): run for run in settings}.values():
         try:
-            estimator = methods[run.method].make(make_setting(experiment, run))
-        except Exception as error:  # whatever a user's method may raise
+            now = _describe(make_estimator(methods[run.method], experiment, run))
+        except Exception as error:  # a user's method may raise anything
             raise ValueError(
                 f"`methods`: {run.method} has runs in {store.folder} and cannot be "
                 f"made now: {type(error).__name__}: {error}"
             ) from error
-        found, now = store.settings(run), _describe(estimator)
+        found = settings[run]
         if found != now:
             changed = {
                 name: f"{found.get(name, 'nothing')}, now {now.get(name, 'nothing')}"
@@ -181,10 +171,10 @@ def _check_settings(
             )
 
 
-def make_setting(experiment: Experiment, run: Run) -> Setting:
-    """What the method of a run is made for."""
+def make_estimator(method: Method, experiment: Experiment, run: Run) -> Any:
+    """Make the unfitted estimator of a run."""
     source = experiment.source
-    return Setting(
+    setting = Setting(
         preset=experiment.preset,
         dataset=source.name,
         attributes=source.attributes,
@@ -194,49 +184,30 @@ def make_setting(experiment: Experiment, run: Run) -> Setting:
         quick=source.quick,
         parameters=experiment.parameters,
     )
+    return method.make(setting)
 
 
-def _time_left(waiting: Sequence[str], seconds: Mapping[str, list[float]]) -> float:
-    """Sum of what the runs left will take, by those of the same method so far."""
-    everywhere = float(np.mean([t for taken in seconds.values() for t in taken]))
-    return sum(
-        float(np.mean(seconds[name])) if name in seconds else everywhere
-        for name in waiting
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-
-
-# What a file holds is part of what is remembered: it may change between two commands.
-
-
-@lru_cache(maxsize=1)
-def _load(source: DataSource, digest: str) -> Case:
-    if source.digest != digest:
-        raise ValueError(f"{source.dataset} has changed since the runs were begun.")
-    return source.load()
+# The content of a file is part of the key: it may change between two commands.
 
 
 @lru_cache(maxsize=1)
 def _parts(source: DataSource, digest: str, repeat: int) -> dict[str, Case]:
-    return make_parts(_load(source, digest), repeat)
+    if source.digest != digest:
+        raise ValueError(f"{source.dataset} has changed since the runs were begun.")
+    return make_parts(source.load(), repeat)
 
 
 def _find_methods(files: Sequence[str]) -> dict[str, Method]:
-    contents = tuple((file, Path(file).read_bytes()) for file in files)
-    return _methods(contents)
+    return _methods(tuple(files), tuple(Path(file).read_bytes() for file in files))
 
 
 @lru_cache(maxsize=1)
-def _methods(contents: tuple[tuple[str, bytes], ...]) -> dict[str, Method]:
-    return find_methods([file for file, _ in contents])
+def _methods(files: tuple[str], contents: tuple[bytes]) -> dict[str, Method]:
+    return find_methods(files)
 
 
 def _origin(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """What a run is made from, as it is kept."""
+    """Return the details that say where a run comes from."""
     return {
         "seed": run.repeat,
         "experiment": experiment.to_json(),
@@ -249,67 +220,60 @@ def _carry_out(
     experiment: Experiment,
     run: Run,
     methods_files: Sequence[str],
-    asking: int,
-) -> Outcome:
-    """Carry out a run and write it; return its time, and its error if it failed."""
-    if os.getpid() != asking:
-        # Ctrl-C reaches all processes; the one that asked ends the others.
+    parent: int,
+) -> tuple[Run, str]:
+    """Carry out a run and write it; return it with its error or ""."""
+    if os.getpid() != parent:
+        # Ctrl-C reaches all processes; the parent ends the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = experiment.source
-    start = time.perf_counter()
     n_threads = torch.get_num_threads()
     details = _origin(experiment, run)
     try:
-        # One thread, so that the sums, and the figures, do not depend on the machine.
+        # With one thread the sums, and the figures, do not depend on the machine.
         torch.set_num_threads(1)
         with threadpool_limits(1):
-            # A copy: what is remembered is for other methods too.
+            # A copy, because the cached parts are for other methods too.
             parts = copy.deepcopy(_parts(source, experiment.digest, run.repeat))
-            setting = make_setting(experiment, run)
             method = _find_methods(methods_files)[run.method]
             details |= {
-                "kind": setting.kind,
+                "kind": source.kind,
                 "classes": parts["test"].classes,
+                "has_test_part": parts["test"].is_test is not None,
                 "family": method.family,
                 "fairness_loss": method.fairness_loss,
                 "note": "Uses the groups at predict. " * method.groups_at_predict
                 + method.note,
             }
-            estimator = method.make(setting)
+            estimator = make_estimator(method, experiment, run)
             details["settings"] = _describe(estimator)
-            predictions = fit_and_predict(
+            table, of_fit = fit_and_predict(
                 estimator,
                 parts,
                 seed=run.repeat,
                 groups_at_predict=method.groups_at_predict,
             )
-        details |= {
-            "fit_seconds": predictions.fit_seconds,
-            "predict_seconds": predictions.predict_seconds,
-            "warnings": predictions.warnings,
-        }
-        store.save(run, predictions.table, details)
-        error = ""
-    except (Exception, SystemExit) as failure:  # whatever it may be, others go on
+        store.save(run, table, details | of_fit)
+        return run, ""
+    except (Exception, SystemExit) as failure:  # the other runs go on
         error = f"{type(failure).__name__}: {failure}"
         details |= {"error": error, "traceback": traceback.format_exc()}
         store.save_error(run, details)
+        return run, error
     finally:
         torch.set_num_threads(n_threads)
-    return run, time.perf_counter() - start, error
 
 
 def _describe(estimator: Any) -> dict[str, str]:
-    """Class and parameters, as text."""
+    """Return the class and the parameters of an estimator, as text."""
     if isinstance(estimator, BaseEstimator):
         parameters = estimator.get_params(deep=False)
     else:
         parameters = getattr(estimator, "__dict__", {})
-    # Some objects show where they are, which is another place each time.
+    # The representation of some objects has their address, which changes each time.
     values = {
         name: re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
         for name, value in sorted(parameters.items())
     }
-    return {
-        "class": f"{type(estimator).__module__}.{type(estimator).__name__}"
-    } | values
+    kind = type(estimator)
+    return {"class": f"{kind.__module__}.{kind.__name__}"} | values

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,16 @@ __all__ = ["Experiment", "Run", "Store", "file_name"]
 DESCRIPTION = "experiment.json"
 ASKED = "asked.json"
 METADATA = b"fairtask"
+SUCCESS = ".parquet"
+FAILURE = ".error.json"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the runs of a folder have in common.
+    """The settings that all runs of a folder share.
 
-    Attributes
-    ----------
-    source : DataSource
-    preset : {"paper", "tuned"}
-    parameters : dict
-        Parameters of the networks that come before the recipe's.
-    digest : str
-        SHA-256 of the user's CSV file, "" without one.
+    `parameters` are parameters of the networks that replace those of the recipe;
+    `digest` is the SHA-256 of the user's CSV file, or "".
     """
 
     source: DataSource
@@ -51,7 +47,7 @@ class Experiment:
         return file_name("_".join(parts))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as they are read again."""
+        """Return plain values, as `from_json` takes them."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
@@ -66,13 +62,8 @@ class Experiment:
 class Run:
     """One method on one split.
 
-    Attributes
-    ----------
-    method : str
-    repeat : int
-        Number of the split, and the seed of the method.
-    lam : float or None
-        Weight of the task; None for the method's own.
+    `repeat` is the number of the split, and the seed of the method. `lam` is the weight
+    of the task, None for the method's own.
     """
 
     method: str
@@ -81,34 +72,22 @@ class Run:
 
     @property
     def path(self) -> Path:
-        """Where it is, in the folder of the experiment, without a suffix."""
+        """Path in the folder of the experiment, without a suffix."""
         folder = "own" if self.lam is None else f"lam={self.lam!r}"
         return Path("runs", self.method, folder, f"repeat-{self.repeat:03d}")
 
 
 class Store:
-    """The runs of an experiment.
-
-    Parameters
-    ----------
-    folder : path-like
-    """
+    """The folder of an experiment, with a file for each run."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
     def open(self, experiment: Experiment) -> None:
-        """Make the folder, or check that it is this experiment's.
-
-        Raises
-        ------
-        ValueError
-            If it holds another experiment.
-        """
+        """Make the folder, or raise a ValueError if it holds another experiment."""
         expected = experiment.to_json()
         if not (self.folder / DESCRIPTION).is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(Path(DESCRIPTION), json.dumps(expected, indent=1).encode())
+            self._write(self.folder / DESCRIPTION, json.dumps(expected, indent=1))
         found = self.experiment().to_json()
         if found != expected:
             differing = {
@@ -122,13 +101,7 @@ class Store:
             )
 
     def experiment(self) -> Experiment:
-        """Read what the runs have in common.
-
-        Raises
-        ------
-        ValueError
-            If the file that says so is damaged.
-        """
+        """Read the settings of all runs; raise a ValueError if they are damaged."""
         path = self.folder / DESCRIPTION
         try:
             return Experiment.from_json(json.loads(path.read_text(encoding="utf-8")))
@@ -141,29 +114,27 @@ class Store:
     def ask(self, runs: Iterable[Run]) -> None:
         """Note that these runs were asked for, besides those before."""
         asked = sorted({*self._asked(), *runs}, key=lambda run: str(run.path))
-        rows = [[run.method, run.repeat, run.lam] for run in asked]
-        self._write(Path(ASKED), json.dumps(rows).encode())
+        self._write(self.folder / ASKED, json.dumps([astuple(run) for run in asked]))
 
     def pending(self) -> list[Run]:
-        """Runs that were asked for and have not ended, well or not."""
+        """Return the runs that were asked for and have neither succeeded nor failed."""
         return [
             run
             for run in self._asked()
-            if not (self.folder / run.path).with_suffix(".parquet").is_file()
-            and not self.has_failed(run)
+            if not self._path(run, SUCCESS).is_file() and not self.has_failed(run)
         ]
-
-    def has_succeeded(self, run: Run) -> bool:
-        """Whether the predictions of a run are there, and can be read."""
-        path = (self.folder / run.path).with_suffix(".parquet")
-        return path.is_file() and _read(path) is not None
 
     def has_failed(self, run: Run) -> bool:
         """Whether a run ended with an error."""
-        return (self.folder / run.path).with_suffix(".error.json").is_file()
+        return self._path(run, FAILURE).is_file()
+
+    def details(self, run: Run) -> dict[str, Any] | None:
+        """Read the details of a run; None unless it succeeded and its file is whole."""
+        found = _read(self._path(run, SUCCESS))
+        return found and found[0]
 
     def save(self, run: Run, table: pd.DataFrame, details: Mapping[str, Any]) -> None:
-        """Write the predictions of a run, and what is known of it."""
+        """Write the predictions and the details of a run."""
         arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
         text = json.dumps({**asdict(run), **details}, sort_keys=True)
         arrow = arrow.replace_schema_metadata(
@@ -173,47 +144,36 @@ class Store:
         pyarrow.parquet.write_table(
             arrow, buffer, compression="zstd", write_page_checksum=True
         )
-        self._write(run.path.with_suffix(".parquet"), buffer.getvalue().to_pybytes())
-        (self.folder / run.path).with_suffix(".error.json").unlink(missing_ok=True)
+        self._write(self._path(run, SUCCESS), buffer.getvalue().to_pybytes())
+        self._path(run, FAILURE).unlink(missing_ok=True)
 
     def save_error(self, run: Run, details: Mapping[str, Any]) -> None:
-        """Write that a run failed, and why."""
+        """Write the details of a run that failed, "error" among them."""
         text = json.dumps({**asdict(run), **details}, sort_keys=True, indent=1)
-        self._write(run.path.with_suffix(".error.json"), text.encode())
+        self._write(self._path(run, FAILURE), text)
 
     def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
-        """Read the runs that succeeded: details and predictions, in order."""
-        for path in self._files(".parquet"):
+        """Read the runs that succeeded, with their details and predictions."""
+        for path in self._files(SUCCESS):
             found = _read(path)
             if found is not None:
                 details, arrow = found
                 yield _run_of(details), details, arrow.to_pandas()
 
+    def errors(self) -> list[tuple[Run, dict[str, Any]]]:
+        """Read the runs that failed, with their details."""
+        read = map(_read_error, self._files(FAILURE))
+        return [(_run_of(details), details) for details in read if details]
+
     def unread(self, read: Iterable[Run], failed: Iterable[Run] = ()) -> list[Path]:
-        """Files that are none of the runs that were read, with and without success."""
-        known = {(self.folder / run.path).with_suffix(".parquet") for run in read}
-        known |= {(self.folder / run.path).with_suffix(".error.json") for run in failed}
-        files = self._files(".parquet") + self._files(".error.json")
+        """List the files of runs that are neither among those read nor those failed."""
+        known = {self._path(run, SUCCESS) for run in read}
+        known |= {self._path(run, FAILURE) for run in failed}
+        files = self._files(SUCCESS) + self._files(FAILURE)
         return [path for path in files if path not in known]
 
-    def settings(self, run: Run) -> dict[str, str]:
-        """Read what the method of a run that succeeded was.
-
-        Raises
-        ------
-        ValueError
-            If it has not.
-        """
-        path = (self.folder / run.path).with_suffix(".parquet")
-        found = _read(path)
-        if found is None:
-            raise ValueError(f"{path}: expected a run, found no file or a damaged one.")
-        return found[0]["settings"]
-
-    def errors(self) -> list[tuple[Run, dict[str, Any]]]:
-        """Read the runs that failed, but for files that are damaged."""
-        read = ((path, _read_error(path)) for path in self._files(".error.json"))
-        return [(_run_of(details), details) for _, details in read if details]
+    def _path(self, run: Run, suffix: str) -> Path:
+        return (self.folder / run.path).with_suffix(suffix)
 
     def _files(self, suffix: str) -> list[Path]:
         return sorted(self.folder.glob(f"runs/*/*/*{suffix}"))
@@ -222,28 +182,27 @@ class Store:
         try:
             rows = json.loads((self.folder / ASKED).read_text(encoding="utf-8"))
             return [Run(*row) for row in rows]
-        except (OSError, TypeError, ValueError):  # it serves a note, and no more
+        except (OSError, TypeError, ValueError):  # only a note in the report needs it
             return []
 
-    def _write(self, name: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes | str) -> None:
         """Write a file whole, or not at all, whenever the process ends."""
-        path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         with part.open("wb") as file:
-            file.write(content)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
 
 
 def file_name(text: str) -> str:
-    """Make a name do for a file; columns may be called anything."""
+    """Replace the characters that a file name cannot have in each file system."""
     return re.sub(r"[^\w+.-]+", "-", text)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], pyarrow.Table] | None:
-    """Read a run: what is known of it, and its predictions; None if that is damaged."""
+    """Read the details and predictions of a run; None if the file is not whole."""
     try:
         arrow = pyarrow.parquet.read_table(path, page_checksum_verification=True)
         return json.loads((arrow.schema.metadata or {})[METADATA]), arrow
@@ -252,7 +211,7 @@ def _read(path: Path) -> tuple[dict[str, Any], pyarrow.Table] | None:
 
 
 def _read_error(path: Path) -> dict[str, Any] | None:
-    """Read why a run failed; None if the file is damaged."""
+    """Read the details of a run that failed; None if the file is damaged."""
     try:
         details = json.loads(path.read_text(encoding="utf-8"))
         return details if {"method", "repeat", "lam", "error"} <= set(details) else None

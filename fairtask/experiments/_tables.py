@@ -37,75 +37,68 @@ class Table:
 
     Attributes
     ----------
+    methods : DataFrame
+        A row per method, with "family", "fairness_loss", "runs", "collapsed", "MR" and
+        "delta-m".
     columns : list of (attribute or `OVERALL`, metric)
     mean, sd : DataFrame
-        A row per method, and these columns.
-    summary : DataFrame
-        "runs", "collapsed", "MR" and "delta-m" of each method.
-    families, losses : Series
-        Family and fairness loss of each method.
+        The same rows, and these columns.
     notes : list of str
-        What a reader must know.
     """
 
+    methods: pd.DataFrame
     columns: list[tuple[str, str]]
     mean: pd.DataFrame
     sd: pd.DataFrame
-    summary: pd.DataFrame
-    families: pd.Series
-    losses: pd.Series
     notes: list[str]
 
     def to_frame(self) -> pd.DataFrame:
-        """Numbers: a column each for mean and standard deviation."""
+        """Return numbers: a column each for mean and standard deviation."""
         columns: dict[str, pd.Series] = {
-            "family": self.families,
-            "fairness loss": self.losses,
-            "runs": self.summary["runs"],
+            "family": self.methods["family"],
+            "fairness loss": self.methods["fairness_loss"],
+            "runs": self.methods["runs"],
         }
         for attribute, metric in self.columns:
             name = f"{attribute} {metric}".strip()
             columns[f"{name} mean"] = self.mean[attribute, metric].round(4)
             columns[f"{name} sd"] = self.sd[attribute, metric].round(4)
-        columns |= {name: self.summary[name].round(4) for name in ("MR", "delta-m")}
-        columns["collapsed"] = self.summary["collapsed"]
+        columns |= {name: self.methods[name].round(4) for name in ("MR", "delta-m")}
+        columns["collapsed"] = self.methods["collapsed"]
         return pd.DataFrame(columns).rename_axis("method")
 
     def to_text_frame(self) -> pd.DataFrame:
-        """What is printed: "mean ± sd", under two levels of columns."""
-        cells = {
-            ("", "family"): self.families,
-            ("", "loss"): self.losses,
+        """Return cells such as "mean ± sd", under two levels of columns."""
+        cells: dict[tuple[str, str], pd.Series] = {
+            ("", "family"): self.methods["family"],
+            ("", "loss"): self.methods["fairness_loss"],
         }
-        for attribute, metric in self.columns:
-            mean, sd = self.mean[attribute, metric], self.sd[attribute, metric]
-            cells[attribute, metric] = mean.combine(sd, _mean_and_deviation)
-        cells["", "MR"] = self.summary["MR"].map(_number)
-        cells["", "Δm %"] = self.summary["delta-m"].map(_number)
-        if self.summary["collapsed"].any():
-            cells["", "collapsed"] = self.summary["collapsed"].astype(str)
-        frame = pd.DataFrame(cells).rename_axis("method")
-        frame.columns = pd.MultiIndex.from_tuples(cells)
-        return frame
+        for column in self.columns:
+            cells[column] = self.mean[column].combine(self.sd[column], _with_deviation)
+        cells["", "MR"] = self.methods["MR"].map(_number)
+        cells["", "Δm %"] = self.methods["delta-m"].map(_number)
+        if self.methods["collapsed"].any():
+            cells["", "collapsed"] = self.methods["collapsed"].astype(str)
+        return pd.DataFrame(cells).rename_axis("method")
 
     def to_text(self) -> str:
-        """For a terminal, without the family, which most names begin with."""
+        """Format for a terminal, without the family, which begins most names."""
         notes = "".join(f"\n- {note}" for note in self.notes)
         frame = self.to_text_frame().drop(columns=[("", "family")])
         return f"{frame.to_string(index_names=False)}\n{notes}\n"
 
     def to_latex(self) -> str:
-        """For a paper; needs the package booktabs."""
+        """Format for a paper; LaTeX needs the package booktabs."""
         frame = self.to_text_frame()
         above = [
-            rf"\multicolumn{{{len(list(same))}}}{{c}}{{{_latex(attribute)}}}"
+            rf"\multicolumn{{{len(list(same))}}}{{c}}{{{attribute.translate(LATEX)}}}"
             for attribute, same in groupby(["", *frame.columns.get_level_values(0)])
         ]
         rows = [
             ["method", *frame.columns.get_level_values(1)],
             *([name, *cells] for name, *cells in frame.itertuples(name=None)),
         ]
-        rows = [above, *([_latex(cell) for cell in row] for row in rows)]
+        rows = [above, *([cell.translate(LATEX) for cell in row] for row in rows)]
         body = [" & ".join(row) + r" \\" for row in rows]
         lines = [
             rf"\begin{{tabular}}{{lll{'c' * (frame.shape[1] - 2)}}}",
@@ -116,11 +109,11 @@ class Table:
         return "\n".join([*lines, *notes]) + "\n"
 
     def to_html(self) -> str:
-        """A table element."""
+        """Format as an element of a page."""
         return self.to_text_frame().to_html(border=0, index_names=False)
 
 
-def _mean_and_deviation(mean: float, sd: float) -> str:
+def _with_deviation(mean: float, sd: float) -> str:
     # One run has no deviation.
     return _number(mean) + ("" if np.isnan(sd) else f" ± {_number(sd)}")
 
@@ -129,26 +122,13 @@ def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.2f}"
 
 
-def _latex(text: str) -> str:
-    return text.translate(LATEX)
-
-
 def make_table(evaluation: Evaluation, about: Sequence[str] = ()) -> Table:
     """Make the table of the runs with each method's own lam.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-    about : sequence of str
-        Notes on the experiment, which come first.
-
-    Raises
-    ------
-    ValueError
-        If there is no run of single-task learning.
+    The notes `about` the experiment come before the others. Without a run of
+    single-task learning a ValueError is raised.
     """
-    figures, columns = evaluation.figures, evaluation.columns_of_paper()
-    own = figures[figures.index.get_level_values("lam").isna()]
+    own, differences = evaluation.own, evaluation.columns_of_paper()
     names = own.index.get_level_values("method").unique()
     if BASELINE not in names:
         raise ValueError(f"no run of {BASELINE} with its own lam has succeeded yet.")
@@ -156,18 +136,15 @@ def make_table(evaluation: Evaluation, about: Sequence[str] = ()) -> Table:
     mean, sd = (part.droplevel("lam").loc[methods.index] for part in means(own))
     compared = in_common(own, evaluation.failures)
     mean_of_common = means(compared)[0].droplevel("lam")
-    summary = ranked(mean_of_common, evaluation.performance, columns)
-    summary = summary.reindex(methods.index)
     by_method = own[OVERALL].groupby(level="method")
-    summary["runs"] = by_method.size()
-    summary["collapsed"] = by_method["collapsed"].sum().astype(int)
-    columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *columns]
+    methods = methods.assign(
+        runs=by_method.size(), collapsed=by_method["collapsed"].sum().astype(int)
+    ).join(ranked(mean_of_common, evaluation.performance, differences))
+    columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *differences]
     return Table(
+        methods,
         columns,
         100 * mean[columns],
         100 * sd[columns],
-        summary,
-        methods["family"],
-        methods["fairness_loss"],
-        [*about, *notes_of(evaluation, own, compared)],
+        [*about, *notes_of(evaluation, compared)],
     )
