@@ -61,23 +61,19 @@ def _parser() -> argparse.ArgumentParser:
 
     ablate = commands.add_parser("ablate", help="the same over a grid of lam")
     _add_arguments(ablate, repeats=3)
-    ablate.add_argument(
-        "--lams", nargs="+", type=float, default=LAMS, metavar="LAM",
-        help=f"the grid (default: {' '.join(map(str, LAMS))})",
-    )  # fmt: skip
+    grid = f"the grid (default: {' '.join(map(str, LAMS))})"
+    numbers: dict[str, Any] = {"nargs": "+", "type": float, "metavar": "LAM"}
+    ablate.add_argument("--lams", default=LAMS, help=grid, **numbers)
     ablate.set_defaults(command=_ablate)
 
-    report = commands.add_parser("report", help="tables and figures of what was saved")
-    report.add_argument("results", type=Path, nargs="?", default=Path("results"))
-    report.add_argument("--output", type=Path, help="default: RESULTS/report")
-    report.add_argument(
-        "--eod", choices=("mean", "worst_case"), default="mean",
-        help="EOD as the mean of the two gaps (as in the paper), or the larger",
-    )  # fmt: skip
-    report.add_argument(
-        "--min-group-size", type=int, default=1, metavar="N",
-        help="leave groups with fewer positives or negatives out (default: 1)",
-    )  # fmt: skip
+    report = commands.add_parser("report", help="tables and figures of saved runs")
+    add = report.add_argument
+    add("results", type=Path, nargs="?", default=Path("results"))
+    add("--output", type=Path, help="default: RESULTS/report")
+    means = "the mean of the two gaps (default, as in the paper), or the larger"
+    add("--eod", choices=("mean", "worst_case"), default="mean", help=means)
+    small = "leave groups with fewer positives or negatives out (default: 1)"
+    add("--min-group-size", type=int, default=1, metavar="N", help=small)
     report.set_defaults(command=_report)
 
     methods = commands.add_parser("methods", help="list the methods there are")
@@ -87,64 +83,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
-    parser.add_argument(
-        "--dataset", required=True, help=f"{', '.join(DATASETS)}, or a CSV file"
-    )
-    parser.add_argument(
-        "--attributes", "--sensitive", type=_names, metavar="A,B",
-        help="sensitive attributes (default: all of the data set); a name with a comma "
-        "in double quotes",
-    )  # fmt: skip
-    parser.add_argument("--target", metavar="COLUMN", help="labels, of a CSV file")
-    parser.add_argument(
-        "--positive", metavar="LABEL",
-        help="of a CSV file, as it is written there (default: the greater)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--drop-sensitive", action="store_true",
-        help="leave the sensitive columns out of the features",
-    )  # fmt: skip
-    parser.add_argument(
-        "--methods", type=_names, metavar="A,B", help="default: all that suit"
-    )
-    parser.add_argument(
-        "--methods-file", action="append", default=[], metavar="FILE",
-        help="a file of Python with a list METHODS of fairtask.experiments.Method",
-    )  # fmt: skip
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="paper",
-        help="recipe of the networks (default: paper)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--repeats", type=int, metavar="N",
-        help=f"number of hold-outs (default: {repeats}, or 2 with --quick)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--first-repeat", type=int, default=0, metavar="N",
-        help="number and seed of the first hold-out (default: 0)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, default=Path("results"), help="(default: results)"
-    )
-    parser.add_argument(
-        "--jobs", type=int, default=joblib.cpu_count(), metavar="N",
-        help="number of processes (default: one per core)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--weights", metavar="FILE", help="pretrained weights of the backbone"
-    )
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="NAME=VALUE",
-        help="parameters of fairtask's networks, in place of the preset's",
-    )  # fmt: skip
-    parser.add_argument(
-        "--quick", action="store_true",
-        help="1,500 samples, three epochs, two repeats: to see that all works",
-    )  # fmt: skip
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="repeat the runs that failed before"
-    )
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    def add(name: str, help: str, *other: str, **options: Any) -> None:
+        parser.add_argument(name, *other, help=help, **options)
+
+    def flag(name: str, help: str) -> None:
+        parser.add_argument(name, help=help, action="store_true")
+
+    add("--dataset", f"{', '.join(DATASETS)}, or a CSV file", required=True)
+    names: dict[str, Any] = {"type": _names, "metavar": "A,B"}
+    quoted = "a name with a comma in double quotes"
+    attributes = f"sensitive attributes (default: all of the data set); {quoted}"
+    add("--attributes", attributes, "--sensitive", **names)
+    add("--target", "labels, of a CSV file", metavar="COLUMN")
+    add("--positive", "label, as written in a CSV file (default: the greater)")
+    flag("--drop-sensitive", "leave the sensitive columns out of the features")
+    add("--methods", "default: all that suit", **names)
+    methods = "a file of Python with a list METHODS of fairtask.experiments.Method"
+    add("--methods-file", methods, action="append", default=[], metavar="FILE")
+    add("--preset", "recipe (default: paper)", choices=PRESETS, default="paper")
+    number: dict[str, Any] = {"type": int, "metavar": "N"}
+    add("--repeats", f"hold-outs (default: {repeats}, or 2 with --quick)", **number)
+    add("--first-repeat", "seed of the first one (default: 0)", default=0, **number)
+    add("--output", "(default: results)", type=Path, default=Path("results"))
+    cores = joblib.cpu_count()
+    add("--jobs", "processes (default: one per core)", default=cores, **number)
+    add("--weights", "pretrained weights of the backbone", metavar="FILE")
+    parameters = "parameters of fairtask's networks, in place of the preset's"
+    add("--set", parameters, nargs="+", default=[], metavar="NAME=VALUE")
+    flag("--quick", "1,500 samples, three epochs, two repeats: to see that all works")
+    flag("--retry-failed", "repeat the runs that failed before")
+    flag("--quiet", "show no progress")
     parser.set_defaults(default_repeats=repeats)
 
 
@@ -235,7 +203,8 @@ def _parameters(asked: argparse.Namespace, source: DataSource) -> dict[str, Any]
             "`weights` sets backbone_params, which `set` must not name as well; name "
             "the file there: {'pretrained_cfg_overlay': {'file': ...}}."
         )
-    return parameters | backbone_weights(asked.weights)
+    overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
+    return parameters | {"backbone_params": overlay}
 
 
 def _check_parameters(method: Method, experiment: Experiment) -> None:
@@ -250,11 +219,6 @@ def _check_parameters(method: Method, experiment: Experiment) -> None:
             f"`methods`: {method.name} cannot be made with the parameters "
             f"{dict(experiment.parameters)}: {type(error).__name__}: {first_line}"
         ) from error
-
-
-def backbone_weights(file: str) -> dict[str, Any]:
-    """Return the parameter of a network on images that reads weights from a file."""
-    return {"backbone_params": {"pretrained_cfg_overlay": {"file": file}}}
 
 
 def _parameter(entry: str) -> tuple[str, Any]:

@@ -55,31 +55,18 @@ class Rules:
 class Evaluation:
     """Figures of the runs of an experiment, and what is known of its methods.
 
-    Attributes
-    ----------
-    figures : DataFrame
-        A row per run, with an index of "method", "lam" (NaN for the method's own) and
-        "repeat". Columns have two levels: `OVERALL` with "AUC", "ACC" and "collapsed",
-        and each attribute with "EOD", "EOpD", "GAUCD", "GACCD" and "unknown", the share
-        of the samples that are in no group.
-    sizes : DataFrame
-        Number of test samples of each attribute, group and class, with the same index.
-    seconds : Series
-        Time of the fit of each run, with the same index.
-    methods : DataFrame
-        A row per method, in the order of the tables, with "family", "fairness_loss" and
-        "note".
-    details : dict
-        Details that all runs share: "kind", "classes" and perhaps "has_test_part".
-    versions : dict of str to list of str
-        Versions of each package that the runs were made with.
-    rules : Rules
-    failures : list of (Run, str)
-        The runs that failed, and their errors.
-    damaged : list of pathlib.Path
-        Files among the runs that cannot be read.
-    n_pending : int
-        Number of runs that were asked for and have not ended.
+    `figures`, `sizes` (numbers of test samples of each attribute, group and class) and
+    `seconds` (of the fit) have a row per run, with an index of "method", "lam" (NaN for
+    the method's own) and "repeat". The columns of `figures` have two levels: `OVERALL`
+    with "AUC", "ACC" and "collapsed", and each attribute with "EOD", "EOpD", "GAUCD",
+    "GACCD" and "unknown", the share of the samples that are in no group.
+
+    `methods` has a row per method, in the order of the tables, with "family",
+    "fairness_loss" and "note". `details` are those that all runs share: "kind",
+    "classes" and perhaps "has_test_part". `versions` are those of each package that
+    the runs were made with, `failures` the runs that failed, with their errors,
+    `damaged` the files that cannot be read, and `n_pending` counts the runs that were
+    asked for and have not ended.
     """
 
     figures: pd.DataFrame
@@ -255,22 +242,12 @@ def means(figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def ranked(
     mean: pd.DataFrame, performance: str, columns: list[tuple[str, str]]
 ) -> pd.DataFrame:
-    """Mean rank and delta-m of each method, as the paper computes them.
+    """Compute "MR" and "delta-m" of each method, as the paper does.
 
-    Parameters
-    ----------
-    mean : DataFrame
-        A row per method. Delta-m is relative to `BASELINE`, which is not ranked.
-    performance : str
-        Metric of the task, which counts once for each attribute.
-    columns : list of (attribute, metric)
-        The differences.
-
-    Returns
-    -------
-    summary : DataFrame
-        "MR" and "delta-m"; NaN for the baseline's rank, and for both where a figure of
-        the method is undefined, or all if the baseline is not there.
+    `mean` has a row per method; delta-m is relative to `BASELINE`, which is not ranked.
+    `performance`, the metric of the task, counts once for each attribute; `columns` are
+    those of the differences. Both figures are NaN where one of the method is undefined,
+    and everywhere without the baseline.
     """
     if BASELINE not in mean.index:
         return pd.DataFrame(np.nan, index=mean.index, columns=["MR", "delta-m"])

@@ -19,12 +19,8 @@ FEATURES: dict[tuple[str, bytes], Tensor] = {}
 class RememberingBackbone(nn.Module):
     """Frozen backbone that computes the features of an image once for all runs.
 
-    Parameters
-    ----------
-    name : str
-        A model of timm; its pretrained weights are used.
-    params : mapping
-        Further arguments of `timm.create_model`.
+    `name` is that of a model of timm with pretrained weights, and `params` are further
+    arguments of `timm.create_model`.
     """
 
     def __init__(self, name: str, params: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ FEWEST = 10
 
 
 def _combined(groups: pd.DataFrame) -> pd.Series:
-    """Combination of all attributes, as text."""
+    """Return the combination of all attributes, as text."""
     return groups.fillna("unknown").agg(" / ".join, axis=1)
 
 
@@ -30,7 +30,7 @@ class Reduction(ExponentiatedGradient):
     """fairlearn's `ExponentiatedGradient`, for a data frame of groups."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
-        """Fit; samples, labels and a data frame of groups."""
+        """Fit to the combination of all attributes."""
         super().fit(X, y, sensitive_features=_combined(sensitive_features).to_numpy())
         return self
 
@@ -46,7 +46,7 @@ class TorchSeed(np.random.RandomState):
     """
 
     def random(self, *args: Any) -> Any:
-        """Whole number."""
+        """Return a whole number."""
         return self.randint(2**31)
 
 
@@ -55,24 +55,10 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
 
     Its adversary takes one attribute: the combination of all. The scores are the
     outputs of its predictor before they are cut. Whether it trains or diverges depends
-    on the data, the learning rate and the size of the batches: of several the pair is
-    taken with the greatest accuracy on the validation part. By AUC it would be one that
-    ranks well and predicts the same class for all.
-
-    Parameters
-    ----------
-    learning_rates : tuple of float
-    batch_sizes : tuple of int
-        What to choose from.
-    epochs, alpha
-        See `fairlearn.adversarial.AdversarialFairnessClassifier`.
-    random_state : int
-
-    Attributes
-    ----------
-    learning_rate_ : float
-    batch_size_ : int
-        What was taken.
+    on the data, the learning rate and the size of the batches. Of all pairs of
+    `learning_rates` and `batch_sizes` the one with the greatest accuracy on the
+    validation part is taken. AUC would choose one that ranks well and predicts the same
+    class for all.
     """
 
     def __init__(
@@ -99,7 +85,7 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
         X_val: np.ndarray,
         y_val: np.ndarray,
     ) -> Self:
-        """Fit; samples, labels and a data frame of groups; samples to choose by."""
+        """Fit each pair; keep the best in `learning_rate_`, `batch_size_`, `model_`."""
         self.classes_ = np.unique(y)
         groups = _combined(sensitive_features).to_numpy()
         best = -np.inf
@@ -121,12 +107,7 @@ class SeededAdversarial(ClassifierMixin, BaseEstimator):
         return self
 
     def _fit_once(
-        self,
-        learning_rate: float,
-        batch_size: int,
-        X: np.ndarray,
-        y: np.ndarray,
-        groups: np.ndarray,
+        self, learning_rate: float, batch_size: int, X: Any, y: Any, groups: Any
     ) -> AdversarialFairnessClassifier:
         model = AdversarialFairnessClassifier(
             backend="torch",
@@ -162,20 +143,15 @@ class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):
 
     It needs positives and negatives of each group in training, and knows no other group
     at predict. Combinations of the attributes with fewer than 10 of either are taken as
-    one group; if that is too small itself, and for what training has not seen, the
-    largest group stands in.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Unconstrained; it is fitted to the same samples.
+    one group. If that is too small itself, and for groups that training has not seen,
+    the largest group stands in. `estimator` is an unconstrained classifier.
     """
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
     def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
-        """Fit; samples, labels and a data frame of groups."""
+        """Fit the estimator and the thresholds to the same samples."""
         self.classes_ = np.unique(y)
         groups = _combined(sensitive_features)
         sizes = pd.crosstab(groups, y).min(axis=1)
@@ -196,7 +172,7 @@ class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):
     def predict(
         self, X: np.ndarray, *, sensitive_features: Any, random_state: int
     ) -> np.ndarray:
-        """Labels, of shape (n_samples,)."""
+        """Draw labels, of shape (n_samples,)."""
         groups = self._pool(sensitive_features)
         return self.model_.predict(
             X, sensitive_features=groups, random_state=random_state

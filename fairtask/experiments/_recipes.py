@@ -51,18 +51,10 @@ TUNED_IMAGE = {
 def recipe(
     preset: str, dataset: str, attributes: tuple[str, ...], kind: str, *, quick: bool
 ) -> dict[str, Any]:
-    """Parameters of a network.
+    """Return the parameters of a network.
 
-    Parameters
-    ----------
-    preset : {"paper", "tuned", "defaults"}
-        The paper's, fairtask's defaults with the best epoch, or the defaults as users
-        get them.
-    dataset : str
-    attributes : tuple of str
-    kind : {"table", "image"}
-    quick : bool
-        Whether three epochs will do.
+    The presets are the paper's recipe, fairtask's defaults with the best epoch, and the
+    defaults as users get them. `quick` is for three epochs only.
     """
     chosen: dict[str, Any] = {}
     if kind == "image":

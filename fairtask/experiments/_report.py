@@ -62,26 +62,11 @@ def write_report(
 ) -> Path:
     """Write the tables and figures of all experiments in a folder; print the tables.
 
-    Parameters
-    ----------
-    results : pathlib.Path
-        A folder of experiments, or one experiment.
-    output : pathlib.Path
-        Folder for ``index.html`` and, for each experiment, a table as ``.txt``,
-        ``.csv`` and ``.tex``, the figures of each run, the points of the fronts, the
-        times, and the drawings as ``.svg``.
-    eod : {"mean", "worst_case"}, default="mean"
-    min_group_size : int, default=1
-        See `Rules`.
-
-    Returns
-    -------
-    page : pathlib.Path
-
-    Raises
-    ------
-    ValueError
-        If there are no experiments, or none of them has a table.
+    `results` is a folder of experiments, or one experiment. `output` gets the page
+    ``index.html``, which is returned, and for each experiment a table as ``.txt``,
+    ``.csv`` and ``.tex``, the figures of each run, the points of the fronts, the times,
+    and the drawings as ``.svg``. `eod` and `min_group_size` are those of `Rules`. A
+    ValueError is raised if no experiment has a table.
     """
     if min_group_size < 1:
         raise ValueError(f"`min_group_size` must be at least 1; got {min_group_size}.")
@@ -171,7 +156,9 @@ def _about(experiment: Experiment) -> list[str]:
         )
     parameters = dict(experiment.parameters)
     match parameters.get("backbone_params"):
-        case {"pretrained_cfg_overlay": {"file": file}, **others} if not others:
+        case {"pretrained_cfg_overlay": {"file": str(file), **more}, **others} if not (
+            more or others
+        ):
             notes.append(f"Pretrained weights of the backbone: {Path(file).name}.")
             del parameters["backbone_params"]
     if parameters:

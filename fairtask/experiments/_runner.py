@@ -39,31 +39,12 @@ def carry_out_all(
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Carry out the runs that the store lacks, and show the progress unless `quiet`.
+    """Carry out the runs that the store lacks; return the number that failed now.
 
-    Parameters
-    ----------
-    store : Store
-        Each run is written here when it ends.
-    experiment : Experiment
-    runs : sequence of Run
-    methods_files : sequence of str
-        Files with methods of the user.
-    n_jobs : int, default=1
-        Number of processes; each computes in one thread.
-    retry_failed : bool, default=False
-        Whether runs that failed before are repeated.
-    quiet : bool, default=False
-
-    Returns
-    -------
-    n_failed : int
-        Number of these runs that failed now.
-
-    Raises
-    ------
-    ValueError
-        If a run of the store was made with other settings than it would be now.
+    Each run is written when it ends. There are `n_jobs` processes, and each computes in
+    one thread. `methods_files` have methods of the user, and `retry_failed` repeats the
+    runs that failed before. A ValueError is raised if a run of the store was made with
+    other settings than it would be now.
     """
     settings = {
         run: details["settings"] for run in runs if (details := store.details(run))
