@@ -859,18 +859,6 @@ class TestImages:
             assert table["row"].tolist() == list(range(100, 150))
             assert set(table["part"]) == {"test"}
 
-    @pytest.mark.slow
-    def test_parameters_of_the_backbone(self, faces, tmp_path):
-        faces = [option for option in faces if option != "--weights"]
-        weights = next(o for o in faces if o.endswith(".safetensors"))
-        faces.remove(weights)
-        overlay = {"file": weights}
-        params = {"pretrained_cfg_overlay": overlay, "drop_path_rate": 0.0}
-        faces.append(f"backbone_params={params}")
-        assert self.run(faces, "fairface", "tuned") == 0
-        _, text = self.report(tmp_path, "fairface_race+gender_tuned")
-        assert "'drop_path_rate': 0.0" in text
-
     def test_weights_and_parameters_of_the_backbone(self, faces, capsys):
         faces.append("backbone_params={'drop_path_rate': 0.0}")
         assert self.run(faces, "fairface", "tuned") == 2
