@@ -175,7 +175,7 @@ class TestEvaluation:
     def test_a_description_that_cannot_be_read_is_named(self, store, content):
         path = store.folder / "experiment.json"
         path.write_text(content)
-        with pytest.raises(ValueError, match=f"{path}: expected what `run` wrote"):
+        with pytest.raises(ValueError, match=f"{path}: expected the settings of"):
             store.experiment()
 
     def test_an_attribute_may_have_any_name(self, store):

@@ -752,7 +752,7 @@ class TestCommandLine:
             ("run --set lr", "NAME=VALUE; got 'lr'"),
             ("run --set magic=1", "got magic"),
             ("run --set lam=1", "got lam"),
-            ("run --set parity=overall", "got parity. For those that make a method"),
+            ("run --set parity=overall", "got parity. To change a parameter that"),
             ("run --set lr=1 lr=2", "each parameter once; got lr=1 lr=2"),
             ("run --set lr=-1 --methods single-task", "The 'lr' parameter"),
             ("run --weights w", "is for images"),
@@ -775,6 +775,13 @@ class TestCommandLine:
         assert message in error
         assert error.count("\n") == 1
         assert not (tmp_path / "results").exists()  # the folder is not bound by it
+
+    def test_a_new_head_on_the_representation(self, command, store):
+        file = Path(__file__).parents[1] / "benchmarks" / "quality.py"
+        command("run", methods="fairtask,fairtask-refit", file=file)
+        runs = {run.method: table for run, _, table in store.runs() if run.repeat == 0}
+        scores, refitted = (runs[m]["score"] for m in ("fairtask", "fairtask-refit"))
+        assert 0.5 < scores.corr(refitted) < 1
 
     def test_methods_are_listed(self, capsys, write_methods):
         assert main(["methods", "--methods-file", str(write_methods())]) == 0
@@ -862,7 +869,7 @@ class TestImages:
     def test_weights_and_parameters_of_the_backbone(self, faces, capsys):
         faces.append("backbone_params={'drop_path_rate': 0.0}")
         assert self.run(faces, "fairface", "tuned") == 2
-        expected = "error: `weights` sets backbone_params, which `set` must not name"
+        expected = "error: `weights` cannot be combined with a `set` of backbone_params"
         assert expected in capsys.readouterr().err
 
 

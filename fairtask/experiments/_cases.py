@@ -251,7 +251,7 @@ def _check_features(path: Path, X: pd.DataFrame) -> None:
     if len(empty):
         raise ValueError(
             f"{path}: expected values in each column, found none in "
-            f"{', '.join(empty)}. Delete what is empty."
+            f"{', '.join(empty)}. Delete empty columns."
         )
     numbers = X.select_dtypes("number")
     infinite = numbers.columns[np.isinf(numbers.to_numpy(dtype=float)).any(axis=0)]
@@ -265,7 +265,7 @@ def _check_features(path: Path, X: pd.DataFrame) -> None:
     if many:
         raise ValueError(
             f"{path}: expected numbers, or at most {most:,} categories, in each "
-            f"column; found more in {', '.join(many)}. Delete what names a sample; "
+            f"column; found more in {', '.join(many)}. Delete names of samples; "
             "write dates as numbers, and numbers with a point."
         )
 

@@ -30,13 +30,13 @@ FIXED = {
     *("fairness_head", "fairness_loss", "sample_loss", "group_momentum"),
     *("intersectional", "parity", "positive_classes", "aggregator", "weighted_losses"),
 }
-"""Parameters that make a method the one it is, or belong to the protocol."""
+"""Parameters that define a method, or belong to the protocol."""
 
 LAMS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command; return 0, or 1 if a run failed, or 2 if it made no sense."""
+    """Carry out a command; return 0, or 1 if a run failed, or 2 if it was wrong."""
     asked = _parser().parse_args(arguments)
     try:
         return asked.command(asked)
@@ -189,8 +189,8 @@ def _parameters(asked: argparse.Namespace, source: DataSource) -> dict[str, Any]
     if unknown:
         raise ValueError(
             f"`set` takes parameters of the networks, {', '.join(allowed)}; got "
-            f"{', '.join(unknown)}. For those that make a method what it is, write "
-            "one of your own: `methods-file`."
+            f"{', '.join(unknown)}. To change a parameter that defines a method, "
+            "write a method of your own: `methods-file`."
         )
     if not asked.weights:
         return parameters
@@ -200,8 +200,8 @@ def _parameters(asked: argparse.Namespace, source: DataSource) -> dict[str, Any]
         raise ValueError(f"`weights` must be a file; got {asked.weights}.")
     if "backbone_params" in parameters:
         raise ValueError(
-            "`weights` sets backbone_params, which `set` must not name as well; name "
-            "the file there: {'pretrained_cfg_overlay': {'file': ...}}."
+            "`weights` cannot be combined with a `set` of backbone_params; name the "
+            "file there: {'pretrained_cfg_overlay': {'file': ...}}."
         )
     overlay = {"pretrained_cfg_overlay": {"file": asked.weights}}
     return parameters | {"backbone_params": overlay}

@@ -53,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of the runs of an experiment, and what is known of its methods.
+    """Figures of the runs of an experiment, and details of its methods.
 
     `figures`, `sizes` (numbers of test samples of each attribute, group and class) and
     `seconds` (of the fit) have a row per run, with an index of "method", "lam" (NaN for

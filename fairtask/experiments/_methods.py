@@ -122,15 +122,11 @@ class Method:
 
 
 def find_methods(files: Sequence[str | Path] = ()) -> dict[str, Method]:
-    """Methods by name: built in, of installed packages, and of the user's files.
+    """Return methods by name: built in, of installed packages, and of files.
 
     A package adds methods by an entry point of the group ``fairtask.methods``, a file
-    by a list ``METHODS``.
-
-    Raises
-    ------
-    ValueError
-        If a file or an entry point gives no methods, or two have the same name.
+    by a list ``METHODS``. A ValueError is raised if one of them gives no methods, or
+    two methods have the same name.
     """
     methods = {method.name: method for method in BUILT_IN}
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):

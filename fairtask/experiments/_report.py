@@ -1,4 +1,4 @@
-"""Tables, figures and one page, from what was saved; nothing is trained."""
+"""Tables, figures and one page, from saved runs; nothing is trained."""
 
 import html
 import io

@@ -107,8 +107,8 @@ class Store:
             return Experiment.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path}: expected what `run` wrote, found another file or a damaged "
-                "one. Name another folder with `output`."
+                f"{path}: expected the settings of an experiment, found another file "
+                "or a damaged one. Name another folder with `output`."
             ) from error
 
     def ask(self, runs: Iterable[Run]) -> None:
