@@ -9,10 +9,10 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fairtask.experiments._evaluation import Evaluation, Rules, evaluate
+from fairtask.experiments._evaluation import Rules, evaluate
 from fairtask.experiments._fronts import Fronts, draw_ablation, make_fronts
 from fairtask.experiments._store import DESCRIPTION, Experiment, Store, file_name
-from fairtask.experiments._tables import Table, make_table
+from fairtask.experiments._tables import make_table
 
 __all__ = ["write_report"]
 
@@ -56,6 +56,13 @@ undefined.</p>
 </html>
 """
 
+HYPERVOLUME = (
+    "<p>Hypervolume of each method's front, in units of the rectangle between "
+    "single-task learning's EOD and 0, and from 0.05 below its performance up to it: 1 "
+    "is its performance without a difference, more is better performance besides; "
+    "single-task learning has 0.</p>"
+)
+
 
 def write_report(
     results: Path, output: Path, *, eod: str = "mean", min_group_size: int = 1
@@ -81,60 +88,91 @@ def write_report(
     output.mkdir(parents=True, exist_ok=True)
     sections = []
     for folder in folders:
-        store = Store(folder)
         try:
-            evaluation = evaluate(store, rules)
-            experiment = store.experiment()
-            table = make_table(evaluation, _about(experiment))
+            section = Section(Store(folder), rules)
         except ValueError as error:
             # Others may have runs: an interrupted series is worth a look as well.
             print(f"{folder.name}: left out: {error}\n")
             continue
-        title = _title(experiment)
-        fronts = make_fronts(evaluation)
-        drawings = [_draw(front) for front in fronts]
-        _write_files(output, folder.name, table, evaluation, fronts, drawings)
-        print(f"{title}\n\n{table.to_text()}")
-        sections.append(_section(title, table, evaluation, fronts, drawings))
+        section.write(output)
+        print(f"{section.title}\n\n{section.table.to_text()}")
+        sections.append(section.to_html())
     if not sections:
         raise ValueError(f"no experiment in {results} has a table yet.")
     page = output / "index.html"
-    page.write_text(
-        PAGE.format(style=STYLE, body="\n".join(sections)), encoding="utf-8"
-    )
+    text = PAGE.format(style=STYLE, body="\n".join(sections))
+    page.write_text(text, encoding="utf-8")
     return page
 
 
-def _write_files(
-    output: Path,
-    name: str,
-    table: Table,
-    evaluation: Evaluation,
-    fronts: list[Fronts],
-    drawings: list[dict[str, str]],
-) -> None:
-    runs = evaluation.figures.round(6)
-    runs.columns = runs.columns.map(" ".join).str.strip()
-    # Not in a table, because times differ from one experiment to the next.
-    seconds = evaluation.seconds.groupby(level="method", sort=False).mean()
-    contents = {
-        ".txt": table.to_text(),
-        ".tex": table.to_latex(),
-        ".csv": table.to_frame().to_csv(),
-        "_runs.csv": runs.to_csv(),
-        "_times.csv": seconds.round(1).rename("fit [s]").to_csv(),
-    }
-    if fronts:
-        points = pd.concat([front.to_frame() for front in fronts])
-        contents["_fronts.csv"] = points.to_csv(index=False)
-    attributes = [file_name(front.attribute) for front in fronts]
-    for i, (attribute, of_front) in enumerate(zip(attributes, drawings, strict=True)):
-        # Two attributes may have the same file name.
-        number = f"-{i + 1}" if attributes.count(attribute) > 1 else ""
-        for kind, svg in of_front.items():
-            contents[f"_{attribute}{number}_{kind}.svg"] = svg
-    for end, text in contents.items():
-        (output / f"{name}{end}").write_text(text, encoding="utf-8")
+class Section:
+    """An experiment in the report."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self.name = store.folder.name
+        self.evaluation = evaluate(store, rules)
+        experiment = store.experiment()
+        self.title = _title(experiment)
+        self.table = make_table(self.evaluation, _about(experiment))
+        self.fronts = make_fronts(self.evaluation)
+        self.drawings = [_draw(front) for front in self.fronts]
+
+    def write(self, output: Path) -> None:
+        """Write the files of the experiment."""
+        runs = self.evaluation.figures.round(6)
+        runs.columns = runs.columns.map(" ".join).str.strip()
+        # Not in a table, because times differ from one experiment to the next.
+        seconds = self.evaluation.seconds.groupby(level="method", sort=False).mean()
+        contents = {
+            ".txt": self.table.to_text(),
+            ".tex": self.table.to_latex(),
+            ".csv": self.table.to_frame().to_csv(),
+            "_runs.csv": runs.to_csv(),
+            "_times.csv": seconds.round(1).rename("fit [s]").to_csv(),
+        }
+        if self.fronts:
+            points = pd.concat([front.to_frame() for front in self.fronts])
+            contents["_fronts.csv"] = points.to_csv(index=False)
+        names = [file_name(front.attribute) for front in self.fronts]
+        for i, (name, drawings) in enumerate(zip(names, self.drawings, strict=True)):
+            # Two attributes may have the same file name.
+            number = f"-{i + 1}" if names.count(name) > 1 else ""
+            for kind, svg in drawings.items():
+                contents[f"_{name}{number}_{kind}.svg"] = svg
+        for end, text in contents.items():
+            (output / f"{self.name}{end}").write_text(text, encoding="utf-8")
+
+    def to_html(self) -> str:
+        """Format the experiment as a part of the page."""
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.table.notes)
+        parts = [
+            f"<h2>{html.escape(self.title)}</h2>",
+            f'<div class="wide">{self.table.to_html()}</div>',
+            f"<ul>{notes}</ul>",
+        ]
+        if not self.fronts:
+            parts.append("<p>No figures: no repeat has all methods and lams.</p>")
+        for front, drawings in zip(self.fronts, self.drawings, strict=True):
+            attribute = html.escape(front.attribute)
+            parts += [
+                f"<h3>Performance and EOD, {attribute}</h3>",
+                f"<p>Mean over {front.n_repeats} repeats, the same for all points; "
+                "methods that failed on one of them are not shown.</p>",
+                drawings["front"],
+            ]
+            if front.is_varied:
+                volumes = front.volumes.sort_values(ascending=False).round(3)
+                parts += [
+                    HYPERVOLUME,
+                    volumes.to_frame().to_html(border=0),
+                    f"<h3>Ablation of lam, {attribute}</h3>",
+                    drawings["ablation"],
+                ]
+        versions = ", ".join(
+            f"{name} {' and '.join(found)}"
+            for name, found in self.evaluation.versions.items()
+        )
+        return "\n".join([*parts, f"<p>Made with {html.escape(versions)}.</p>"])
 
 
 def _title(experiment: Experiment) -> str:
@@ -164,46 +202,6 @@ def _about(experiment: Experiment) -> list[str]:
     if parameters:
         notes.append(f"Parameters of fairtask's networks: {parameters}.")
     return notes
-
-
-def _section(
-    title: str,
-    table: Table,
-    evaluation: Evaluation,
-    fronts: list[Fronts],
-    drawings: list[dict[str, str]],
-) -> str:
-    versions = ", ".join(
-        f"{name} {' and '.join(found)}" for name, found in evaluation.versions.items()
-    )
-    parts = [
-        f"<h2>{html.escape(title)}</h2>",
-        f'<div class="wide">{table.to_html()}</div>',
-        f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in table.notes)}</ul>",
-    ]
-    if not fronts:
-        parts.append("<p>No figures: no repeat has all methods and lams.</p>")
-    for front, of_front in zip(fronts, drawings, strict=True):
-        attribute = html.escape(front.attribute)
-        parts += [
-            f"<h3>Performance and EOD, {attribute}</h3>",
-            f"<p>Mean over {front.n_repeats} repeats, the same for all points; methods "
-            "that failed on one of them are not shown.</p>",
-            of_front["front"],
-        ]
-        if front.is_varied:
-            volumes = front.volumes.sort_values(ascending=False).round(3).to_frame()
-            parts += [
-                "<p>Hypervolume of each method's front, in units of the rectangle "
-                "between single-task learning's EOD and 0, and from 0.05 below its "
-                "performance up to it: 1 is its performance without a difference, more "
-                "is better performance besides; single-task learning has 0.</p>",
-                volumes.to_html(border=0),
-                f"<h3>Ablation of lam, {attribute}</h3>",
-                of_front["ablation"],
-            ]
-    parts.append(f"<p>Made with {html.escape(versions)}.</p>")
-    return "\n".join(parts)
 
 
 def _draw(front: Fronts) -> dict[str, str]:
