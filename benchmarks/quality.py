@@ -12,6 +12,7 @@ methods of this file with ``--methods-file benchmarks/quality.py``.
 """
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,12 +94,13 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("results/quality"))
     parser.add_argument("--tables", type=Path, metavar="FOLDER")
     asked, more = parser.parse_known_args()
+    codes = []
     for case in asked.cases:
         dataset, attributes = case.split("/")
         options = ["--dataset", dataset, "--attributes", attributes, *more]
         options += ["--methods", asked.methods, "--methods-file", __file__]
         options += ["--preset", "defaults", "--output", str(asked.output)]
-        run(["run", "--first-repeat", "300", "--repeats", "10", *options])
+        codes.append(run(["run", "--first-repeat", "300", "--repeats", "10", *options]))
     for path in sorted(asked.output.glob(f"*/{DESCRIPTION}")):
         source = Store(path.parent).experiment().source
         name = "_".join([source.name, *source.attributes])
@@ -106,7 +108,8 @@ def main():
         print(f"{name}\n{table.to_string()}\n")
         if asked.tables:
             table.to_csv(asked.tables / f"{name}.csv")
+    return max(codes)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
