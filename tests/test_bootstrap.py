@@ -20,8 +20,9 @@ from fairtask.metrics import (
     group_auc_difference,
     group_loss_difference,
 )
-from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._group_statistics import RATES, GroupAUCs, GroupLosses, GroupRates
+from fairtask.metrics._rates import RATES, GroupRates
+from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._scores import LOG_LOSS, GroupAUCs, GroupLosses
 
 RATES_OF = (
     "demographic_parity_difference",
@@ -48,6 +49,17 @@ def resample(metric, y, score, z, **kwargs):
     )
 
 
+def resample_positives(found, z, **kwargs):
+    """Difference in the true positive rate, of positives that are found or not."""
+    return bootstrap(
+        "equal_opportunity_difference",
+        np.ones(len(z), dtype=int),
+        np.asarray(found).astype(int),
+        sensitive_features=z,
+        **{"random_state": 0, **kwargs},
+    )
+
+
 class TestReplicates:
     """Each replicate is the statistic of a sample drawn with replacement."""
 
@@ -61,30 +73,33 @@ class TestReplicates:
         weights = rng.integers(1, 4, 60) if weighted else np.ones(60)
         occurs = rng.integers(0, 3, 60)
         for make in (
-            lambda data, score: GroupRates(data, list(RATES)),
-            lambda data, score: GroupAUCs(data, score[:, None]),
-            lambda data, score: GroupLosses(data, "log_loss", score),
+            lambda samples: GroupRates(samples, RATES),
+            GroupAUCs,
+            lambda samples: GroupLosses(samples, [LOG_LOSS]),
         ):
-            values = [
+            statistics, of_repeated = (
                 make(
-                    Comparison.encode(
+                    GroupedSamples.encode(
                         y[rows],
-                        score[rows] > 0.5,
+                        {
+                            "y_pred": score[rows] > 0.5,
+                            "y_score": score[rows],
+                            "y_prob": score[rows],
+                        },
                         sensitive_features=frame.iloc[rows],
                         sample_weight=weights[rows],
                         groups={"z": [0, 1, 2], "other": [0, 1]},
-                    ),
-                    score[rows],
+                    )
                 )
                 for rows in (np.arange(60), np.repeat(np.arange(60), occurs))
-            ]
+            )
             # Multiplicities of atoms: how often their samples are drawn.
-            atoms = self.atoms(values[0], y, score, frame, weights)
-            drawn = np.bincount(atoms, occurs, len(values[0].counts))
-            for ours, repeated in zip(
-                values[0].evaluate(drawn[None]), values[1].observed(), strict=True
+            atoms = self.atoms(statistics, y, score, frame, weights)
+            drawn = np.bincount(atoms, occurs, len(statistics.counts))
+            for replicate, repeated in zip(
+                statistics.evaluate(drawn[None]), of_repeated.observed, strict=True
             ):
-                assert_allclose(ours[0], repeated)
+                assert_allclose(replicate[0], repeated)
 
     @staticmethod
     def atoms(statistics, y, score, frame, weights):
@@ -106,9 +121,9 @@ class TestReplicates:
 
         results = [experiment(seed) for seed in range(200)]
         spread = np.std([result.value for result in results])
-        told = np.mean([result.standard_error for result in results])
+        estimated = np.mean([result.standard_error for result in results])
         # The standard deviation of 200 values is known to about 5 %.
-        assert told == pytest.approx(spread, rel=0.2)
+        assert estimated == pytest.approx(spread, rel=0.2)
 
 
 class TestLimits:
@@ -129,7 +144,7 @@ class TestLimits:
         assert low.high < high.high
 
     @by_metric
-    def test_equal_groups_are_not_told_apart(self, metric):
+    def test_equal_groups_have_a_lower_limit_of_zero(self, metric):
         y, score, _ = make_data()
         z = np.repeat([0, 1], len(y))
         result = resample(metric, np.tile(y, 2), np.tile(score, 2), z)
@@ -139,16 +154,9 @@ class TestLimits:
 
     def test_two_groups_that_are_far_apart_by_the_normal_distribution(self):
         # TPR .8 of 400 and .5 of 400: standard error sqrt(.16/400 + .25/400)
-        y, z = np.ones(800, dtype=int), np.repeat([0, 1], 400)
-        y_pred = np.r_[np.arange(400) % 10 < 8, np.arange(400) % 2 < 1].astype(int)
-        result = bootstrap(
-            "equal_opportunity_difference",
-            y,
-            y_pred,
-            sensitive_features=z,
-            n_resamples=20_000,
-            random_state=0,
-        )
+        found = np.r_[np.arange(400) % 10 < 8, np.arange(400) % 2 < 1]
+        z = np.repeat([0, 1], 400)
+        result = resample_positives(found, z, n_resamples=20_000)
         error = np.sqrt(0.41 / 400)
         assert result.standard_error == pytest.approx(error, rel=0.03)
         assert result.low == pytest.approx(0.3 - 1.96 * error, abs=0.1 * error)
@@ -158,14 +166,8 @@ class TestLimits:
     def test_rates_that_never_vary(self):
         # 20 of 20 against none of 20: no resample has another difference than 1, but
         # Wilson's limits are 20 / (20 + 1.96^2) and one minus that.
-        y, z = np.ones(40, dtype=int), np.repeat([0, 1], 20)
-        result = bootstrap(
-            "equal_opportunity_difference",
-            y,
-            1 - z,
-            sensitive_features=z,
-            random_state=0,
-        )
+        z = np.repeat([0, 1], 20)
+        result = resample_positives(1 - z, z)
         assert (result.distribution == 1).all()
         from_one = 1 - 20 / (20 + norm.ppf(0.975) ** 2)
         assert result.low == pytest.approx(1 - np.sqrt(2) * from_one)
@@ -173,16 +175,9 @@ class TestLimits:
 
     def test_two_groups_as_newcombe_has_them(self):
         # The paper's first example: 56 of 70 against 48 of 80, .0524 to .3339.
-        y_pred = np.r_[np.arange(70) < 56, np.arange(80) < 48].astype(int)
-        z = np.r_[np.zeros(70), np.ones(80)]
-        result = bootstrap(
-            "equal_opportunity_difference",
-            np.ones(150, dtype=int),
-            y_pred,
-            sensitive_features=z,
-            n_resamples=20_000,
-            random_state=0,
-        )
+        found = np.r_[np.arange(70) < 56, np.arange(80) < 48]
+        z = np.repeat([0, 1], [70, 80])
+        result = resample_positives(found, z, n_resamples=20_000)
         assert result.high == pytest.approx(0.3339, abs=5e-5)
         # A critical value of the resamples, a little above the normal one.
         assert 0.04 < result.low <= 0.0524 + 5e-5
@@ -194,21 +189,18 @@ class TestLimits:
         y = np.r_[np.repeat([0, 1], 6), rng.integers(0, 2, 400)]
         score = np.r_[np.arange(12) / 12, rng.normal(size=400) + y[12:]]
         z = np.r_[np.zeros(12), np.ones(400)]
-        result = bootstrap(
-            "group_auc_difference", y, score, sensitive_features=z, random_state=0
-        )
+        result = resample("group_auc_difference", y, score, z)
         assert result.value - result.low > 0.1
 
     def test_losses_of_one_sample(self):
         with pytest.warns(UndefinedMetricWarning, match="of the resamples"):
-            result = bootstrap(
+            result = resample(
                 "group_loss_difference",
                 [1, 1, 0, 1, 0],
                 [0.5, 0.2, 0.4, 0.9, 0.1],
-                sensitive_features=[0, 1, 1, 1, 1],
-                random_state=0,
+                [0, 1, 1, 1, 1],
             )
-        assert (result.low, result.high) == (0, np.inf)  # nothing is known of it
+        assert (result.low, result.high) == (0, np.inf)  # its error is unknown
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
@@ -228,19 +220,14 @@ class TestLimits:
         benchmarks/bootstrap.py has more designs.
         """
         z = np.repeat(np.arange(len(sizes)), sizes)
-        y, truth = np.ones(len(z), dtype=int), np.ptp(rates)
-        too_high, too_low = 0, 0
+        truth, too_high, too_low = np.ptp(rates), 0, 0
         for seed in range(300):
             rng = np.random.default_rng(seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UndefinedMetricWarning)
-                result = bootstrap(
-                    "equal_opportunity_difference",
-                    y,
-                    (rng.random(len(z)) < np.take(rates, z)).astype(int),
-                    sensitive_features=z,
-                    n_resamples=200,
-                    random_state=seed,
+                found = rng.random(len(z)) < np.take(rates, z)
+                result = resample_positives(
+                    found, z, n_resamples=200, random_state=seed
                 )
             too_high += result.low > truth + 1e-12
             too_low += result.high < truth
@@ -276,11 +263,8 @@ def test_attributes(metric):
 
 def test_settings_reach_the_metric():
     y, score, z = make_data()
-    data = {"y_true": y, "y_output": score > 0.5, "sensitive_features": z}
     for agg in ("worst_case", "mean"):
-        result = bootstrap(
-            equalized_odds_difference, **data, agg=agg, random_state=0, n_resamples=99
-        )
+        result = resample("equalized_odds_difference", y, score, z, agg=agg)
         assert result.value == equalized_odds_difference(
             y, score > 0.5, sensitive_features=z, agg=agg
         )
@@ -292,9 +276,7 @@ def test_several_classes():
     y, z = rng.integers(0, 3, (2, 600))
     proba = rng.dirichlet(np.ones(3), 600)
     for metric in (group_auc_difference, group_loss_difference):
-        result = bootstrap(
-            metric, y, proba, sensitive_features=z, n_resamples=50, random_state=0
-        )
+        result = resample(metric, y, proba, z, n_resamples=50)
         assert result.value == metric(y, proba, sensitive_features=z)
         assert result.low <= result.value <= result.high
 
@@ -307,9 +289,11 @@ def test_areas_equal_those_of_scikit_learn(seed, n_groups):
     y, score = rng.integers(0, 2, n), rng.integers(0, 5, n) / 4  # many ties
     z, weights = rng.integers(0, n_groups, n), rng.integers(1, 4, n)
     y[:2], z[:2] = [0, 1], 0
-    data = Comparison.encode(y, y, sensitive_features=z, sample_weight=weights)
-    (areas,) = GroupAUCs(data, score[:, None]).observed()
-    for i, group in enumerate(data.sensitive.groups[0]):
+    samples = GroupedSamples.encode(
+        y, {"y_score": score}, sensitive_features=z, sample_weight=weights
+    )
+    (areas,) = GroupAUCs(samples).observed
+    for i, group in enumerate(samples.sensitive.groups[0]):
         rows = z == group
         if len(np.unique(y[rows])) == 2:
             expected = roc_auc_score(y[rows], score[rows], sample_weight=weights[rows])
@@ -320,25 +304,13 @@ def test_areas_equal_those_of_scikit_learn(seed, n_groups):
 
 def test_undefined():
     with pytest.warns(UndefinedMetricWarning, match="1 of 1 groups"):
-        result = bootstrap(
-            "demographic_parity_difference",
-            [0, 1],
-            [0, 1],
-            sensitive_features=["a"] * 2,
-        )
+        result = resample_positives([0, 1], ["a"] * 2)
     assert np.isnan([result.value, result.low, result.high]).all()
 
 
 def test_group_that_resamples_lack():
-    y, z = np.ones(50, dtype=int), np.r_[np.zeros(49), 1]
     with pytest.warns(UndefinedMetricWarning, match=r"undefined in 3\d\.\d% of the"):
-        result = bootstrap(
-            "equal_opportunity_difference",
-            y,
-            np.arange(50) % 2,
-            sensitive_features=z,
-            random_state=0,
-        )
+        result = resample_positives(np.arange(50) % 2, np.repeat([0, 1], [49, 1]))
     assert np.isnan(result.distribution).mean() == pytest.approx(1 / np.e, abs=0.05)
     assert result.low <= result.value <= result.high
 

@@ -29,7 +29,7 @@ from fairtask.metrics import (
     make_fairness_scorer,
     make_fairness_scoring,
 )
-from fairtask.metrics._difference import DIFFERENCES
+from fairtask.metrics._difference import METRICS
 from tests._inputs import make_classifier, make_samples
 
 X, y, z = make_samples(240)
@@ -39,23 +39,53 @@ FRAME = pd.DataFrame(X, columns=list("abcde"), index=INDEX)
 LABELS = pd.Series(y, index=INDEX)
 GROUPS = pd.Series(z, index=INDEX, name="sex")
 SHUFFLED = GROUPS.sample(frac=1, random_state=0)
-NAMES = list(DIFFERENCES)
+NAMES = list(METRICS)
 CV = KFold(3, shuffle=True, random_state=0)
 
 
-def by_hand(name, model=None, **kwargs):
+EOD = "equalized_odds_difference"
+PARITY = "demographic_parity_difference"
+
+
+def output_for(name, model, X):
+    """Predictions, scores or probabilities, as the metric takes them."""
+    output = METRICS[name].family.output
+    if output == "y_pred":
+        return model.predict(X)
+    if output == "y_score":
+        return model.decision_function(X)
+    prob = model.predict_proba(X)
+    return prob if prob.shape[1] > 2 else prob[:, 1]
+
+
+def by_hand(name, model=None):
     """Scores of the folds, from the metric itself."""
     scores = []
     for train, test in CV.split(X):
         fitted = (model or LogisticRegression()).fit(X[train], y[train])
-        output = {
-            "y_pred": lambda rows, fitted=fitted: fitted.predict(rows),
-            "y_score": lambda rows, fitted=fitted: fitted.decision_function(rows),
-            "y_prob": lambda rows, fitted=fitted: fitted.predict_proba(rows)[:, 1],
-        }[DIFFERENCES[name].output](X[test])
+        output = output_for(name, fitted, X[test])
         metric = getattr(metrics, name)
-        scores.append(-metric(y[test], output, sensitive_features=z[test], **kwargs))
+        scores.append(-metric(y[test], output, sensitive_features=z[test]))
     return scores
+
+
+def cross_validated(scorer, X=X, y=y, model=None, **kwargs):
+    arguments = {"cv": CV, "error_score": "raise", **kwargs}
+    model = model or LogisticRegression()
+    return cross_val_score(model, X, y, scoring=scorer, **arguments)
+
+
+def halving_search(model, params, scorer):
+    return HalvingGridSearchCV(
+        model,
+        params,
+        scoring=scorer,
+        cv=CV,
+        min_resources=120,
+        factor=2,
+        random_state=0,
+        error_score="raise",
+    )
 
 
 class TestByIndex:
@@ -65,14 +95,7 @@ class TestByIndex:
     def test_cross_val_score(self, name):
         scorer = make_fairness_scorer(name, sensitive_features=SHUFFLED)
         for samples, labels in ((FRAME, y), (X, LABELS), (FRAME, LABELS)):
-            scores = cross_val_score(
-                LogisticRegression(),
-                samples,
-                labels,
-                scoring=scorer,
-                cv=CV,
-                error_score="raise",
-            )
+            scores = cross_validated(scorer, samples, labels)
             # Columns of a data frame are added up in another order.
             assert scores == pytest.approx(by_hand(name), abs=1e-6)
 
@@ -81,16 +104,10 @@ class TestByIndex:
             make_column_transformer((StandardScaler(), list("abcde"))),
             LogisticRegression(),
         )
-        scores = cross_val_score(
-            model,
-            FRAME,
-            y,
-            scoring=make_fairness_scorer(
-                equalized_odds_difference, sensitive_features=SHUFFLED
-            ),
-            cv=CV,
-            error_score="raise",
+        scorer = make_fairness_scorer(
+            equalized_odds_difference, sensitive_features=SHUFFLED
         )
+        scores = cross_validated(scorer, FRAME, model=model)
         assert len(set(scores)) == 3
         assert (scores < 0).all()
 
@@ -102,77 +119,48 @@ class TestByIndex:
             LogisticRegression(),
             {"C": [0.01, 1.0]},
             scoring=scoring,
-            refit="equalized_odds_difference",
+            refit=EOD,
             cv=CV,
             error_score="raise",
         ).fit(FRAME, y)
         for name in NAMES:
             folds = [search.cv_results_[f"split{i}_test_{name}"][1] for i in range(3)]
             assert folds == pytest.approx(by_hand(name, LogisticRegression(C=1.0)))
-        eod = search.cv_results_["mean_test_equalized_odds_difference"]
+        eod = search.cv_results_[f"mean_test_{EOD}"]
         assert search.best_index_ == eod.argmax()  # the greater the better
 
     def test_halving_search(self):
-        search = HalvingGridSearchCV(
-            LogisticRegression(),
-            {"C": [0.01, 0.1, 1.0]},
-            scoring=make_fairness_scorer(
-                "demographic_parity_difference", sensitive_features=SHUFFLED
-            ),
-            cv=CV,
-            min_resources=120,
-            factor=2,
-            random_state=0,
-            error_score="raise",
-        ).fit(FRAME, y)
+        scorer = make_fairness_scorer(PARITY, sensitive_features=SHUFFLED)
+        search = halving_search(LogisticRegression(), {"C": [0.01, 0.1, 1.0]}, scorer)
+        search.fit(FRAME, y)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert search.n_iterations_ == 2
 
     @pytest.mark.slow
     def test_in_several_processes(self):
-        scores = cross_val_score(
-            LogisticRegression(),
-            FRAME,
-            y,
-            scoring=make_fairness_scorer(
-                "equalized_odds_difference", sensitive_features=SHUFFLED
-            ),
-            cv=CV,
-            n_jobs=2,
-            error_score="raise",
-        )
-        expected = by_hand("equalized_odds_difference")
-        assert scores == pytest.approx(expected)
+        scorer = make_fairness_scorer(EOD, sensitive_features=SHUFFLED)
+        scores = cross_validated(scorer, FRAME, n_jobs=2)
+        assert scores == pytest.approx(by_hand(EOD))
 
-    def test_of_one_of_our_own(self):
+    def test_estimator_that_takes_sensitive_features(self):
         search = GridSearchCV(
             make_classifier(max_epochs=2),
             {"lam": [0.5, 1.0]},
-            scoring=make_fairness_scoring(
-                ["accuracy", "equalized_odds_difference"], sensitive_features=GROUPS
-            ),
+            scoring=make_fairness_scoring(["accuracy", EOD], sensitive_features=GROUPS),
             refit="accuracy",
             cv=2,
             error_score="raise",
         ).fit(FRAME, y, sensitive_features=GROUPS)
-        disparity = search.cv_results_["mean_test_equalized_odds_difference"]
+        disparity = search.cv_results_[f"mean_test_{EOD}"]
         assert (disparity <= 0).all()
         assert np.isfinite(disparity).all()
 
     def test_several_attributes(self):
         both = pd.DataFrame({"sex": GROUPS, "coin": np.arange(240) % 2})
-        scorer = make_fairness_scorer(
-            "equalized_odds_difference",
-            sensitive_features=both,
-            attributes="intersection",
-        )
+        arguments = {"sensitive_features": both, "attributes": "intersection"}
+        scorer = make_fairness_scorer(EOD, **arguments)
         model = LogisticRegression().fit(X, y)
-        expected = equalized_odds_difference(
-            y,
-            model.predict(X),
-            sensitive_features=both,
-            attributes="intersection",
-        )
+        expected = equalized_odds_difference(y, model.predict(X), **arguments)
         assert scorer(model, X, LABELS) == -expected
 
     @pytest.mark.parametrize(
@@ -187,11 +175,9 @@ class TestByIndex:
             ),
         ],
     )
-    def test_error_tells_what_is_missing(self, samples, labels, message):
+    def test_error_names_the_missing_part(self, samples, labels, message):
         model = LogisticRegression().fit(X, y)
-        scorer = make_fairness_scorer(
-            "equalized_odds_difference", sensitive_features=GROUPS
-        )
+        scorer = make_fairness_scorer(EOD, sensitive_features=GROUPS)
         with pytest.raises(ValueError, match=message):
             scorer(model, samples, labels)
 
@@ -221,19 +207,10 @@ class TestRouted:
             assert result[f"test_{name}"].tolist() == pytest.approx(by_hand(name))
 
     def test_bound_ones_are_found_when_none_are_passed(self):
-        scorer = make_fairness_scorer(
-            "equalized_odds_difference", sensitive_features=SHUFFLED
-        )
-        scores = cross_val_score(
-            LogisticRegression(),
-            FRAME,
-            y,
-            scoring=scorer,
-            cv=CV,
-            params={},  # None is more than scikit-learn 1.6 takes
-            error_score="raise",
-        )
-        assert scores == pytest.approx(by_hand("equalized_odds_difference"))
+        scorer = make_fairness_scorer(EOD, sensitive_features=SHUFFLED)
+        # scikit-learn 1.6 does not take None for `params`.
+        scores = cross_validated(scorer, FRAME, params={})
+        assert scores == pytest.approx(by_hand(EOD))
 
     @pytest.mark.parametrize("search_class", [GridSearchCV, RandomizedSearchCV])
     def test_search_passes_to_fit_and_score(self, search_class):
@@ -241,77 +218,51 @@ class TestRouted:
         search = search_class(
             make_classifier(max_epochs=2),
             {"lam": [0.5, 1.0]},
-            scoring=make_fairness_scoring(["roc_auc", "equalized_odds_difference"]),
+            scoring=make_fairness_scoring(["roc_auc", EOD]),
             refit="roc_auc",
             cv=2,
             error_score="raise",
             **arguments,
         ).fit(X, y, sensitive_features=z)
-        disparity = search.cv_results_["mean_test_equalized_odds_difference"]
+        disparity = search.cv_results_[f"mean_test_{EOD}"]
         assert np.isfinite(disparity).all()
         assert search.best_estimator_.groups_[0].tolist() == [0, 1]
 
     def test_halving_search(self):
-        search = HalvingGridSearchCV(
-            make_classifier(max_epochs=1),
-            {"lam": [0.5, 1.0]},
-            scoring=make_fairness_scorer("equalized_odds_difference"),
-            cv=2,
-            min_resources=120,
-            factor=2,
-            random_state=0,
-            error_score="raise",
-        ).fit(X, y, sensitive_features=z)
+        model, scorer = make_classifier(max_epochs=1), make_fairness_scorer(EOD)
+        search = halving_search(model, {"lam": [0.5, 1.0]}, scorer)
+        search.fit(X, y, sensitive_features=z)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
     def test_groups_of_the_splitter_are_not_those_of_the_metric(self):
-        scores = cross_val_score(
-            LogisticRegression(),
-            X,
-            y,
-            scoring=make_fairness_scorer("demographic_parity_difference"),
-            cv=GroupKFold(3),
-            params={"sensitive_features": z, "groups": np.arange(240) % 7},
-            error_score="raise",
-        )
+        params = {"sensitive_features": z, "groups": np.arange(240) % 7}
+        scorer = make_fairness_scorer(PARITY)
+        scores = cross_validated(scorer, cv=GroupKFold(3), params=params)
         assert np.isfinite(scores).all()
 
     def test_requests_can_be_changed(self):
-        scorer = make_fairness_scorer("demographic_parity_difference")
+        scorer = make_fairness_scorer(PARITY)
         scorer.set_score_request(sensitive_features="race")
-        scores = cross_val_score(
-            LogisticRegression(),
-            X,
-            y,
-            scoring=scorer,
-            cv=CV,
-            params={"race": z},
-            error_score="raise",
-        )
-        assert scores == pytest.approx(by_hand("demographic_parity_difference"))
+        scores = cross_validated(scorer, params={"race": z})
+        assert scores == pytest.approx(by_hand(PARITY))
 
     def test_other_requests_leave_the_sensitive_features(self):
-        scorer = make_fairness_scorer("demographic_parity_difference")
+        scorer = make_fairness_scorer(PARITY)
         scorer.set_score_request(sample_weight=True)
-        weights = np.arange(240.0)
-        scores = cross_val_score(
-            LogisticRegression().set_fit_request(sample_weight=False),
-            X,
-            y,
-            scoring=scorer,
-            cv=CV,
-            params={"sensitive_features": z, "sample_weight": weights},
-            error_score="raise",
+        scores = cross_validated(
+            scorer,
+            model=LogisticRegression().set_fit_request(sample_weight=False),
+            params={"sensitive_features": z, "sample_weight": np.arange(240.0)},
         )
         assert np.isfinite(scores).all()
-        assert scores != pytest.approx(by_hand("demographic_parity_difference"))
+        assert scores != pytest.approx(by_hand(PARITY))
 
 
 class TestLabels:
     def test_fold_with_one_class_knows_the_other(self):
         model = LogisticRegression().fit(FRAME, np.where(y, "yes", "no"))
         rows = np.flatnonzero(y == 0)
-        for name in ("demographic_parity_difference", "group_loss_difference"):
+        for name in (PARITY, "group_loss_difference"):
             scorer = make_fairness_scorer(name, sensitive_features=GROUPS)
             score = scorer(model, FRAME.iloc[rows], np.full(len(rows), "no"))
             assert np.isfinite(score)
@@ -320,24 +271,22 @@ class TestLabels:
         labels = y + 2 * (X[:, 2] > 1)
         model = LogisticRegression().fit(FRAME, labels)
         for name in NAMES:
-            output = {
-                "y_pred": model.predict,
-                "y_score": model.decision_function,
-                "y_prob": model.predict_proba,
-            }[DIFFERENCES[name].output](FRAME)
             scorer = make_fairness_scorer(name, sensitive_features=GROUPS)
+            output = output_for(name, model, FRAME)
             expected = getattr(metrics, name)(labels, output, sensitive_features=z)
             assert scorer(model, FRAME, labels) == pytest.approx(-expected)
 
-    @pytest.mark.parametrize("name", [n for n in NAMES if n != NAMES[3]])
+    @pytest.mark.parametrize(
+        "name", [n for n in NAMES if "pos_label" in METRICS[n].settings]
+    )
     def test_positive_class(self, name):
         model = LogisticRegression().fit(FRAME, y)
         scorer = make_fairness_scorer(name, sensitive_features=GROUPS, pos_label=0)
-        output = {
-            "y_pred": model.predict(FRAME),
-            "y_score": -model.decision_function(FRAME),
-            "y_prob": model.predict_proba(FRAME)[:, 0],
-        }[DIFFERENCES[name].output]
+        output = output_for(name, model, FRAME)
+        if METRICS[name].family.output != "y_pred":  # of the other class
+            output = {"y_score": -output, "y_prob": 1 - output}[
+                METRICS[name].family.output
+            ]
         expected = getattr(metrics, name)(y, output, sensitive_features=z, pos_label=0)
         assert scorer(model, FRAME, y) == pytest.approx(-expected)
 
@@ -360,7 +309,7 @@ class TestLabels:
 
 def test_called_with_the_groups():
     model = LogisticRegression().fit(X, y)
-    scorer = make_fairness_scorer("equalized_odds_difference")
+    scorer = make_fairness_scorer(EOD)
     weights = np.arange(240)
     for arguments in ({}, {"sample_weight": weights}):
         expected = equalized_odds_difference(
@@ -370,39 +319,35 @@ def test_called_with_the_groups():
 
 
 def test_scorer_is_one_of_scikit_learn():
-    scorer = make_fairness_scorer("equalized_odds_difference", agg="mean")
+    scorer = make_fairness_scorer(EOD, agg="mean")
     assert check_scoring(LogisticRegression(), scorer) is scorer
     text = "make_fairness_scorer('equalized_odds_difference', agg='mean')"
     assert repr(scorer) == text
     assert repr(pickle.loads(pickle.dumps(scorer))) == text
 
 
-def test_unbound_without_routing_tells_what_to_do():
+def test_error_without_groups_names_both_ways_to_pass_them():
     model = LogisticRegression().fit(X, y)
-    scorer = make_fairness_scorer("equalized_odds_difference")
+    scorer = make_fairness_scorer(EOD)
     with pytest.raises(ValueError, match=r"enable metadata routing .* or make the"):
         scorer(model, X, y)
 
 
 def test_scoring_gives_each_metric_what_it_takes():
     scoring = make_fairness_scoring(
-        ["accuracy", "equalized_odds_difference", "demographic_parity_difference"],
+        ["accuracy", EOD, PARITY],
         agg="mean",
         min_group_size=3,
     )
-    assert "agg='mean', min_group_size=3" in repr(scoring["equalized_odds_difference"])
-    assert "agg" not in repr(scoring["demographic_parity_difference"])
+    assert "agg='mean', min_group_size=3" in repr(scoring[EOD])
+    assert "agg" not in repr(scoring[PARITY])
 
 
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
         (make_fairness_scorer, {"metric": "eod"}, "`metric` must be one of .* 'eod'"),
-        (
-            make_fairness_scorer,
-            {"sensitive_features": z},
-            "pandas .* ndarray",
-        ),
+        (make_fairness_scorer, {"sensitive_features": z}, "pandas .* ndarray"),
         (
             make_fairness_scorer,
             {"sensitive_features": pd.Series([0, 1], index=[1, 1])},
@@ -423,6 +368,6 @@ def test_scoring_gives_each_metric_what_it_takes():
     ],
 )
 def test_error_names_the_argument(function, arguments, message):
-    valid = {make_fairness_scorer: {"metric": "equalized_odds_difference"}}
+    valid = {make_fairness_scorer: {"metric": EOD}}
     with pytest.raises(ValueError, match=message):
         function(**{**valid.get(function, {}), **arguments})

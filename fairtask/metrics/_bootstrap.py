@@ -1,18 +1,20 @@
 """Bootstrap of differences between groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
-from fairtask._warnings import warn_user
-from fairtask.metrics._difference import check_metric, make_difference
-from fairtask.metrics._intervals import BootstrapResult, resample_difference
+from fairtask.metrics._difference import find_metric, warn_undefined
+from fairtask.metrics._intervals import BootstrapResult, difference_intervals
+from fairtask.metrics._statistics import GroupStatistics
 
-__all__ = ["bootstrap", "check_resampling", "make_generator"]
+__all__ = ["bootstrap", "check_resampling", "make_generator", "resample"]
+
+MAX_ELEMENTS = 4_000_000
+"""Numbers held at once while resampling."""
 
 
 def bootstrap(
@@ -32,8 +34,8 @@ def bootstrap(
     multinomial draw of the table of counts per resample, whatever the number of
     samples; weights, scores and losses are drawn sample by sample.
 
-    The difference is a largest over pairs of groups, :math:`\max_{a,b} (v_a - v_b)`,
-    whose percentiles are of no use where groups are nearly equal (no resample has a
+    The difference is the largest over pairs of groups, :math:`\max_{a,b} (v_a - v_b)`.
+    Its percentiles are of no use where groups are nearly equal (no resample has a
     difference of 0) or small (a rate of 1 is 1 in each resample). The limits are
 
     .. math::
@@ -42,12 +44,11 @@ def bootstrap(
         \quad \text{and} \quad
         \max_{a,b} \left( v_a - v_b + \sqrt{(u_a - v_a)^2 + (v_b - l_b)^2} \right)
 
-    from limits :math:`l, u` of each group [1]_: Wilson's for rates, and for an AUC with
-    the number of samples that its standard error amounts to; Student's for losses.
-    Above they are those of the confidence level, since the pair that is truly the
-    largest is one of all. Below they are wider, so that they hold for all pairs
-    together that may be the largest [2]_: by the quantile over the resamples of their
-    largest studentised error.
+    from limits :math:`l, u` of each group [1]_: Wilson's for rates and, with a number
+    of samples derived from the standard error, for AUC; Student's for losses. The upper
+    limit takes those of the confidence level. The lower limit takes wider ones, which
+    hold together for all pairs that may be the largest [2]_: their width is the
+    quantile, over the resamples, of the largest studentised error of these pairs.
 
     Parameters
     ----------
@@ -107,25 +108,24 @@ def bootstrap(
     >>> 0 <= result.low <= result.value <= result.high
     True
     """
-    name = check_metric(metric)
+    found = find_metric(metric)
     check_resampling(n_resamples, confidence_level)
-    difference = make_difference(
-        name, y_true, y_output, sensitive_features=sensitive_features, **metric_params
+    difference = found.compare(
+        y_true, y_output, sensitive_features=sensitive_features, **metric_params
     )
     rng = make_generator(random_state)
-    results = resample_difference(
-        difference, difference.statistics.resampled(n_resamples, rng), confidence_level
+    results = difference_intervals(
+        difference, resample(difference.statistics, n_resamples, rng), confidence_level
     )
-    names = difference.data.sensitive.names
+    names = difference.samples.sensitive.names
     for i, result in enumerate(results):
         if result.undefined and np.isfinite(result.value):
             where = f" of {names[i]!r}" if difference.each and len(names) > 1 else ""
-            warn_user(
-                UndefinedMetricWarning,
-                f"`{name}`{where} is undefined in {result.undefined:.1%} of the "
+            warn_undefined(
+                f"`{found.name}`{where} is undefined in {result.undefined:.1%} of the "
                 "resamples, in which a group that is compared has no samples of the "
                 "kind needed. They are left out; `min_group_size` leaves out the "
-                "group.",
+                "group."
             )
     return dict(zip(names, results, strict=True)) if difference.each else results[0]
 
@@ -158,3 +158,49 @@ def make_generator(random_state: Any) -> np.random.Generator:
         return random_state
     seed = check_random_state(random_state).randint(2**31 - 1, size=4)
     return np.random.default_rng(seed)
+
+
+def resample(
+    statistics: GroupStatistics, n_resamples: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Compute the statistics of samples drawn with replacement.
+
+    Returns
+    -------
+    resampled : list of ndarray of shape (n_resamples, n_strata, n_groups)
+        An array for each attribute.
+    """
+    if not statistics.counts.sum():
+        return [
+            np.full((n_resamples, *values.shape), np.nan)
+            for values in statistics.observed
+        ]
+    chunks = [
+        statistics.evaluate(multiplicities)
+        for multiplicities in _draw(statistics.counts, n_resamples, rng)
+    ]
+    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+
+def _draw(
+    counts: np.ndarray, n_resamples: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield how often each atom is among as many draws as there are samples."""
+    n_samples, n_atoms = int(counts.sum()), len(counts)
+    # A multinomial draw costs one binomial per atom, more than a few draws of single
+    # samples.
+    has_few_atoms = 8 * n_atoms < n_samples
+    chunk = max(1, MAX_ELEMENTS // max(n_atoms, 1 if has_few_atoms else n_samples))
+    if n_atoms < n_samples and not has_few_atoms:
+        atoms = np.repeat(np.arange(n_atoms), counts)
+    for start in range(0, n_resamples, chunk):
+        size = min(chunk, n_resamples - start)
+        if has_few_atoms:
+            yield rng.multinomial(n_samples, counts / n_samples, size=size)
+        else:
+            drawn = rng.integers(n_samples, size=(size, n_samples))
+            if n_atoms < n_samples:
+                drawn = atoms[drawn]
+            drawn += n_atoms * np.arange(size)[:, None]
+            occurs = np.bincount(drawn.ravel(), minlength=size * n_atoms)
+            yield occurs.reshape(size, n_atoms)

@@ -1,79 +1,42 @@
-"""A difference between groups: which are compared, its value, its uncertainty."""
+"""Metrics that compare statistics of groups, and their values."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._validation import check_one_of
 from fairtask._warnings import warn_user
-from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._group_statistics import GroupAUCs, GroupLosses, GroupRates
-from fairtask.metrics._statistics import GroupStatistics, n_needed
+from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._statistics import (
+    ANY_SAMPLE,
+    GroupStatistics,
+    SampleKind,
+    Statistic,
+    n_needed,
+)
 
 __all__ = [
-    "DIFFERENCES",
+    "METRICS",
+    "Attributes",
     "Difference",
+    "DifferenceMetric",
     "aggregate",
-    "check_metric",
     "check_min_group_size",
-    "check_settings",
-    "compare_groups",
-    "left_out",
-    "make_difference",
+    "difference_metric",
+    "find_metric",
     "nan_reduce",
-    "sample_losses",
+    "warn_undefined",
 ]
 
-
-@dataclass(frozen=True)
-class _Kind:
-    """What a difference metric is made of.
-
-    Attributes
-    ----------
-    output : str
-        Name of its second argument.
-    statistics : tuple of str
-        Statistics whose differences between groups are aggregated.
-    needs : str
-        What a group must have to be compared, see `NEEDS`.
-    settings : frozenset of str
-        Names of its further arguments.
-    """
-
-    output: str
-    statistics: tuple[str, ...]
-    needs: str
-    settings: frozenset[str]
-
-
-_SETTINGS = frozenset({"attributes", "labels", "groups", "min_group_size"})
-_DIRECTED = _SETTINGS | {"pos_label"}
-
-DIFFERENCES = {
-    "demographic_parity_difference": _Kind(
-        "y_pred", ("selection_rate",), "samples", _DIRECTED
-    ),
-    "equal_opportunity_difference": _Kind(
-        "y_pred", ("true_positive_rate",), "positives", _DIRECTED
-    ),
-    "equalized_odds_difference": _Kind(
-        "y_pred",
-        ("true_positive_rate", "false_positive_rate"),
-        "both",
-        _DIRECTED | {"agg"},
-    ),
-    "group_accuracy_difference": _Kind("y_pred", ("accuracy",), "samples", _SETTINGS),
-    "group_auc_difference": _Kind("y_score", ("roc_auc",), "both", _DIRECTED),
-    "group_loss_difference": _Kind(
-        "y_prob", ("log_loss", "soft_zero_one"), "samples", _DIRECTED | {"loss"}
-    ),
-}
-"""Kind of each difference metric."""
+P = ParamSpec("P")
+R = TypeVar("R")
+Attributes = Literal["worst_case", "each", "intersection"]
 
 
 @dataclass(frozen=True)
@@ -82,8 +45,7 @@ class Difference:
 
     Attributes
     ----------
-    metric : str
-    data : Comparison
+    metric : DifferenceMetric
     statistics : GroupStatistics
     strata : list of int
         The strata of the statistics that the metric is about.
@@ -92,23 +54,28 @@ class Difference:
     agg : {"worst_case", "mean"}
         How the differences of the strata become one.
     each : bool
-        Whether there is a value for each attribute, instead of the worst.
+        Whether there is a value for each attribute, instead of the largest.
     """
 
-    metric: str
-    data: Comparison
+    metric: "DifferenceMetric"
     statistics: GroupStatistics
     strata: list[int]
     compared: list[np.ndarray]
-    agg: str = "worst_case"
-    each: bool = False
+    agg: str
+    each: bool
 
-    def compared_strata(self) -> list[tuple[str, int]]:
-        """Name and positive class of what the metric is about."""
-        return [self.statistics.strata[i] for i in self.strata]
+    @property
+    def samples(self) -> GroupedSamples:
+        """The samples of the statistics."""
+        return self.statistics.samples
+
+    @property
+    def classes(self) -> list[int]:
+        """Code of the positive class of each stratum."""
+        return [self.statistics.strata[i][1] for i in self.strata]
 
     def select(self, statistics: list[np.ndarray]) -> list[np.ndarray]:
-        """Return what the metric is about, NaN for groups that are not compared.
+        """Select the statistics of the metric, NaN for groups that are not compared.
 
         Parameters
         ----------
@@ -122,9 +89,9 @@ class Difference:
 
     def by_attribute(self) -> dict[str, float]:
         """Return the value of each attribute."""
-        observed = self.select(self.statistics.observed())
+        observed = self.select(self.statistics.observed)
         values = [float(aggregate(of_attribute, self.agg)) for of_attribute in observed]
-        return dict(zip(self.data.sensitive.names, values, strict=True))
+        return dict(zip(self.samples.sensitive.names, values, strict=True))
 
     def value(self) -> float | dict[str, float]:
         """Return the value of the metric."""
@@ -132,6 +99,62 @@ class Difference:
         if self.each:
             return values
         return float(nan_reduce(np.max, np.array(list(values.values()))))
+
+    def left_out(self) -> list[tuple[str, str, list[str]]]:
+        """Find the groups that have no samples of a kind that the metric needs.
+
+        Returns
+        -------
+        found : list of (str, str, list of str)
+            Where (attribute and class, if there are several), the missing kind, and the
+            groups.
+        """
+        needs = self.metric.needs
+        missing = " or without ".join(kind.name for kind in needs)
+        found = []
+        for i, sizes in enumerate(self.samples.sizes()):
+            absent = sizes.sum(axis=1) == 0
+            for c in dict.fromkeys(self.classes):
+                has_none = n_needed(needs, sizes, c) == 0
+                for kind, chosen in (
+                    (ANY_SAMPLE.name, absent),
+                    (missing, has_none & ~absent),
+                ):
+                    if chosen.any():
+                        groups = self.samples.sensitive.groups[i][chosen]
+                        found.append(
+                            (self._where(i, c), kind, [str(g) for g in groups])
+                        )
+        return found
+
+    def warn_of_undefined(self) -> None:
+        """Name the groups that are left out, and what cannot be compared."""
+        name = self.metric.name
+        for where, kind, groups in self.left_out():
+            warn_undefined(
+                f"`{name}`{where} leaves out groups without {kind}: "
+                f"{', '.join(groups)}."
+            )
+        # The rates of one class are compared in the same groups.
+        strata = {c: i for i, c in enumerate(self.classes)}
+        for i, compared in enumerate(self.compared):
+            for c, stratum in strata.items():
+                n_compared = compared[stratum].sum()
+                if n_compared < 2:
+                    warn_undefined(
+                        f"`{name}`{self._where(i, c)} is undefined and set to NaN: "
+                        f"{n_compared} of {compared.shape[1]} groups can be compared, "
+                        "and it takes two."
+                    )
+
+    def _where(self, i: int, c: int) -> str:
+        """Name the attribute and the class where there are several."""
+        names, where = self.samples.sensitive.names, ""
+        if len(names) > 1:
+            where += f" of {names[i]!r}"
+        if self.samples.is_one_vs_rest and self.metric.needs != (ANY_SAMPLE,):
+            where += f" for class {self.samples.classes[c]!r}"
+        return where
 
 
 def aggregate(statistics: np.ndarray, agg: str) -> np.ndarray:
@@ -154,96 +177,181 @@ def aggregate(statistics: np.ndarray, agg: str) -> np.ndarray:
     return nan_reduce(np.max if agg == "worst_case" else np.mean, differences)
 
 
-def nan_reduce(reduce: Any, values: np.ndarray) -> np.ndarray:
-    """Reduce the last axis over what is not NaN; NaN, without a word, if all is."""
+def nan_reduce(reduction: Any, values: np.ndarray) -> np.ndarray:
+    """Reduce the last axis over what is not NaN; NaN, without a warning, if all is."""
     known = ~np.isnan(values)
-    if reduce is np.mean:
+    if reduction is np.mean:
         with np.errstate(invalid="ignore"):
             return np.where(known, values, 0).sum(-1) / known.sum(-1)
-    fill = -np.inf if reduce is np.max else np.inf
-    reduced = reduce(np.where(known, values, fill), axis=-1, initial=fill)
+    fill = -np.inf if reduction is np.max else np.inf
+    reduced = reduction(np.where(known, values, fill), axis=-1, initial=fill)
     return np.where(known.any(-1), reduced, np.nan)
 
 
-def make_difference(
-    metric: str,
-    y_true: Any,
-    y_output: Any,
-    *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    **settings: Any,
-) -> Difference:
-    """Check what was passed to a metric, and warn of groups that cannot be compared.
+@dataclass(frozen=True)
+class DifferenceMetric:
+    """A metric: the largest minus the smallest of the statistics of the groups.
+
+    Attributes
+    ----------
+    name : str
+    family : type of GroupStatistics
+        What computes the statistics.
+    statistics : tuple of Statistic
+        Statistics whose differences between groups are aggregated.
+    settings : mapping of str to object
+        Its arguments besides the data, and their defaults.
+    """
+
+    name: str
+    family: type[GroupStatistics]
+    statistics: tuple[Statistic, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def needs(self) -> tuple[SampleKind, ...]:
+        """The kinds of samples that a group must have to be compared."""
+        kinds = [kind for statistic in self.statistics for kind in statistic.needs]
+        return tuple(dict.fromkeys(kinds))
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raise a ValueError if there is no such argument, or not with this value."""
+        unknown = [name for name in settings if name not in self.settings]
+        if unknown:
+            raise ValueError(
+                f"`{unknown[0]}` is no argument of `{self.name}`, which takes "
+                f"{sorted(self.settings)}."
+            )
+        for name, options in {
+            "agg": ("worst_case", "mean"),
+            "loss": ("log_loss", "soft_zero_one"),
+            "attributes": ("worst_case", "each", "intersection"),
+        }.items():
+            if name in settings:
+                check_one_of(name, settings[name], options)
+        check_min_group_size(settings.get("min_group_size", 1))
+
+    def compare(
+        self,
+        y_true: Any,
+        y_output: Any,
+        *,
+        sensitive_features: Any,
+        sample_weight: Any = None,
+        **settings: Any,
+    ) -> Difference:
+        """Compare groups, and warn of those that cannot be compared.
+
+        The arguments are those of the metric.
+        """
+        self.check_settings(settings)
+        settings = {**self.settings, **settings}
+        samples = GroupedSamples.encode(
+            y_true,
+            {self.family.output: y_output},
+            sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
+            intersectional=settings["attributes"] == "intersection",
+            pos_label=settings.get("pos_label"),
+            labels=settings["labels"],
+            groups=settings["groups"],
+            needs_positive="pos_label" in settings,
+        )
+        loss = settings.get("loss")
+        statistics = self.family(
+            samples, [s for s in self.statistics if loss in (None, s.name)]
+        )
+        difference = self.compare_statistics(
+            statistics,
+            settings["min_group_size"],
+            agg=settings.get("agg", "worst_case"),
+            each=settings["attributes"] == "each",
+        )
+        difference.warn_of_undefined()
+        return difference
+
+    def compare_statistics(
+        self,
+        statistics: GroupStatistics,
+        min_group_size: int,
+        *,
+        agg: str = "worst_case",
+        each: bool = False,
+    ) -> Difference:
+        """Select the statistics of the metric, and the groups with enough samples."""
+        strata = [
+            i for i, (s, _) in enumerate(statistics.strata) if s in self.statistics
+        ]
+        compared = [
+            np.array(
+                [
+                    n_needed(self.needs, sizes, statistics.strata[i][1])
+                    >= min_group_size
+                    for i in strata
+                ]
+            )
+            for sizes in statistics.samples.sizes()
+        ]
+        return Difference(self, statistics, strata, compared, agg, each)
+
+
+METRICS: dict[str, DifferenceMetric] = {}
+"""The difference metrics by name, in the order of their definitions."""
+
+
+def difference_metric(
+    family: type[GroupStatistics], *statistics: Statistic
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a metric of a function that has a signature and a docstring only.
 
     Parameters
     ----------
-    metric : str
-        Key of `DIFFERENCES`.
-    y_true, y_output, sensitive_features, sample_weight, **settings
-        Arguments of the metric.
+    family : type of GroupStatistics
+        What computes the statistics.
+    *statistics : Statistic
+        Statistics whose differences between groups are aggregated.
     """
-    check_settings(metric, settings)
-    kind = DIFFERENCES[metric]
-    agg = settings.pop("agg", "worst_case")
-    loss = settings.pop("loss", "log_loss")
-    min_group_size = settings.pop("min_group_size", 1)
-    data = Comparison.encode(
-        y_true,
-        y_output,
-        sensitive_features=sensitive_features,
-        sample_weight=sample_weight,
-        has_predictions=kind.output == "y_pred",
-        has_positive="pos_label" in kind.settings,
-        **settings,
-    )
-    statistics: GroupStatistics
-    if kind.output == "y_pred":
-        statistics = GroupRates(data, kind.statistics)
-    elif kind.output == "y_score":
-        statistics = GroupAUCs(data, data.scores(y_output, "y_score"))
-    else:
-        prob = data.probabilities_of_truth(y_output, "y_prob")
-        statistics = GroupLosses(data, loss, sample_losses(prob, loss))
-    difference = compare_groups(
-        metric,
-        data,
-        statistics,
-        min_group_size,
-        agg=agg,
-        each=settings.get("attributes") == "each",
-    )
-    _warn_of_undefined(difference)
-    return difference
+    data = ("y_true", family.output, "sensitive_features", "sample_weight")
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        settings = {
+            name: parameter.default
+            for name, parameter in signature.parameters.items()
+            if name not in data
+        }
+        metric = DifferenceMetric(function.__name__, family, statistics, settings)
+        METRICS[metric.name] = metric
+
+        @wraps(function)
+        def compute(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                arguments = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                raise TypeError(f"{metric.name}() {error}") from None
+            y_true, y_output = arguments.pop("y_true"), arguments.pop(family.output)
+            return metric.compare(y_true, y_output, **arguments).value()
+
+        return compute
+
+    return decorate
 
 
-def check_settings(metric: str, settings: Mapping[str, Any]) -> None:
-    """Raise a ValueError if a metric has no such argument, or not with this value."""
-    known = DIFFERENCES[metric].settings
-    unknown = [name for name in settings if name not in known]
-    if unknown:
-        raise ValueError(
-            f"`{unknown[0]}` is no argument of `{metric}`, which takes {sorted(known)}."
-        )
-    for name, options in {
-        "agg": ("worst_case", "mean"),
-        "loss": ("log_loss", "soft_zero_one"),
-        "attributes": ("worst_case", "each", "intersection"),
-    }.items():
-        if name in settings:
-            check_one_of(name, settings[name], options)
-    check_min_group_size(settings.get("min_group_size", 1))
+def find_metric(metric: Any) -> DifferenceMetric:
+    """Return a difference metric, or raise a ValueError if there is none.
 
-
-def check_metric(metric: Any) -> str:
-    """Return the name of a difference metric, or raise a ValueError if it is none."""
+    Parameters
+    ----------
+    metric : str or callable
+        Its name, or its function.
+    """
     name = getattr(metric, "__name__", metric)
-    if not isinstance(name, str) or name not in DIFFERENCES:
+    if not isinstance(name, str) or name not in METRICS:
         raise ValueError(
-            f"`metric` must be one of {list(DIFFERENCES)}, or a function of that name; "
+            f"`metric` must be one of {list(METRICS)}, or a function of that name; "
             f"got {metric!r}."
         )
-    return name
+    return METRICS[name]
 
 
 def check_min_group_size(min_group_size: Any) -> None:
@@ -256,94 +364,6 @@ def check_min_group_size(min_group_size: Any) -> None:
         )
 
 
-def compare_groups(
-    metric: str,
-    data: Comparison,
-    statistics: GroupStatistics,
-    min_group_size: int,
-    *,
-    agg: str = "worst_case",
-    each: bool = False,
-) -> Difference:
-    """Choose the statistics of a metric, and the groups that have enough samples."""
-    kind = DIFFERENCES[metric]
-    strata = [
-        i for i, (name, _) in enumerate(statistics.strata) if name in kind.statistics
-    ]
-    classes = [statistics.strata[i][1] for i in strata]
-    compared = [
-        np.array([n_needed(sizes, c, kind.needs) >= min_group_size for c in classes])
-        for sizes in map(data.sizes, range(len(data.sensitive.names)))
-    ]
-    return Difference(metric, data, statistics, strata, compared, agg, each)
-
-
-def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
-    """Loss of samples whose true class has these probabilities."""
-    if loss == "soft_zero_one":
-        return 1 - prob
-    # Clipped as in sklearn.metrics.log_loss: a certain mistake costs 36, not infinity.
-    return -np.log(prob.clip(np.finfo(float).eps))
-
-
-def left_out(difference: Difference) -> list[tuple[str, str, list[str]]]:
-    """Find the groups that have nothing of what a metric compares.
-
-    Parameters
-    ----------
-    difference : Difference
-
-    Returns
-    -------
-    found : list of (str, str, list of str)
-        Where (attribute and class, if there are several), what is lacking, and the
-        groups.
-    """
-    data = difference.data
-    needs = DIFFERENCES[difference.metric].needs
-    found = []
-    for attribute, groups in enumerate(data.sensitive.groups):
-        sizes = data.sizes(attribute)
-        absent = sizes.sum(axis=1) == 0
-        for c in dict.fromkeys(c for _, c in difference.compared_strata()):
-            where = _describe(data, attribute, None if needs == "samples" else c)
-            lacking = "positives or without negatives" if needs == "both" else needs
-            none = n_needed(sizes, c, needs) == 0
-            for what, chosen in (("samples", absent), (lacking, none & ~absent)):
-                if chosen.any():
-                    found.append((where, what, [str(g) for g in groups[chosen]]))
-    return found
-
-
-def _warn_of_undefined(difference: Difference) -> None:
-    """Name the groups that are left out, and what cannot be compared."""
-    metric, data = difference.metric, difference.data
-    for where, lacking, groups in left_out(difference):
-        warn_user(
-            UndefinedMetricWarning,
-            f"`{metric}`{where} leaves out groups without {lacking}: "
-            f"{', '.join(groups)}.",
-        )
-    needs = DIFFERENCES[metric].needs
-    # The rates of one class are compared in the same groups.
-    strata = {c: i for i, (_, c) in enumerate(difference.compared_strata())}
-    for attribute, compared in enumerate(difference.compared):
-        for c, stratum in strata.items():
-            n_compared = compared[stratum].sum()
-            if n_compared < 2:
-                where = _describe(data, attribute, None if needs == "samples" else c)
-                warn_user(
-                    UndefinedMetricWarning,
-                    f"`{metric}`{where} is undefined and set to NaN: {n_compared} of "
-                    f"{compared.shape[1]} groups can be compared, and it takes two.",
-                )
-
-
-def _describe(data: Comparison, attribute: int, c: int | None) -> str:
-    """Name the attribute and the class where there are several."""
-    parts = []
-    if len(data.sensitive.names) > 1:
-        parts.append(f" of {data.sensitive.names[attribute]!r}")
-    if data.takes_turns and c is not None:
-        parts.append(f" for class {data.classes[c]!r}")
-    return "".join(parts)
+def warn_undefined(message: str) -> None:
+    """Issue an UndefinedMetricWarning at the line of the user."""
+    warn_user(UndefinedMetricWarning, message)

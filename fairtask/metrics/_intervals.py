@@ -1,17 +1,19 @@
-"""Limits of a difference between groups, from resampled statistics."""
+"""Confidence limits of a difference between groups, from resampled statistics."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
 from fairtask.metrics._difference import Difference, aggregate, nan_reduce
-from fairtask.metrics._statistics import standard_errors
 
-__all__ = ["BootstrapResult", "resample_difference"]
+__all__ = [
+    "BootstrapResult",
+    "difference_intervals",
+    "standard_errors",
+    "wilson_limit",
+]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class BootstrapResult:
         """Mean of the distribution minus the value.
 
         A difference between the largest and the smallest of several noisy rates is too
-        large on average; the value itself is by about as much as this.
+        large on average; the value itself is too large by about as much as this.
         """
         return float(nan_reduce(np.mean, self.distribution) - self.value)
 
@@ -58,92 +60,103 @@ class BootstrapResult:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def resample_difference(
+def standard_errors(resampled: np.ndarray) -> np.ndarray:
+    """Standard deviation over the resamples, the first axis, where they have a value.
+
+    NaN, without a warning, where fewer than two have one.
+    """
+    known = ~np.isnan(resampled)
+    n = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, resampled, 0).sum(axis=0) / n
+        squares = np.where(known, resampled - mean, 0) ** 2
+        return np.where(n > 1, np.sqrt(squares.sum(axis=0) / (n - 1)), np.nan)
+
+
+def wilson_limit(values: np.ndarray, n: np.ndarray, z: float) -> np.ndarray:
+    """Wilson's limit [1]_ of shares of n samples, which is valid at 0 and 1 as well.
+
+    References
+    ----------
+    .. [1] E. B. Wilson. "Probable inference, the law of succession, and statistical
+       inference". Journal of the American Statistical Association 22, 1927.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN without samples
+        half = z * np.sqrt(values * (1 - values) / n + z**2 / (4 * n**2))
+        return (values + z**2 / (2 * n) + half) / (1 + z**2 / n)
+
+
+def difference_intervals(
     difference: Difference, resampled: list[np.ndarray], confidence_level: float
 ) -> list[BootstrapResult]:
-    """Return intervals from the resampled statistics of all groups.
+    """Compute intervals from the resampled statistics of all groups.
 
     Parameters
     ----------
     difference : Difference
     resampled : list of ndarray of shape (n_resamples, n_strata, n_groups)
-        What `GroupStatistics.resampled` returned.
+        An array for each attribute.
     confidence_level : float
 
     Returns
     -------
     results : list of BootstrapResult
-        One for each attribute, or one for the worst of them.
+        One for each attribute, or one for the largest of their differences.
     """
-    observed = difference.select(difference.statistics.observed())
+    observed = difference.select(difference.statistics.observed)
     resampled = difference.select(resampled)
-    everyone = list(range(len(observed)))
+    values = [aggregate(of_attribute, difference.agg) for of_attribute in observed]
+    distributions = [
+        aggregate(of_attribute, difference.agg) for of_attribute in resampled
+    ]
+    positions = list(range(len(observed)))
+    results = []
+    for part in [[i] for i in positions] if difference.each else [positions]:
+        value = nan_reduce(np.max, np.stack([values[i] for i in part]))
+        distribution = nan_reduce(
+            np.max, np.stack([distributions[i] for i in part], axis=-1)
+        )
+        low = high = np.nan
+        if np.isfinite(value):
+            strata = [
+                _compared_strata(difference, i, observed[i], resampled[i]) for i in part
+            ]
+            low, high = _limits(
+                difference, list(filter(None, strata)), 1 - (1 - confidence_level) / 2
+            )
+        level = float(confidence_level)
+        results.append(BootstrapResult(float(value), low, high, level, distribution))
+    return results
+
+
+def _compared_strata(
+    difference: Difference, attribute: int, observed: np.ndarray, resampled: np.ndarray
+) -> list["_Stratum"]:
+    """Return the strata of an attribute in which two groups or more are compared."""
+    n_effective = difference.statistics.n_effective[attribute]
     return [
-        _result(difference, attributes, observed, resampled, confidence_level)
-        for attributes in ([[s] for s in everyone] if difference.each else [everyone])
+        _Stratum(difference, observed[i], resampled[:, i], n_effective[stratum])
+        for i, stratum in enumerate(difference.strata)
+        if np.isfinite(observed[i]).sum() > 1
     ]
 
 
-def _result(
-    difference: Difference,
-    attributes: Sequence[int],
-    observed: list[np.ndarray],
-    resampled: list[np.ndarray],
-    confidence_level: float,
-) -> BootstrapResult:
-    """Return the interval of the worst of some attributes."""
-    agg = difference.agg
-    value = max_of([aggregate(observed[s], agg) for s in attributes])
-    distribution = max_of([aggregate(resampled[s], agg) for s in attributes])
-    low = high = np.array(np.nan)
-    if np.isfinite(value):
-        strata = {
-            s: [
-                _Stratum(difference, s, i, observed[s][i], resampled[s][:, i])
-                for i in range(len(difference.strata))
-                if np.isfinite(observed[s][i]).sum() > 1
-            ]
-            for s in attributes
-        }
-        low, high = _limits(strata, difference, 1 - (1 - confidence_level) / 2)
-    return BootstrapResult(
-        float(value), float(low), float(high), float(confidence_level), distribution
-    )
-
-
-def max_of(values: Sequence[Any]) -> np.ndarray:
-    """Largest of the values of several attributes, where there are any."""
-    return nan_reduce(np.max, np.stack(values, axis=-1))
-
-
 class _Stratum:
-    """One statistic of the groups that are compared, and its errors.
-
-    Parameters
-    ----------
-    difference : Difference
-    attribute, stratum : int
-    observed : ndarray of shape (n_groups,)
-        NaN for a group that is not compared.
-    resampled : ndarray of shape (n_resamples, n_groups)
-    """
+    """One statistic of the groups that are compared, and its errors."""
 
     def __init__(
         self,
         difference: Difference,
-        attribute: int,
-        stratum: int,
         observed: np.ndarray,
         resampled: np.ndarray,
+        n_effective: np.ndarray,
     ) -> None:
         groups = np.isfinite(observed)
-        statistics = difference.statistics
-        n_effective = statistics.n_effective[attribute][difference.strata[stratum]]
         self.values = observed[groups]
         self.deviations = resampled[:, groups] - self.values
         self.errors = standard_errors(resampled[:, groups])
         self.limit = partial(
-            statistics.limit, self.values, self.errors, n_effective[groups]
+            difference.statistics.limit, self.values, self.errors, n_effective[groups]
         )
         self.pairs = ~np.eye(len(self.values), dtype=bool)
 
@@ -151,7 +164,7 @@ class _Stratum:
         """Limits of the difference of each ordered pair, shape (n_groups, n_groups)."""
         values = self.values
         below, above = values - self.limit(-z), self.limit(z) - values
-        # Nothing is known of a group that hardly any resample has.
+        # Hardly any resample has the group: its value may be anything.
         below[np.isnan(below)] = above[np.isnan(above)] = np.inf
         differences = values[:, None] - values
         low = differences - np.hypot(below[:, None], above)
@@ -167,47 +180,55 @@ class _Stratum:
             scale = np.hypot(self.errors[first], self.errors)
             usable = others & (scale > 0)
             errors = self.deviations[:, [first]] - self.deviations[:, usable]
-            # A group that a resample lacks says nothing there.
+            # A resample that lacks a group has no error there.
             studentised = np.nan_to_num(errors / scale[usable])
             np.maximum(largest, studentised.max(1, initial=0), out=largest)
         return largest
 
 
 def _limits(
-    by_attribute: Mapping[int, list[_Stratum]], difference: Difference, level: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Limits of the largest difference at a one-sided level."""
-    every = [stratum for strata in by_attribute.values() for stratum in strata]
+    difference: Difference, by_attribute: list[list[_Stratum]], level: float
+) -> tuple[float, float]:
+    """Limits of the largest difference at a one-sided level.
+
+    NOTE: The difference is the largest over all pairs of groups. The largest upper
+    limit is no lower than that of the pair that is truly the largest, so ordinary
+    limits do. The lower limits of all pairs must hold together: they are wider,
+    standard errors times the quantile, over the resamples, of the largest studentised
+    error. Pairs that are clearly not the largest would widen them for nothing. A first
+    round keeps the pairs whose upper limit reaches the best lower limit, at a level
+    that tends to 1 with the number of samples. `bootstrap` cites these bounds.
+    """
+    strata = [stratum for part in by_attribute for stratum in part]
+    is_worst_case = difference.agg == "worst_case"
     z = norm.ppf(level)
 
-    def critical(kept: list[np.ndarray], level: float) -> float:
-        """Multiple of the standard errors that holds for all that is kept."""
-        errors = [s.largest_error(k) for s, k in zip(every, kept, strict=True)]
+    def critical_value(kept: list[np.ndarray], level: float) -> float:
+        errors = [s.largest_error(k) for s, k in zip(strata, kept, strict=True)]
         return max(float(np.quantile(np.max(errors, axis=0), level)), z)
 
-    def combine(side: int, z: float) -> np.ndarray:
-        """Aggregate the largest limits over strata, and take the worst attribute."""
-        over_strata = np.max if difference.agg == "worst_case" else np.mean
-        return np.max(
-            [
-                over_strata([s.intervals(z)[side].max() for s in strata])
-                for strata in by_attribute.values()
-                if strata
-            ]
+    def largest(side: int, z: float) -> float:
+        """Aggregate the largest limits over strata, and take the largest attribute."""
+        over_strata = np.max if is_worst_case else np.mean
+        return float(
+            np.max(
+                [
+                    over_strata([s.intervals(z)[side].max() for s in part])
+                    for part in by_attribute
+                ]
+            )
         )
 
-    # Pairs that are far from the largest need no allowance. The level at which they are
-    # told tends to 1 with the number of samples.
-    n_samples = max(len(difference.data.y_true), 3)
-    c = critical([s.pairs for s in every], 1 - 0.1 / np.log(n_samples))
-    bounds = [s.intervals(c) for s in every]
-    best = np.array([low.max() for low, _ in bounds])
-    if difference.agg == "worst_case":
-        best[:] = best.max()
+    n_samples = max(len(difference.samples.y_true), 3)
+    c = critical_value([s.pairs for s in strata], 1 - 0.1 / np.log(n_samples))
+    bounds = [s.intervals(c) for s in strata]
+    best_low = np.array([low.max() for low, _ in bounds])
+    if is_worst_case:
+        best_low[:] = best_low.max()
     may_be_largest = [
-        high >= limit for (_, high), limit in zip(bounds, best, strict=True)
+        high >= limit for (_, high), limit in zip(bounds, best_low, strict=True)
     ]
-    low = combine(0, critical(may_be_largest, level))
-    high = combine(1, z)
-    is_bounded = difference.statistics.strata[0][0] != "log_loss"
-    return np.maximum(low, 0), np.minimum(high, 1) if is_bounded else high
+    low = largest(0, critical_value(may_be_largest, level))
+    high = largest(1, z)
+    statistic, _ = difference.statistics.strata[difference.strata[0]]
+    return max(low, 0.0), min(high, float(statistic.largest))

@@ -8,15 +8,16 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from fairtask._validation import check_one_of
-from fairtask.metrics._bootstrap import check_resampling, make_generator
-from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._difference import check_min_group_size, sample_losses
+from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
+from fairtask.metrics._difference import check_min_group_size
 from fairtask.metrics._group_table import (
     by_group,
     differences,
     group_limits,
     make_statistics,
 )
+from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._scores import sample_losses
 
 __all__ = ["FairnessReport", "fairness_report"]
 
@@ -48,7 +49,7 @@ class FairnessReport(pd.DataFrame):
     high: pd.DataFrame
     confidence_level: float
     overall: pd.DataFrame
-    _samples: tuple[Comparison, Any]
+    _samples: GroupedSamples
 
     # What pandas keeps with the object and pickles with it.
     _metadata: ClassVar[list[str]] = [
@@ -87,39 +88,41 @@ class FairnessReport(pd.DataFrame):
             true_positive_rate,
         )
 
-        data, y_score = self._samples
-        assert data.y_pred is not None
-        if data.takes_turns:
+        samples = self._samples
+        assert samples.y_pred is not None
+        if samples.is_one_vs_rest:
             raise ValueError(
                 "`metric_frame` takes two classes; name one with `pos_label` in "
-                f"`fairness_report`: {data.classes}."
+                f"`fairness_report`: {samples.classes}."
             )
-        # Groups of all attributes: fairlearn takes no missing ones.
-        known = np.flatnonzero((data.sensitive.codes >= 0).all(axis=1))
         metrics: dict[str, Callable] = {
             "selection_rate": selection_rate,
             "true_positive_rate": true_positive_rate,
             "false_positive_rate": false_positive_rate,
-            "accuracy": _mean_of,
-            "roc_auc": _auc_of,
-            "log_loss": _mean_of,
+            "accuracy": _mean_value,
+            "roc_auc": _area,
+            "log_loss": _mean_value,
         }
-        values = {"accuracy": data.y_true == data.y_pred}
+        values = {"accuracy": samples.y_true == samples.y_pred}
         if "roc_auc" in self:
-            values["roc_auc"] = data.scores(y_score, "y_score")[:, 0]
+            values["roc_auc"] = samples.scores("y_score")[:, 0]
         if "log_loss" in self:
-            prob = data.probabilities_of_truth(y_score, "y_score")
+            prob = samples.true_class_probabilities("y_score")
             values["log_loss"] = sample_losses(prob, "log_loss")
+        # fairlearn takes no samples without a group.
+        known = np.flatnonzero((samples.sensitive.codes >= 0).all(axis=1))
         metrics = {name: metrics[name] for name in self.columns if name in metrics}
-        parameters = {name: {"sample_weight": data.weights[known]} for name in metrics}
+        parameters = {
+            name: {"sample_weight": samples.weights[known]} for name in metrics
+        }
         for name in parameters.keys() & values.keys():
             parameters[name]["values"] = values[name][known]
-        positive = data.positives[0]
+        positive = samples.positives[0]
         return MetricFrame(
             metrics={"count": count, **metrics},
-            y_true=(data.y_true[known] == positive).astype(int),
-            y_pred=(data.y_pred[known] == positive).astype(int),
-            sensitive_features=data.sensitive.take(known).decode(),
+            y_true=(samples.y_true[known] == positive).astype(int),
+            y_pred=(samples.y_pred[known] == positive).astype(int),
+            sensitive_features=samples.sensitive.take(known).decode(),
             sample_params=parameters,
         )
 
@@ -166,13 +169,11 @@ class FairnessReport(pd.DataFrame):
         return groups, values.unstack("attribute").loc[metrics, attributes]
 
 
-def _mean_of(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
-    """Mean of what is known of each sample."""
+def _mean_value(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
     return np.average(values, weights=sample_weight)
 
 
-def _auc_of(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
-    """Area under the ROC curve of the values."""
+def _area(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
     return roc_auc_score(y_true, values, sample_weight=sample_weight)
 
 
@@ -204,35 +205,33 @@ def fairness_report(
     confidence_level: float = 0.95,
     random_state: Any = None,
 ) -> FairnessReport:
-    """Describe what a classifier does in each group, and how groups differ.
+    """Describe how a classifier performs in each group, and how groups differ.
+
+    The module `fairtask.metrics` describes the parameters in full.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
-    y_pred : array-like of shape (n_samples,)
-        Predicted labels.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels.
     y_score : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Scores of the positive class; of more than two classes, a column for each in
         sorted order, unless ``pos_label`` names one. They add the AUC of each group
         and, if they are probabilities, the log loss.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Group of each sample, a column per attribute. A missing value leaves the sample
-        out of that attribute.
+        Groups of each sample.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples. A sample of weight 0 is left out.
+        Weights of the samples.
     attributes : {"each", "intersection"}, default="each"
         Whether the groups are those of each attribute, or the combinations that occur.
     pos_label : int, float, bool or str, default=None
-        The positive class. None: of two classes 1 where the labels are among {0, 1} or
-        {-1, 1}, else the second of the two sorted labels; of more, each has a row.
+        The positive class. Of more than two classes each has a row if none is named.
     labels : array-like, default=None
-        The classes, where the labels passed may lack some. None: those that occur.
+        All classes, if `y_true` may lack some.
     groups : sequence, dict or list of sequences, default=None
-        Groups to compare, see `equalized_odds_difference`. None: all that occur.
+        Groups to show and compare.
     min_group_size : int, default=1
-        Smallest number of samples of the kind needed that a group needs to be compared
-        with others. It is in the table of the groups all the same.
+        Smallest number of samples of the kind needed that a compared group has. The
+        table shows smaller groups, too.
     n_resamples : int, default=1000
         Number of bootstrap resamples, see `bootstrap`; 0 for none, which leaves the
         intervals of rates.
@@ -289,31 +288,28 @@ def fairness_report(
     check_one_of("attributes", attributes, ("each", "intersection"))
     check_min_group_size(min_group_size)
     check_resampling(n_resamples, confidence_level, smallest=0)
-    data = Comparison.encode(
+    samples = GroupedSamples.encode(
         y_true,
-        y_pred,
+        {"y_pred": y_pred, "y_score": y_score},
         sensitive_features=sensitive_features,
         sample_weight=sample_weight,
-        attributes=attributes,
+        intersectional=attributes == "intersection",
         pos_label=pos_label,
         labels=labels,
         groups=groups,
     )
-    statistics = make_statistics(data, y_score)
-    pooled = data.pooled()
-    report = FairnessReport(by_group(data, statistics))
-    overall = by_group(pooled, make_statistics(pooled, y_score))
+    statistics = make_statistics(samples)
+    report = FairnessReport(by_group(statistics))
+    overall = by_group(make_statistics(samples.pooled()))
     report.overall = overall.droplevel("attribute")
     report.confidence_level = confidence_level
-    report._samples = data, y_score
+    report._samples = samples
     resampled = None
     if n_resamples:
         rng = make_generator(random_state)
-        resampled = [s.resampled(n_resamples, rng) for s in statistics]
-    report.low, report.high = group_limits(
-        data, statistics, resampled, confidence_level
-    )
+        resampled = [resample(family, n_resamples, rng) for family in statistics]
+    report.low, report.high = group_limits(statistics, resampled, confidence_level)
     report.differences = differences(
-        data, statistics, resampled, min_group_size, confidence_level
+        statistics, resampled, min_group_size, confidence_level
     )
     return report

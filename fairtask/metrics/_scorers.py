@@ -9,12 +9,7 @@ import pandas as pd
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _cached_call, _Scorer
 
-from fairtask.metrics._difference import (
-    DIFFERENCES,
-    check_metric,
-    check_settings,
-    make_difference,
-)
+from fairtask.metrics._difference import METRICS, DifferenceMetric, find_metric
 
 __all__ = ["make_fairness_scorer", "make_fairness_scoring"]
 
@@ -25,11 +20,11 @@ RESPONSES = {
 }
 
 
-class _Metric:
+class _ScoreFunction:
     """A difference metric with the arguments that are data.
 
-    scikit-learn takes every argument of a metric for metadata that may be routed, and
-    ``groups`` would be those of a `~sklearn.model_selection.GroupKFold`.
+    scikit-learn treats every named argument of a metric as metadata that may be routed,
+    and ``groups`` would be those of a `~sklearn.model_selection.GroupKFold`.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,8 +39,7 @@ class _Metric:
         sample_weight: Any = None,
         **settings: Any,
     ) -> float:
-        difference = make_difference(
-            self.__name__,
+        difference = METRICS[self.__name__].compare(
             y_true,
             y_output,
             sensitive_features=sensitive_features,
@@ -58,19 +52,20 @@ class _Metric:
 class _FairnessScorer(_Scorer):
     """A scorer of scikit-learn that finds the sensitive features of its samples.
 
-    They are passed (by metadata routing), or found by the index of the samples. It has
-    to be scikit-learn's own class: where several scorers share predictions, these are
-    passed to ``_score``, and the samples with their index are seen nowhere else.
+    They are passed (by metadata routing), or found by the index of the samples. It is a
+    subclass of the private `_Scorer`, because scikit-learn shares predictions between
+    scorers only through its method ``_score``, which also gets the samples with their
+    index.
     """
 
     # Routed without a call of `set_score_request`, as to the `fit` of the estimators.
     __metadata_request__score = {"sensitive_features": True}  # noqa: RUF012
 
     def __init__(
-        self, name: str, settings: dict[str, Any], bound: pd.DataFrame | None
+        self, metric: DifferenceMetric, settings: dict, bound: pd.DataFrame | None
     ) -> None:
-        response = RESPONSES[DIFFERENCES[name].output]
-        super().__init__(_Metric(name), -1, settings, response)
+        response = RESPONSES[metric.family.output]
+        super().__init__(_ScoreFunction(metric.name), -1, settings, response)
         self._bound = bound
 
     def __call__(
@@ -82,7 +77,7 @@ class _FairnessScorer(_Scorer):
         sensitive_features: Any = None,
         sample_weight: Any = None,
     ) -> float:
-        # scikit-learn's own takes them with metadata routing only.
+        # The base class takes them with metadata routing only.
         data = {
             "sensitive_features": sensitive_features,
             "sample_weight": sample_weight,
@@ -158,8 +153,8 @@ def make_fairness_scorer(
 ) -> Callable:
     """Make a scorer of a difference between groups.
 
-    Like every scorer it is the greater the better: minus the difference. It is used
-    wherever scikit-learn takes ``scoring``.
+    Its score is minus the difference, so that greater is better as for every scorer.
+    It can be used wherever scikit-learn takes ``scoring``.
 
     Parameters
     ----------
@@ -168,9 +163,8 @@ def make_fairness_scorer(
     sensitive_features : Series or DataFrame, default=None
         Groups of all samples that may be scored, with the index that they have in `X`
         or `y`: those of a fold are found by that index. Not needed with metadata
-        routing, where they are passed beside `X` and `y`; what is passed takes the
-        place of these. An index that numbers rows is that of the samples only as long
-        as nobody numbers them anew.
+        routing, where they are passed beside `X` and `y` and take precedence over
+        these. A default RangeIndex is only reliable if it is never reset.
     **metric_params
         Further arguments of the metric, such as ``agg``, ``attributes``, ``groups`` or
         ``min_group_size``.
@@ -183,7 +177,7 @@ def make_fairness_scorer(
     Raises
     ------
     ValueError
-        If an argument is not as described; when it is called, if it is not told the
+        If an argument is not as described. The scorer raises it if it finds no
         sensitive features.
 
     See Also
@@ -206,14 +200,14 @@ def make_fairness_scorer(
     >>> (scores < 0).all()
     np.True_
     """
-    name = check_metric(metric)
-    check_settings(name, metric_params)
+    found = find_metric(metric)
+    found.check_settings(metric_params)
     if metric_params.get("attributes") == "each":
         raise ValueError(
             "`attributes` of a scorer must be 'worst_case' or 'intersection', which "
             "give one number; got 'each'. Make a scorer for each attribute."
         )
-    return _FairnessScorer(name, metric_params, _check_bound(sensitive_features))
+    return _FairnessScorer(found, metric_params, _check_bound(sensitive_features))
 
 
 def make_fairness_scoring(
@@ -222,7 +216,7 @@ def make_fairness_scoring(
     sensitive_features: pd.Series | pd.DataFrame | None = None,
     **metric_params: Any,
 ) -> dict[str, Callable]:
-    """Make what scikit-learn takes as ``scoring`` from names of metrics.
+    """Make several scorers, as scikit-learn takes them for ``scoring``.
 
     Parameters
     ----------
@@ -252,13 +246,13 @@ def make_fairness_scoring(
     if isinstance(names, str):
         raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
     known = set(get_scorer_names())
-    unknown = [n for n in names if n not in DIFFERENCES and n not in known]
+    unknown = [n for n in names if n not in METRICS and n not in known]
     if unknown:
         raise ValueError(
-            f"`names` must hold difference metrics, {list(DIFFERENCES)}, or scores of "
+            f"`names` must hold difference metrics, {list(METRICS)}, or scores of "
             f"scikit-learn; got {unknown}."
         )
-    taken = {n: DIFFERENCES[n].settings for n in names if n in DIFFERENCES}
+    taken = {n: METRICS[n].settings for n in names if n in METRICS}
     if sensitive_features is not None and not taken:
         raise ValueError(
             "`sensitive_features` is for differences between groups, and `names` has "
@@ -287,7 +281,7 @@ def _check_bound(sensitive_features: Any) -> pd.DataFrame | None:
     if not isinstance(sensitive_features, pd.Series | pd.DataFrame):
         raise ValueError(
             "`sensitive_features` of a scorer must be a pandas Series or DataFrame, "
-            "whose index tells which samples are which; got "
+            "whose index identifies the samples; got "
             f"{type(sensitive_features).__name__}."
         )
     if sensitive_features.index.has_duplicates:

@@ -1,58 +1,74 @@
-"""What statistics of groups have in common: resamples, sizes, errors, limits."""
+"""What the statistics of groups have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
-from fairtask.metrics._comparison import Comparison
+from fairtask.metrics._samples import GroupedSamples
 
 __all__ = [
-    "MAX_ELEMENTS",
-    "NEEDS",
+    "ANY_SAMPLE",
+    "NEGATIVES",
+    "POSITIVES",
     "GroupStatistics",
+    "SampleKind",
+    "Statistic",
+    "membership_matrix",
     "n_needed",
-    "standard_errors",
-    "wilson",
 ]
 
-MAX_ELEMENTS = 4_000_000
-"""Numbers held at once while resampling."""
 
-NEEDS = {
-    "selection_rate": "samples",
-    "true_positive_rate": "positives",
-    "false_positive_rate": "negatives",
-    "accuracy": "samples",
-    "roc_auc": "both",
-    "log_loss": "samples",
-    "soft_zero_one": "samples",
-}
-"""What a group must have for a statistic to be defined; both classes for an AUC."""
+@dataclass(frozen=True)
+class SampleKind:
+    """A kind of samples that a statistic is computed from.
 
-
-def n_needed(sizes: np.ndarray, c: int, needs: str) -> np.ndarray:
-    """Number of samples of each group that a statistic of class c is computed from.
-
-    Parameters
+    Attributes
     ----------
-    sizes : ndarray of shape (n_groups, n_classes)
-    c : int
-    needs : {"samples", "positives", "negatives", "both"}
-
-    Returns
-    -------
-    n_samples : ndarray of shape (n_groups,)
-        Of two kinds of samples the fewer.
+    name : str
+        Its name in warnings.
+    count : callable
+        From the sizes of the classes in each group, shape (n_groups, n_classes), and
+        the code of the positive class to the number of such samples in each group.
     """
-    samples, positives = sizes.sum(axis=1), sizes[:, c]
-    return {
-        "samples": samples,
-        "positives": positives,
-        "negatives": samples - positives,
-        "both": np.minimum(positives, samples - positives),
-    }[needs]
+
+    name: str
+    count: Callable[[np.ndarray, int], np.ndarray]
+
+
+ANY_SAMPLE = SampleKind("samples", lambda sizes, c: sizes.sum(axis=1))
+POSITIVES = SampleKind("positives", lambda sizes, c: sizes[:, c])
+NEGATIVES = SampleKind("negatives", lambda sizes, c: sizes.sum(axis=1) - sizes[:, c])
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A statistic of one group.
+
+    Attributes
+    ----------
+    name : str
+    needs : tuple of SampleKind
+        The kinds of samples without which it is undefined.
+    per_class : bool
+        Whether it is about one class against the rest.
+    largest : float
+        Its largest possible value.
+    """
+
+    name: str
+    needs: tuple[SampleKind, ...]
+    per_class: bool = True
+    largest: float = 1
+
+
+def n_needed(needs: Sequence[SampleKind], sizes: np.ndarray, c: int) -> np.ndarray:
+    """Count the samples of the kind needed in each group; of several the fewest."""
+    return reduce(np.minimum, [kind.count(sizes, c) for kind in needs])
 
 
 class GroupStatistics(ABC):
@@ -64,23 +80,32 @@ class GroupStatistics(ABC):
 
     Parameters
     ----------
-    data : Comparison
+    samples : GroupedSamples
+    statistics : sequence of Statistic
 
     Attributes
     ----------
     counts : ndarray of shape (n_atoms,), int64
         Number of samples that are the same atom.
-    strata : list of (str, int)
-        Name of each statistic, and the code of the class that is taken as positive.
-    n_effective : list of ndarray of shape (n_strata, n_groups)
-        Number of samples that each statistic is computed from, for each attribute; of
-        weighted samples the effective number :math:`(\sum w)^2 / \sum w^2`, of an AUC
-        that of the class with fewer.
+    strata : list of (Statistic, int)
+        Each statistic, and the code of the class that is taken as positive.
     """
 
+    output: ClassVar[str]
+    """Argument that the statistics are computed from, such as "y_pred"."""
+
     counts: np.ndarray
-    strata: list[tuple[str, int]]
-    n_effective: list[np.ndarray]
+    strata: Sequence[tuple[Statistic, int]]
+
+    def __init__(
+        self, samples: GroupedSamples, statistics: Sequence[Statistic]
+    ) -> None:
+        self.samples = samples
+        self.strata = [
+            (statistic, c)
+            for statistic in statistics
+            for c in samples.positives[: None if statistic.per_class else 1]
+        ]
 
     @abstractmethod
     def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
@@ -115,93 +140,37 @@ class GroupStatistics(ABC):
         limits : ndarray of shape (...)
         """
 
-    def observed(self) -> list[np.ndarray]:
-        """Return the statistics of the data, shape (n_strata, n_groups) each."""
-        return self._observed
-
     @cached_property
-    def _observed(self) -> list[np.ndarray]:
-        # A report asks for them once per table and metric.
+    def observed(self) -> list[np.ndarray]:
+        """The statistics of the data, an array (n_strata, n_groups) per attribute."""
         return [values[0] for values in self.evaluate(self.counts[None])]
 
-    def resampled(self, n_resamples: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Compute the statistics of samples drawn with replacement.
+    @cached_property
+    def n_effective(self) -> list[np.ndarray]:
+        r"""Effective numbers of samples, an array (n_strata, n_groups) per attribute.
 
-        Parameters
-        ----------
-        n_resamples : int
-        rng : Generator
-
-        Returns
-        -------
-        statistics : list of ndarray of shape (n_resamples, n_strata, n_groups)
+        With weights :math:`w` the number is :math:`(\sum w)^2 / \sum w^2`; of several
+        kinds of samples the smallest counts.
         """
-        if not self.counts.sum():
-            return [
-                np.full((n_resamples, *values.shape), np.nan)
-                for values in self.observed()
-            ]
-        chunks = [
-            self.evaluate(multiplicities)
-            for multiplicities in _draw(self.counts, n_resamples, rng)
-        ]
-        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-
-    def _count(self, data: Comparison) -> list[np.ndarray]:
-        """Return `n_effective`."""
-        numbers = []
-        for attribute in range(len(data.sensitive.names)):
-            totals, squares = (
-                data.sizes(attribute, data.weights**power) for power in (1, 2)
+        weights, tiny = self.samples.weights, np.finfo(float).tiny
+        return [
+            np.array(
+                [
+                    n_needed(statistic.needs, totals, c) ** 2
+                    / np.maximum(n_needed(statistic.needs, squares, c), tiny)
+                    for statistic, c in self.strata
+                ]
             )
-            of_strata = [
-                n_needed(totals, c, NEEDS[name]) ** 2
-                / np.maximum(n_needed(squares, c, NEEDS[name]), np.finfo(float).tiny)
-                for name, c in self.strata
-            ]
-            numbers.append(np.array(of_strata))
-        return numbers
+            for totals, squares in zip(
+                self.samples.sizes(weights), self.samples.sizes(weights**2), strict=True
+            )
+        ]
 
 
-def standard_errors(resampled: np.ndarray) -> np.ndarray:
-    """Standard deviation over the resamples, the first axis, in which there is a value.
-
-    NaN, without a word, where there are fewer than two.
-    """
-    known = ~np.isnan(resampled)
-    n = known.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, resampled, 0).sum(axis=0) / n
-        squares = np.where(known, resampled - mean, 0) ** 2
-        return np.where(n > 1, np.sqrt(squares.sum(axis=0) / (n - 1)), np.nan)
-
-
-def wilson(values: np.ndarray, n: np.ndarray, z: float) -> np.ndarray:
-    """Wilson's limit of a share, which holds at 0 and 1 as well."""
-    with np.errstate(invalid="ignore", divide="ignore"):  # of no samples NaN
-        half = z * np.sqrt(values * (1 - values) / n + z**2 / (4 * n**2))
-        return (values + z**2 / (2 * n) + half) / (1 + z**2 / n)
-
-
-def _draw(
-    counts: np.ndarray, n_resamples: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Yield how often each atom is among as many draws as there are samples."""
-    n_samples, n_atoms = int(counts.sum()), len(counts)
-    # A multinomial draw costs one binomial per atom, which is dearer than a few draws
-    # of single samples.
-    has_few_atoms = 8 * n_atoms < n_samples
-    chunk = max(1, MAX_ELEMENTS // max(n_atoms, 1 if has_few_atoms else n_samples))
-    if n_atoms < n_samples and not has_few_atoms:
-        atoms = np.repeat(np.arange(n_atoms), counts)
-    for start in range(0, n_resamples, chunk):
-        size = min(chunk, n_resamples - start)
-        if has_few_atoms:
-            yield rng.multinomial(n_samples, counts / n_samples, size=size)
-        else:
-            drawn = rng.integers(n_samples, size=(size, n_samples))
-            if n_atoms < n_samples:
-                drawn = atoms[drawn]
-            drawn += n_atoms * np.arange(size)[:, None]
-            occurs = np.bincount(drawn.ravel(), minlength=size * n_atoms)
-            yield occurs.reshape(size, n_atoms)
+def membership_matrix(
+    cells: np.ndarray, values: np.ndarray, known: np.ndarray, n_cells: int
+) -> Any:
+    """Return the sparse matrix that sums the values of the known atoms in each cell."""
+    atoms = np.flatnonzero(known)
+    shape = n_cells, len(cells)
+    return sparse.csr_array((values[atoms], (cells[atoms], atoms)), shape=shape)
