@@ -1,4 +1,6 @@
+import inspect
 import math
+import pickle
 import warnings
 from functools import partial
 
@@ -13,6 +15,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
+from fairtask import metrics
 from fairtask.metrics import (
     demographic_parity_difference,
     equal_opportunity_difference,
@@ -61,6 +64,11 @@ def predicted(name, score):
 
 def compute(name, y=Y, score=SCORE, z=Z, **kwargs):
     return METRICS[name](y, predicted(name, score), sensitive_features=z, **kwargs)
+
+
+def with_more(y, score, z):
+    """The samples above and more, as arguments of `compute`."""
+    return {"y": [*Y, *y], "score": np.array([*SCORE, *score]), "z": [*Z, *z]}
 
 
 @by_name
@@ -122,7 +130,7 @@ def test_label_types(negative, positive, convert):
     # -log(1/4) + log(1/2) for positives, -log(1/2) + log(3/4) for negatives
     [(1, math.log(2)), (True, math.log(2)), (0, math.log(1.5)), (-1, math.log(1.5))],
 )
-def test_one_label_of_a_known_pair_tells_the_class(label, expected):
+def test_one_label_of_a_known_pair_determines_the_class(label, expected):
     value = group_loss_difference(
         [label] * 2, [0.5, 0.25], sensitive_features=["a", "b"]
     )
@@ -135,22 +143,16 @@ def test_positions_count_and_not_the_index(name):
         index = np.random.default_rng(seed).permutation(len(values))
         return pd.Series(values, index=index, **kwargs)
 
-    value = compute(
-        name,
-        y=series(Y, 0),
-        score=series(SCORE, 1),
-        z=series(Z, 2, dtype="category"),
-        sample_weight=series(np.full(10, 3.0), 3),
-    )
+    z, weights = series(Z, 2, dtype="category"), series(np.full(10, 3.0), 3)
+    value = compute(name, series(Y, 0), series(SCORE, 1), z, sample_weight=weights)
     assert value == pytest.approx(EXPECTED[name])
 
 
 @by_name
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_missing_group_is_left_out(name, missing):
-    y, score = np.append(Y, [0, 0, 1]), np.append(SCORE, [1.0, 1.0, 0.0])
-    value = compute(name, y=y, score=score, z=[*Z, missing, missing, missing])
-    assert value == pytest.approx(EXPECTED[name])
+    samples = with_more([0, 0, 1], [1.0, 1.0, 0.0], [missing] * 3)
+    assert compute(name, **samples) == pytest.approx(EXPECTED[name])
 
 
 @by_name
@@ -163,14 +165,10 @@ def test_all_groups_missing(name):
 @pytest.mark.parametrize("container", [list, tuple, np.array, pd.Series])
 def test_groups_selects(name, container):
     # c and the unknown are certain mistakes only, which would set each difference.
-    y, score = (
-        np.append(Y, [0, 0, 0, 1, 0]),
-        np.append(SCORE, [1.0, 1.0, 1.0, 0.0, 1.0]),
-    )
-    z = [*Z, *"cccc", None]
-    value = compute(name, y=y, score=score, z=z, groups=container(["b", "a", "b"]))
+    samples = with_more([0, 0, 0, 1, 0], [1.0, 1.0, 1.0, 0.0, 1.0], [*"cccc", None])
+    value = compute(name, **samples, groups=container(["b", "a", "b"]))
     assert value == pytest.approx(EXPECTED[name])
-    assert compute(name, y=y, score=score, z=z) > EXPECTED[name] + 0.05
+    assert compute(name, **samples) > EXPECTED[name] + 0.05
 
 
 @by_name
@@ -210,12 +208,11 @@ def test_min_group_size_counts_each_class_needed(name, positives, negatives):
 @by_name
 def test_samples_of_weight_zero_are_absent(name):
     # They would change the rates, and make b large enough.
-    y, score = np.append(Y, [0, 1] * 5), np.append(SCORE, [1.0, 0.0] * 5)
-    z, weights = np.append(Z, ["b"] * 10), np.append(np.ones(10), np.zeros(10))
-    value = compute(name, y, score, z, sample_weight=weights)
-    assert value == pytest.approx(EXPECTED[name])
+    samples = with_more([0, 1] * 5, [1.0, 0.0] * 5, ["b"] * 10)
+    samples["sample_weight"] = np.repeat([1.0, 0.0], 10)
+    assert compute(name, **samples) == pytest.approx(EXPECTED[name])
     with pytest.warns(UndefinedMetricWarning, match="of 2 groups can be compared"):
-        compute(name, y, score, z, sample_weight=weights, min_group_size=5)
+        compute(name, **samples, min_group_size=5)
 
 
 @by_name
@@ -271,37 +268,54 @@ FAIRLEARN = {
 }
 
 
-@pytest.mark.parametrize("name", FAIRLEARN)
+def by_fairlearn(name, y=Y, score=SCORE, z=Z, sample_weight=None):
+    weights = np.ones(len(y)) if sample_weight is None else sample_weight
+    output = predicted(name, score)
+    return FAIRLEARN[name](y, output, sensitive_features=z, sample_weight=weights)
+
+
+in_fairlearn = pytest.mark.parametrize("name", FAIRLEARN)
+
+
+@in_fairlearn
 @settings(max_examples=40, deadline=None)
 @given(table=tables(n_groups=st.integers(2, 4), complete=True), weighted=st.booleans())
 def test_equals_fairlearn(name, table, weighted):
+    *samples, weights = table
+    weights = weights / 3 if weighted else None
+    expected = by_fairlearn(name, *samples, sample_weight=weights)
+    value = compute(name, *samples, sample_weight=weights)
+    assert_allclose(value, expected, atol=1e-9)
+
+
+@in_fairlearn
+@settings(max_examples=30)
+@given(table=tables(n_groups=st.just(4), complete=True), names=st.permutations("abcd"))
+def test_intersection_equals_fairlearn(name, table, names):
     y, score, z, weights = table
-    weights = weights / 3 if weighted else np.ones(len(y))
-    theirs = FAIRLEARN[name](
-        y, predicted(name, score), sensitive_features=z, sample_weight=weights
+    codes = np.array([names.index(group) for group in z])
+    frame = pd.DataFrame({"first": codes // 2, "second": codes % 2})
+    value = compute(
+        name, y, score, frame, sample_weight=weights, attributes="intersection"
     )
-    ours = compute(name, y, score, z, sample_weight=weights)
-    assert_allclose(ours, theirs, atol=1e-9)
+    expected = by_fairlearn(name, y, score, frame, weights)
+    assert_allclose(value, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["opportunity", "odds"])
 def test_perfect_classifier_where_a_group_has_no_positives(name):
     y, z = np.array([0, 1, 0, 1, 0, 0]), list("aabbcc")
-    assert FAIRLEARN[name](y, y, sensitive_features=z) == 1.0
+    assert by_fairlearn(name, y, y, z) == 1.0
     with pytest.warns(UndefinedMetricWarning, match="without positives.*: c") as caught:
         assert compute(name, y, y, z) == 0.0
     assert len(caught) == 1  # a and b are compared
 
 
-@pytest.mark.parametrize("name", FAIRLEARN)
+@in_fairlearn
 def test_one_group_cannot_be_compared(name):
-    z, weights = ["a"] * 10, np.ones(10)
-    theirs = FAIRLEARN[name](
-        Y, predicted(name, SCORE), sensitive_features=z, sample_weight=weights
-    )
-    assert theirs == 0.0
+    assert by_fairlearn(name, z=["a"] * 10) == 0.0
     with pytest.warns(UndefinedMetricWarning, match="1 of 1 groups"):
-        assert math.isnan(compute(name, z=z))
+        assert math.isnan(compute(name, z=["a"] * 10))
 
 
 @by_name
@@ -401,6 +415,20 @@ def test_error_names_the_argument(names, arguments, message):
             METRICS[name](y_true, y_pred, **keywords)
 
 
+@by_name
+def test_metric_is_a_function_with_a_signature(name):
+    metric = getattr(METRICS[name], "func", METRICS[name])
+    assert pickle.loads(pickle.dumps(metric)) is metric
+    assert getattr(metrics, metric.__name__) is metric
+    parameters = list(inspect.signature(metric).parameters)
+    assert {"attributes", "groups", "min_group_size"} <= set(parameters)
+    with pytest.raises(TypeError, match=rf"^{metric.__name__}\(\) .* 'bogus'"):
+        metric([0, 1], [0, 1], sensitive_features=["a", "b"], bogus=1)
+    positional, by_keyword = (Y, predicted(name, SCORE)), {"sensitive_features": Z}
+    arguments = dict(zip(parameters[:2], positional, strict=True))
+    assert metric(*positional, **by_keyword) == metric(**arguments, **by_keyword)
+
+
 class TestSeveralAttributes:
     # The groups of the tests above, and one that has no differences.
     FRAME = pd.DataFrame({"bad": Z, "none": ["c", "d"] * 5})
@@ -425,7 +453,7 @@ class TestSeveralAttributes:
         assert compute(name, z=columns) == compute(name, z=self.FRAME)
 
     @by_name
-    def test_one_attribute_that_cannot_be_compared_is_told_by_name(self, name):
+    def test_attribute_that_cannot_be_compared_is_named(self, name):
         frame = pd.DataFrame({"bad": Z, "single": ["x"] * 10})
         with pytest.warns(UndefinedMetricWarning, match="of 'single' is undefined"):
             values = compute(name, z=frame, attributes="each")
@@ -438,28 +466,21 @@ class TestSeveralAttributes:
         # Each combination with c or with d is the whole of its group.
         frame = pd.DataFrame({"bad": np.tile(Z, 2), "copy": np.repeat(["c", "d"], 10)})
         y, score = np.tile(Y, 2), np.tile(SCORE, 2)
-        value = compute(name, y, score, frame, attributes="intersection")
-        assert value == pytest.approx(EXPECTED[name])
-        combinations = [("a", "c"), ("b", "c")]
-        value = compute(
-            name, y, score, frame, attributes="intersection", groups=combinations
-        )
-        assert value == pytest.approx(EXPECTED[name])
+        for groups in (None, [("a", "c"), ("b", "c")]):
+            value = compute(
+                name, y, score, frame, attributes="intersection", groups=groups
+            )
+            assert value == pytest.approx(EXPECTED[name])
 
     @by_name
     def test_groups_of_each(self, name):
-        y = np.append(Y, [0, 1])
-        score = np.append(SCORE, [1.0, 0.0])
-        frame = pd.concat(
-            [self.FRAME, pd.DataFrame({"bad": ["e", "e"], "none": ["f", None]})],
-            ignore_index=True,
-        )
+        others = pd.DataFrame({"bad": ["e", "e"], "none": ["f", None]})
+        samples = with_more([0, 1], [1.0, 0.0], [None] * 2)
+        samples["z"] = pd.concat([self.FRAME, others], ignore_index=True)
         expected = compute(name, z=self.FRAME, attributes="each")
-        for groups in (
-            {"none": ["d", "c"], "bad": ["a", "b"]},
-            [["a", "b"], ["c", "d"]],
-        ):
-            values = compute(name, y, score, frame, attributes="each", groups=groups)
+        named, in_order = {"none": ["d", "c"], "bad": ["a", "b"]}, [[*"ab"], [*"cd"]]
+        for groups in (named, in_order):
+            values = compute(name, **samples, attributes="each", groups=groups)
             assert values == pytest.approx(expected)
 
 
@@ -492,8 +513,7 @@ class TestSeveralClasses:
         assert soft == pytest.approx(1 / 3)
 
     @pytest.mark.parametrize(
-        "metric",
-        [demographic_parity_difference, equalized_odds_difference],
+        "metric", [demographic_parity_difference, equalized_odds_difference]
     )
     def test_pos_label_takes_one_against_the_rest(self, metric):
         for label in "xyz":
@@ -507,9 +527,9 @@ class TestSeveralClasses:
 
     def test_pos_label_finds_its_column(self):
         for k, label in enumerate("xyz"):
-            whole = self.compute(group_auc_difference, self.PROBA, pos_label=label)
-            column = self.compute(
-                group_auc_difference, self.PROBA[:, k], pos_label=label
+            whole, column = (
+                self.compute(group_auc_difference, scores, pos_label=label)
+                for scores in (self.PROBA, self.PROBA[:, k])
             )
             assert whole == column
 
@@ -545,23 +565,21 @@ class TestSeveralClasses:
 def test_two_columns_of_two_classes(name, pos_label):
     columns = np.column_stack([1 - SCORE, SCORE])
     one = SCORE if pos_label is None else 1 - SCORE
-    both = METRICS[name](Y, columns, sensitive_features=Z, pos_label=pos_label)
-    assert both == pytest.approx(
-        METRICS[name](Y, one, sensitive_features=Z, pos_label=pos_label)
-    )
+    both = compute(name, score=columns, pos_label=pos_label)
+    assert both == pytest.approx(compute(name, score=one, pos_label=pos_label))
 
 
-def test_labels_tell_the_positive_class_of_a_fold():
-    arguments = {"sensitive_features": ["a", "b"], "labels": ["no", "yes"]}
-    value = demographic_parity_difference(["no", "no"], ["no", "no"], **arguments)
-    assert value == 0
-
-
-def test_accuracy_needs_no_positive_class():
-    value = group_accuracy_difference(
-        ["no", "no"], ["no", "no"], sensitive_features=["a", "b"]
-    )
-    assert value == 0
+@pytest.mark.parametrize(
+    ("metric", "arguments"),
+    [
+        # `labels` names the positive class of a fold, which accuracy does not need.
+        (demographic_parity_difference, {"labels": ["no", "yes"]}),
+        (group_accuracy_difference, {}),
+    ],
+)
+def test_one_class(metric, arguments):
+    labels = ["no", "no"]
+    assert metric(labels, labels, sensitive_features=["a", "b"], **arguments) == 0
 
 
 @st.composite
@@ -582,35 +600,19 @@ def multiclass_tables(draw):
 @given(table=multiclass_tables())
 def test_several_classes_equal_fairlearn_one_by_one(name, table):
     y, y_pred, proba, z = table
-    output = proba if name == "auc" else y_pred
-    theirs = [
+    labels = range(proba.shape[1])
+    by_class = [
         FAIRLEARN[name](
             (y == c).astype(int),
             proba[:, c] if name == "auc" else (y_pred == c).astype(int),
             sensitive_features=z,
             sample_weight=np.ones(len(y)),
         )
-        for c in range(proba.shape[1])
+        for c in labels
     ]
-    labels = range(proba.shape[1])
-    ours = METRICS[name](y, output, sensitive_features=z, labels=labels)
-    assert_allclose(ours, max(theirs), atol=1e-9)
-
-
-@pytest.mark.parametrize("name", FAIRLEARN)
-@settings(max_examples=30)
-@given(table=tables(n_groups=st.just(4), complete=True), names=st.permutations("abcd"))
-def test_intersection_equals_fairlearn(name, table, names):
-    y, score, z, weights = table
-    codes = np.array([names.index(group) for group in z])
-    frame = pd.DataFrame({"first": codes // 2, "second": codes % 2})
-    theirs = FAIRLEARN[name](
-        y, predicted(name, score), sensitive_features=frame, sample_weight=weights
-    )
-    ours = compute(
-        name, y, score, frame, sample_weight=weights, attributes="intersection"
-    )
-    assert_allclose(ours, theirs, atol=1e-9)
+    output = proba if name == "auc" else y_pred
+    value = METRICS[name](y, output, sensitive_features=z, labels=labels)
+    assert_allclose(value, max(by_class), atol=1e-9)
 
 
 def test_group_that_is_missing_in_one_fold():
@@ -618,18 +620,12 @@ def test_group_that_is_missing_in_one_fold():
     rng = np.random.default_rng(0)
     y = rng.random(400) < 0.1
     z = np.where(rng.random(400) < 0.03, "rare", "common")
-    theirs, ours = [], []
+    by_fold = {equalized_odds_difference: [], fairlearn.equalized_odds_difference: []}
     for _, test in StratifiedKFold(10, shuffle=True, random_state=0).split(z, y):
-        theirs.append(
-            fairlearn.equalized_odds_difference(
-                y[test], y[test], sensitive_features=z[test]
-            )
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            ours.append(
-                equalized_odds_difference(y[test], y[test], sensitive_features=z[test])
-            )
-    assert max(theirs) == 1.0
-    assert np.isnan(ours).any()
-    assert not np.nansum(ours)
+        for metric, values in by_fold.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+                values.append(metric(y[test], y[test], sensitive_features=z[test]))
+    assert max(by_fold[fairlearn.equalized_odds_difference]) == 1.0
+    assert np.isnan(by_fold[equalized_odds_difference]).any()
+    assert not np.nansum(by_fold[equalized_odds_difference])

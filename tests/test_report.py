@@ -21,17 +21,15 @@ FRAME = pd.DataFrame({"group": ["a"] * 6 + ["b"] * 4, "coin": ["h", "t"] * 5})
 RATES = ["selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"]
 
 
-def report(**kwargs):
-    defaults = {"sensitive_features": FRAME["group"], "n_resamples": 0}
-    return fairness_report(Y, PRED, SCORE, **{"random_state": 0, **defaults, **kwargs})
+def report(y=Y, y_pred=PRED, y_score=SCORE, z=FRAME["group"], **kwargs):
+    arguments = {"n_resamples": 0, "random_state": 0, **kwargs}
+    return fairness_report(y, y_pred, y_score, sensitive_features=z, **arguments)
 
 
 def resampled(**kwargs):
     """Of twenty times the samples, which no resample lacks."""
-    y, y_pred, score = (np.tile(values, 20) for values in (Y, PRED, SCORE))
-    z = pd.concat([FRAME["group"]] * 20, ignore_index=True)
-    defaults = {"sensitive_features": z, "n_resamples": 100, "random_state": 0}
-    return fairness_report(y, y_pred, score, **{**defaults, **kwargs})
+    samples = (np.tile(values, 20) for values in (Y, PRED, SCORE, FRAME["group"]))
+    return report(*samples, **{"n_resamples": 100, **kwargs})
 
 
 class TestTable:
@@ -61,55 +59,48 @@ class TestTable:
         assert overall["true_positive_rate"].item() == pytest.approx(4 / 6)
 
     def test_differences_are_the_metrics(self):
-        table = report(sensitive_features=FRAME, min_group_size=2).differences
+        table = report(z=FRAME, min_group_size=2).differences
         assert table.index.names == ["attribute", "metric"]
+        outputs = {"group_auc_difference": SCORE, "group_loss_difference": SCORE}
         for (attribute, name), value in table["value"].items():
-            output = {"group_auc_difference": SCORE, "group_loss_difference": SCORE}
+            z, output = FRAME[attribute], outputs.get(name, PRED)
             expected = getattr(metrics, name)(
-                Y,
-                output.get(name, PRED),
-                sensitive_features=FRAME[attribute],
-                min_group_size=2,
+                Y, output, sensitive_features=z, min_group_size=2
             )
             assert value == pytest.approx(expected), name
         assert len(table) == 2 * 6
 
     def test_intervals_are_those_of_the_bootstrap(self):
-        table = resampled().differences.loc["group"]
+        table = resampled().differences.loc["sensitive_feature"]
         assert (table["low"] <= table["value"]).all()
         assert (table["value"] <= table["high"]).all()
+        y, y_pred, z = (np.tile(values, 20) for values in (Y, PRED, FRAME["group"]))
+        name, arguments = "equalized_odds_difference", {"n_resamples": 100}
         again = metrics.bootstrap(
-            "equalized_odds_difference",
-            np.tile(Y, 20),
-            np.tile(PRED, 20),
-            sensitive_features=np.tile(FRAME["group"], 20),
-            n_resamples=100,
-            random_state=0,
+            name, y, y_pred, sensitive_features=z, random_state=0, **arguments
         )
-        row = table.loc["equalized_odds_difference"]
+        row = table.loc[name]
         assert row.tolist() == pytest.approx([again.value, again.low, again.high])
 
     def test_scores_that_are_no_probabilities_have_no_log_loss(self):
-        table = fairness_report(
-            Y, PRED, 10 * SCORE, sensitive_features=FRAME["group"], n_resamples=0
-        )
+        table = report(y_score=10 * SCORE)
         assert_allclose(table["roc_auc"], [7 / 8, 3 / 4])
         assert "log_loss" not in table
         assert "group_loss_difference" not in table.differences.index.unique("metric")
 
     def test_intersection(self):
-        table = report(sensitive_features=FRAME, attributes="intersection")
+        table = report(z=FRAME, attributes="intersection")
         groups = table.index.get_level_values("group")
         assert groups.tolist() == [("a", "h"), ("a", "t"), ("b", "h"), ("b", "t")]
         assert table["n"].tolist() == [3, 3, 2, 2]
 
     def test_small_and_absent_groups_are_shown_and_not_compared(self):
         with pytest.warns(UndefinedMetricWarning) as caught:
-            table = report(groups=["a", "b", "c"], min_group_size=5, n_resamples=0)
+            table = report(groups=["a", "b", "c"], min_group_size=5)
         (warning,) = caught  # one for all
-        told = str(warning.message)
-        assert "group_auc_difference leaves out groups without samples: c" in told
-        assert "group_auc_difference of 'group' is NaN" in told
+        message = str(warning.message)
+        assert "group_auc_difference leaves out groups without samples: c" in message
+        assert "group_auc_difference of 'group' is NaN" in message
         assert table["n"].tolist() == [6, 4, 0]
         assert table.loc[("group", "c"), RATES].isna().all()
         assert table.differences["value"].isna().all()
@@ -119,28 +110,25 @@ class TestTable:
         # compared in equalized odds, and said so, although it has false positives.
         y, y_pred = [0, 1, 0, 1, 0, 0], [0, 1, 0, 1, 1, 1]
         with pytest.warns(UndefinedMetricWarning) as caught:
-            table = fairness_report(
-                y, y_pred, sensitive_features=list("aabbcc"), n_resamples=0
-            )
-        told = str(caught[0].message)
-        assert (
-            "equalized_odds_difference leaves out groups without positives or" in told
-        )
-        assert told.count(": c") == 2  # and in equal opportunity
+            table = report(y, y_pred, None, list("aabbcc"))
+        message = str(caught[0].message)
+        assert "odds_difference leaves out groups without positives or" in message
+        assert message.count(": c") == 2  # and in equal opportunity
         assert table.loc[("sensitive_feature", "c"), "false_positive_rate"] == 1
 
     def test_resamples_that_lack_a_group_are_named_once(self):
         y = [1, 0] * 20
         with pytest.warns(UndefinedMetricWarning, match="of the resamples") as caught:
-            fairness_report(y, y, sensitive_features=[0] * 38 + [1] * 2, random_state=0)
+            report(y, y, None, [0] * 38 + [1] * 2, n_resamples=1000)
         assert len(caught) == 1
 
+    # Three classes; the one mistake is the first sample of b.
+    OF_THREE = np.array(list("xyzxyz")), np.array(list("xyzyyz"))
+    GROUPS = np.array(list("aaabbb"))
+
     def test_several_classes(self):
-        y_true, y_pred = np.array(list("xyzxyz")), np.array(list("xyzyyz"))
         proba = np.eye(3)[[0, 1, 2, 1, 1, 2]]
-        table = fairness_report(
-            y_true, y_pred, proba, sensitive_features=list("aaabbb"), n_resamples=0
-        )
+        table = report(*self.OF_THREE, proba, self.GROUPS)
         assert table.index.names == ["attribute", "group", "class"]
         of_b = table.xs("b", level="group").droplevel("attribute")
         assert of_b.index.tolist() == ["x", "y", "z"]
@@ -152,14 +140,12 @@ class TestTable:
         assert table.overall.index.tolist() == [("all", c) for c in "xyz"]
 
     def test_positive_class_of_several(self):
-        y_true, y_pred = np.array(list("xyzxyz")), np.array(list("xyzyyz"))
-        arguments = {"sensitive_features": list("aaabbb"), "n_resamples": 0}
-        table = fairness_report(y_true, y_pred, **arguments, pos_label="x")
+        table = report(*self.OF_THREE, None, self.GROUPS, pos_label="x")
         assert table["true_positive_rate"].tolist() == [1, 0]
         # The accuracy is that of all classes.
         assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3])
         difference = metrics.group_accuracy_difference(
-            y_true, y_pred, sensitive_features=list("aaabbb")
+            *self.OF_THREE, sensitive_features=self.GROUPS
         )
         row = ("sensitive_feature", "group_accuracy_difference")
         assert table.differences.loc[row, "value"] == pytest.approx(difference)
@@ -168,10 +154,7 @@ class TestTable:
 
     def test_scores_of_each_class_that_do_not_sum_to_one(self):
         y = np.array([0, 1, 2] * 4)
-        scores = np.eye(3)[y] * 0.9
-        table = fairness_report(
-            y, y, scores, sensitive_features=[0] * 6 + [1] * 6, n_resamples=0
-        )
+        table = report(y, y, np.eye(3)[y] * 0.9, [0] * 6 + [1] * 6)
         assert table["roc_auc"].tolist() == [1] * 6
         assert "log_loss" not in table
 
@@ -191,13 +174,8 @@ class TestLimits:
     def test_of_rates_are_those_of_wilson(self, n, share, level):
         k = round(share * n)
         y_pred = np.r_[np.ones(k, int), np.zeros(n - k, int), 0, 1]
-        table = fairness_report(
-            np.ones(n + 2, int),
-            y_pred,
-            sensitive_features=["a"] * n + ["b"] * 2,
-            n_resamples=0,
-            confidence_level=level,
-        )
+        z = ["a"] * n + ["b"] * 2
+        table = report(np.ones(n + 2, int), y_pred, None, z, confidence_level=level)
         exact = binomtest(k, n).proportion_ci(level, method="wilson")
         for name in ("selection_rate", "true_positive_rate", "accuracy"):
             row = ("sensitive_feature", "a")
@@ -207,8 +185,10 @@ class TestLimits:
     def test_equal_weights_do_not_matter(self):
         plain, weighted = report(), report(sample_weight=np.full(10, 3.0))
         for side in ("low", "high"):
-            ours, theirs = getattr(plain, side)[RATES], getattr(weighted, side)[RATES]
-            assert_allclose(ours, theirs)
+            limits, expected = (
+                getattr(table, side)[RATES] for table in (weighted, plain)
+            )
+            assert_allclose(limits, expected)
 
     def test_of_scores_come_from_resamples(self):
         table = resampled()
@@ -274,24 +254,15 @@ class TestObject:
     def test_metric_frame_of_two_attributes_and_an_unknown_group(self):
         frame = FRAME.astype(object)
         frame.loc[0, "coin"] = None
-        by_group = report(sensitive_features=frame).metric_frame().by_group
-        known = fairness_report(
-            Y[1:],
-            PRED[1:],
-            SCORE[1:],
-            sensitive_features=frame[1:],
-            attributes="intersection",
-            n_resamples=0,
-        )
+        by_group = report(z=frame).metric_frame().by_group
+        known = report(Y[1:], PRED[1:], SCORE[1:], frame[1:], attributes="intersection")
         assert_allclose(by_group["true_positive_rate"], known["true_positive_rate"])
 
     def test_metric_frame_takes_two_classes(self):
-        y = [0, 1, 2, 0, 1, 2]
-        arguments = {"sensitive_features": list("aaabbb"), "n_resamples": 0}
-        table = fairness_report(y, y, **arguments)
+        samples = [0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2], None, list("aaabbb")
         with pytest.raises(ValueError, match=r"one with `pos_label`.* \[0, 1, 2\]"):
-            table.metric_frame()
-        frame = fairness_report(y, y, **arguments, pos_label=2).metric_frame()
+            report(*samples).metric_frame()
+        frame = report(*samples, pos_label=2).metric_frame()
         assert frame.by_group["true_positive_rate"].tolist() == [1, 1]
 
 
@@ -303,7 +274,7 @@ class TestObject:
         ({"n_resamples": -1}, "`n_resamples` must be .* got -1"),
         ({"confidence_level": 1}, "`confidence_level` must be .* got 1"),
         ({"min_group_size": 0}, "`min_group_size` must be"),
-        ({"sensitive_features": None}, "`sensitive_features` must have"),
+        ({"z": None}, "`sensitive_features` must have"),
     ],
 )
 def test_error_names_the_argument(arguments, message):
