@@ -174,7 +174,7 @@ class TestLimits:
         assert result.high == 1
 
     def test_two_groups_as_newcombe_has_them(self):
-        # The paper's first example: 56 of 70 against 48 of 80, .0524 to .3339.
+        # Newcombe's first example: 56 of 70 against 48 of 80, .0524 to .3339.
         found = np.r_[np.arange(70) < 56, np.arange(80) < 48]
         z = np.repeat([0, 1], [70, 80])
         result = resample_positives(found, z, n_resamples=20_000)

@@ -192,7 +192,7 @@ class TestRouted:
 
     @pytest.mark.parametrize("bound", [None, 1 - GROUPS], ids=["unbound", "bound"])
     def test_cross_validate(self, bound):
-        # What is passed takes the place of what is bound.
+        # Passed groups take precedence over those of the scorer.
         scoring = make_fairness_scoring(["roc_auc", *NAMES], sensitive_features=bound)
         result = cross_validate(
             LogisticRegression(),

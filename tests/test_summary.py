@@ -6,7 +6,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask.metrics import delta_m, mean_rank
 
 METRICS = ["AUC", "EOD", "EOpD", "GAUCD"]
-# Table 1 of the paper: AUC; EOD, EOpD, GAUCD of race; those of gender; MR; delta-m.
+# Table 1 of "Learning fair latent representation with multi-task deep learning": AUC;
+# EOD, EOpD, GAUCD of race; those of gender; MR; delta-m.
 ADULT = """
 STL             89.082 49.454 80.143 14.348  6.335  2.216  5.846 0      0
 BGL             60.074 54.529 71.37  24.753  9.998  7.968  7.241 6.875  239.11
@@ -51,22 +52,22 @@ class TestPaper:
     @by_table
     def test_delta_m(self, text):
         table, _, printed = read(text)
-        ours = delta_m(
+        changes = delta_m(
             table, baseline="STL", higher_is_better=["AUC"], reduce="sum_per_task"
         )
-        # What rounding the printed figures, to 3 and to 2 digits, can make of it.
+        # Rounding the printed figures, to 3 and to 2 digits, may cause this error.
         base = table.loc["STL"]
         of_each = 0.0005 / base * (1 + table / base) * 100
         rounding = of_each.sum(axis=1) / 2 + 0.005
-        assert (np.abs(ours - printed) <= rounding).all()
+        assert (np.abs(changes - printed) <= rounding).all()
         assert rounding.max() < 0.35  # of changes up to 474
 
     @by_table
     def test_mean_rank(self, text):
         table, printed, _ = read(text)
-        ours = mean_rank(table, baseline="STL", higher_is_better=["AUC"])
-        assert ours.index.tolist() == table.index[1:].tolist()
-        assert np.array_equal(ours, printed[1:])
+        ranks = mean_rank(table, baseline="STL", higher_is_better=["AUC"])
+        assert ranks.index.tolist() == table.index[1:].tolist()
+        assert np.array_equal(ranks, printed[1:])
 
 
 class TestDeltaM:

@@ -57,7 +57,7 @@ def bootstrap(
     y_true : array-like of shape (n_samples,)
         True labels.
     y_output : array-like of shape (n_samples,) or (n_samples, n_classes)
-        What the metric takes second: predicted labels, scores or probabilities.
+        Second argument of the metric: predicted labels, scores or probabilities.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample.
     n_resamples : int, default=1000
@@ -165,10 +165,7 @@ def resample(
 ) -> list[np.ndarray]:
     """Compute the statistics of samples drawn with replacement.
 
-    Returns
-    -------
-    resampled : list of ndarray of shape (n_resamples, n_strata, n_groups)
-        An array for each attribute.
+    Returns an array of shape (n_resamples, n_strata, n_groups) for each attribute.
     """
     if not statistics.counts.sum():
         return [

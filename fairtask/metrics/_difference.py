@@ -75,12 +75,9 @@ class Difference:
         return [self.statistics.strata[i][1] for i in self.strata]
 
     def select(self, statistics: list[np.ndarray]) -> list[np.ndarray]:
-        """Select the statistics of the metric, NaN for groups that are not compared.
+        """Select the strata of the metric, and set groups to NaN that it leaves out.
 
-        Parameters
-        ----------
-        statistics : list of ndarray of shape (..., n_strata, n_groups)
-            An array for each attribute.
+        `statistics` has an array of shape (..., n_strata, n_groups) per attribute.
         """
         return [
             np.where(compared, of_attribute[..., self.strata, :], np.nan)
@@ -103,11 +100,8 @@ class Difference:
     def left_out(self) -> list[tuple[str, str, list[str]]]:
         """Find the groups that have no samples of a kind that the metric needs.
 
-        Returns
-        -------
-        found : list of (str, str, list of str)
-            Where (attribute and class, if there are several), the missing kind, and the
-            groups.
+        An entry has the attribute and class, if there are several, the missing kind,
+        and the groups.
         """
         needs = self.metric.needs
         missing = " or without ".join(kind.name for kind in needs)
@@ -128,7 +122,7 @@ class Difference:
         return found
 
     def warn_of_undefined(self) -> None:
-        """Name the groups that are left out, and what cannot be compared."""
+        """Warn of groups that are left out, and of fewer than two that remain."""
         name = self.metric.name
         for where, kind, groups in self.left_out():
             warn_undefined(
@@ -158,18 +152,10 @@ class Difference:
 
 
 def aggregate(statistics: np.ndarray, agg: str) -> np.ndarray:
-    """Aggregate the differences between groups over the strata.
+    """Aggregate the differences between groups over the strata with two groups or more.
 
-    Parameters
-    ----------
-    statistics : ndarray of shape (..., n_strata, n_groups)
-        NaN where a group is not compared.
-    agg : {"worst_case", "mean"}
-
-    Returns
-    -------
-    differences : ndarray of shape (...)
-        Over the strata in which two groups are compared; NaN where there is none.
+    `statistics` has shape (..., n_strata, n_groups), and NaN where a group is not
+    compared. The result has shape (...), and NaN where there is no difference.
     """
     differences = nan_reduce(np.max, statistics) - nan_reduce(np.min, statistics)
     alone = np.isfinite(statistics).sum(-1) < 2
@@ -178,7 +164,7 @@ def aggregate(statistics: np.ndarray, agg: str) -> np.ndarray:
 
 
 def nan_reduce(reduction: Any, values: np.ndarray) -> np.ndarray:
-    """Reduce the last axis over what is not NaN; NaN, without a warning, if all is."""
+    """Reduce the last axis without NaN; NaN, without a warning, if nothing is left."""
     known = ~np.isnan(values)
     if reduction is np.mean:
         with np.errstate(invalid="ignore"):
@@ -196,7 +182,7 @@ class DifferenceMetric:
     ----------
     name : str
     family : type of GroupStatistics
-        What computes the statistics.
+        The class that computes the statistics.
     statistics : tuple of Statistic
         Statistics whose differences between groups are aggregated.
     settings : mapping of str to object
@@ -304,12 +290,7 @@ def difference_metric(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a metric of a function that has a signature and a docstring only.
 
-    Parameters
-    ----------
-    family : type of GroupStatistics
-        What computes the statistics.
-    *statistics : Statistic
-        Statistics whose differences between groups are aggregated.
+    The metric compares the statistics, which the class `family` computes.
     """
     data = ("y_true", family.output, "sensitive_features", "sample_weight")
 
@@ -338,13 +319,7 @@ def difference_metric(
 
 
 def find_metric(metric: Any) -> DifferenceMetric:
-    """Return a difference metric, or raise a ValueError if there is none.
-
-    Parameters
-    ----------
-    metric : str or callable
-        Its name, or its function.
-    """
+    """Return the metric with this name or function, or raise a ValueError."""
     name = getattr(metric, "__name__", metric)
     if not isinstance(name, str) or name not in METRICS:
         raise ValueError(

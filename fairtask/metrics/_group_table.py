@@ -75,11 +75,7 @@ def _lay_out(
 ) -> pd.DataFrame:
     """Table with a row per attribute, group and, of several, class.
 
-    Parameters
-    ----------
-    statistics : list of GroupStatistics
-    values : list of list of ndarray of shape (n_strata, n_groups)
-        For each of the statistics an array per attribute.
+    `values` has an array (n_strata, n_groups) per attribute for each of the statistics.
     """
     samples = statistics[0].samples
     classes = [samples.classes[c] for c in samples.positives]

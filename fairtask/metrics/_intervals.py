@@ -89,19 +89,9 @@ def wilson_limit(values: np.ndarray, n: np.ndarray, z: float) -> np.ndarray:
 def difference_intervals(
     difference: Difference, resampled: list[np.ndarray], confidence_level: float
 ) -> list[BootstrapResult]:
-    """Compute intervals from the resampled statistics of all groups.
+    """Compute intervals, for each attribute or for the largest of their differences.
 
-    Parameters
-    ----------
-    difference : Difference
-    resampled : list of ndarray of shape (n_resamples, n_strata, n_groups)
-        An array for each attribute.
-    confidence_level : float
-
-    Returns
-    -------
-    results : list of BootstrapResult
-        One for each attribute, or one for the largest of their differences.
+    `resampled` has an array (n_resamples, n_strata, n_groups) for each attribute.
     """
     observed = difference.select(difference.statistics.observed)
     resampled = difference.select(resampled)

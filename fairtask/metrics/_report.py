@@ -1,4 +1,4 @@
-"""What a classifier does in each group, in one table."""
+"""A table of the statistics of each group and of their differences."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
@@ -26,8 +26,8 @@ class FairnessReport(pd.DataFrame):
     """Statistics of each group, and the differences between groups.
 
     It is a data frame with a row per attribute and group (and, for more than two
-    classes, per class against the rest), and a column per statistic. What is cut from
-    it, and a copy, is an ordinary data frame. `fairness_report` makes it.
+    classes, per class against the rest), and a column per statistic. Its parts and
+    copies are ordinary data frames. `fairness_report` makes it.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class FairnessReport(pd.DataFrame):
     overall: pd.DataFrame
     _samples: GroupedSamples
 
-    # What pandas keeps with the object and pickles with it.
+    # The attributes that pandas keeps and pickles with the object.
     _metadata: ClassVar[list[str]] = [
         "differences",
         "low",
@@ -249,8 +249,8 @@ def fairness_report(
         - "selection_rate", "true_positive_rate", "false_positive_rate", "accuracy";
         - with scores, "roc_auc" and "log_loss".
 
-        What is undefined in a group is NaN. Accuracy and log loss do not depend on the
-        class and are repeated in its rows.
+        A statistic that is undefined in a group is NaN. Accuracy and log loss do not
+        depend on the class and are repeated in its rows.
 
     Raises
     ------

@@ -62,16 +62,9 @@ class GroupedSamples:
     ) -> "GroupedSamples":
         """Check the arguments of a metric and encode them.
 
-        Parameters
-        ----------
-        y_true, sensitive_features, sample_weight, pos_label, labels, groups
-            Arguments of the metrics.
-        outputs : mapping of str to object
-            Predicted labels under "y_pred", scores or probabilities under another name.
-        intersectional : bool, default=False
-            Whether the groups are the combinations of the groups of all attributes.
-        needs_positive : bool, default=True
-            Whether it matters which class is the positive one.
+        `outputs` has predicted labels under "y_pred", scores or probabilities under the
+        name of their argument. `needs_positive` says whether it matters which class is
+        the positive one.
         """
         columns = {"y_true": _as_column(y_true, "y_true")}
         n_samples = len(columns["y_true"])
@@ -133,14 +126,7 @@ class GroupedSamples:
     def sizes(self, weights: np.ndarray | None = None) -> list[np.ndarray]:
         """Count the samples, or add their weights, in each group and true class.
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_samples,), optional
-
-        Returns
-        -------
-        sizes : list of ndarray of shape (n_groups, n_classes)
-            An array for each attribute.
+        Returns an array of shape (n_groups, n_classes) for each attribute.
         """
         n_classes = len(self.classes)
         sizes = []
@@ -155,17 +141,7 @@ class GroupedSamples:
         return sizes
 
     def scores(self, argument: str) -> np.ndarray:
-        """Check scores and return a column for each positive class.
-
-        Parameters
-        ----------
-        argument : str
-            Name of the argument that holds them, a key of `outputs`.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_positives)
-        """
+        """Check scores and return them with shape (n_samples, n_positives)."""
         scores = self._numbers(argument)
         return scores[:, None] if scores.ndim == 1 else scores[:, self.positives]
 

@@ -86,7 +86,7 @@ class _FairnessScorer(_Scorer):
         return self._score(partial(_cached_call, None), estimator, X, y_true, **data)
 
     def set_score_request(self, **kwargs: Any) -> Any:
-        """Set what is requested; the sensitive features stay so unless named."""
+        """Set the requests; sensitive features stay requested unless named."""
         return super().set_score_request(**{"sensitive_features": True, **kwargs})
 
     def __repr__(self) -> str:

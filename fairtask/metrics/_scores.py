@@ -47,13 +47,7 @@ def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
 class GroupLosses(GroupStatistics):
     """Mean loss of each group; every sample is an atom.
 
-    Parameters
-    ----------
-    samples : GroupedSamples
-    statistics : sequence of Statistic
-        One loss.
-    argument : str, default="y_prob"
-        Name of the argument with the probabilities.
+    `statistics` holds one loss; `argument` is the name of the probabilities.
     """
 
     output = "y_prob"
@@ -100,15 +94,7 @@ class GroupLosses(GroupStatistics):
 
 
 class GroupAUCs(GroupStatistics):
-    """Area under the ROC curve inside each group, each class against the rest.
-
-    Every sample is an atom.
-
-    Parameters
-    ----------
-    samples : GroupedSamples
-    statistics : sequence of Statistic, default=(ROC_AUC,)
-    """
+    """Area under the ROC curve inside each group; every sample is an atom."""
 
     output = "y_score"
 

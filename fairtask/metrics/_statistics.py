@@ -1,4 +1,4 @@
-"""What the statistics of groups have in common."""
+"""The interface of statistics of groups, and the samples that they need."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -78,11 +78,6 @@ class GroupStatistics(ABC):
     numbers found, and bootstrap replicates those of numbers drawn: both come from
     `evaluate`.
 
-    Parameters
-    ----------
-    samples : GroupedSamples
-    statistics : sequence of Statistic
-
     Attributes
     ----------
     counts : ndarray of shape (n_atoms,), int64
@@ -111,14 +106,8 @@ class GroupStatistics(ABC):
     def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
         """Compute the statistics for the numbers of times that the atoms occur.
 
-        Parameters
-        ----------
-        multiplicities : ndarray of shape (n_replicates, n_atoms)
-
-        Returns
-        -------
-        statistics : list of ndarray of shape (n_replicates, n_strata, n_groups)
-            An array for each attribute; NaN where a group lacks the samples.
+        From shape (n_replicates, n_atoms) to an array for each attribute of shape
+        (n_replicates, n_strata, n_groups); NaN where a group lacks the samples.
         """
 
     @abstractmethod
@@ -127,17 +116,9 @@ class GroupStatistics(ABC):
     ) -> np.ndarray:
         """Compute a confidence limit of each statistic.
 
-        Parameters
-        ----------
-        values, errors, n : ndarray of shape (...)
-            Observed statistics, their standard errors in the resamples (NaN without
-            any), and the effective numbers of samples.
-        z : float
-            Quantile of the normal distribution: negative for a lower limit.
-
-        Returns
-        -------
-        limits : ndarray of shape (...)
+        From observed statistics, their standard errors in the resamples (NaN without
+        any), effective numbers of samples, all of one shape, and a quantile of the
+        normal distribution, which is negative for a lower limit.
         """
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Several metrics of several methods in one number each."""
+"""Several metrics of a method in one number."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, Literal
@@ -42,8 +42,8 @@ def delta_m(
         Names of the metrics, such as "AUC", of which more is better.
     reduce : {"mean", "sum_per_task"}, default="mean"
         The mean over all columns [1]_, or the sum over the metrics of each task and
-        then the mean over the tasks, which is how the tables of the paper were
-        computed.
+        then the mean over the tasks, as in the tables of "Learning fair latent
+        representation with multi-task deep learning".
 
     Returns
     -------
@@ -70,11 +70,11 @@ def delta_m(
     >>> import pandas as pd
     >>> from fairtask.metrics import delta_m
     >>> table = pd.DataFrame(
-    ...     {"AUC": [0.80, 0.76], "EOD": [0.20, 0.10]}, index=["single task", "ours"]
+    ...     {"AUC": [0.80, 0.76], "EOD": [0.20, 0.10]}, index=["single", "auxiliary"]
     ... )
-    >>> delta_m(table, baseline="single task", higher_is_better=["AUC"]).round(1)
-    single task     0.0
-    ours          -22.5
+    >>> delta_m(table, baseline="single", higher_is_better=["AUC"]).round(1)
+    single        0.0
+    auxiliary   -22.5
     Name: delta_m, dtype: float64
     """
     check_one_of("reduce", reduce, ("mean", "sum_per_task"))
