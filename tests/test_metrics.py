@@ -452,6 +452,17 @@ class TestSeveralAttributes:
         columns = {column: list(self.FRAME[column]) for column in self.FRAME}
         assert compute(name, z=columns) == compute(name, z=self.FRAME)
 
+    def test_more_combinations_of_groups_than_integers(self):
+        rng = np.random.default_rng(0)
+        y, y_pred = rng.integers(0, 2, (2, 50))
+        frame = pd.DataFrame(rng.integers(0, 2, (50, 80)))
+        arguments = {"sensitive_features": frame, "attributes": "each"}
+        values = demographic_parity_difference(y, y_pred, **arguments)
+        for attribute, value in values.items():
+            z = frame[int(attribute)]
+            expected = demographic_parity_difference(y, y_pred, sensitive_features=z)
+            assert value == pytest.approx(expected)
+
     @by_name
     def test_attribute_that_cannot_be_compared_is_named(self, name):
         frame = pd.DataFrame({"bad": Z, "single": ["x"] * 10})

@@ -52,22 +52,19 @@ def group_limits(
         errors = [
             [standard_errors(v) for v in by_attribute] for by_attribute in resampled
         ]
-    low, high = (
-        _lay_out(
-            statistics,
+    tables = []
+    for quantile in (-z, z):
+        limits = [
             [
-                [
-                    family.limit(*of_attribute, quantile)
-                    for of_attribute in zip(
-                        family.observed, of_family, family.n_effective, strict=True
-                    )
-                ]
-                for family, of_family in zip(statistics, errors, strict=True)
-            ],
-        )
-        for quantile in (-z, z)
-    )
-    return low, high
+                family.limit(values, of_values, n, quantile)
+                for values, of_values, n in zip(
+                    family.observed, of_family, family.n_effective, strict=True
+                )
+            ]
+            for family, of_family in zip(statistics, errors, strict=True)
+        ]
+        tables.append(_lay_out(statistics, limits))
+    return tables[0], tables[1]
 
 
 def _lay_out(
