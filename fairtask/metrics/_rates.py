@@ -15,6 +15,7 @@ from fairtask.metrics._statistics import (
     POSITIVES,
     GroupStatistics,
     Statistic,
+    find_atoms,
     membership_matrix,
 )
 
@@ -97,7 +98,7 @@ class GroupRates(GroupStatistics):
         _, weight_codes = np.unique(samples.weights, return_inverse=True)
         # Codes of groups start at -1, which stands for an unknown group.
         columns = [*samples.sensitive.codes.T + 1, outcomes, weight_codes]
-        first, self.counts = _find_atoms(columns)
+        first, self.counts = find_atoms(columns)
         self.memberships = [
             membership_matrix(
                 codes[first] * self.n_classes**2 + outcomes[first],
@@ -124,20 +125,6 @@ class GroupRates(GroupStatistics):
     ) -> np.ndarray:
         """Compute Wilson's limit of each rate."""
         return wilson_limit(values, n, z)
-
-
-def _find_atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a sample of each distinct row of codes, and how often the row occurs."""
-    codes, n_rows = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        size = int(column.max(initial=0)) + 1
-        if n_rows * size > np.iinfo(np.int64).max:
-            values, codes = np.unique(codes, return_inverse=True)
-            n_rows = len(values)
-        codes = codes * size + column
-        n_rows *= size
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    return first, counts
 
 
 @difference_metric(GroupRates, SELECTION_RATE)

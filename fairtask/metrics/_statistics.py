@@ -18,6 +18,7 @@ __all__ = [
     "GroupStatistics",
     "SampleKind",
     "Statistic",
+    "find_atoms",
     "membership_matrix",
     "n_needed",
 ]
@@ -146,6 +147,20 @@ class GroupStatistics(ABC):
                 self.samples.sizes(weights), self.samples.sizes(weights**2), strict=True
             )
         ]
+
+
+def find_atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a sample of each distinct row of codes, and how often the row occurs."""
+    codes, n_rows = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        size = int(column.max(initial=0)) + 1
+        if n_rows * size > np.iinfo(np.int64).max:
+            values, codes = np.unique(codes, return_inverse=True)
+            n_rows = len(values)
+        codes = codes * size + column
+        n_rows *= size
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    return first, counts
 
 
 def membership_matrix(
