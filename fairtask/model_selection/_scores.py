@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fairtask.metrics._statistics import standard_errors
+from fairtask.metrics._intervals import standard_errors
 
 __all__ = ["Scores", "read_scores"]
 

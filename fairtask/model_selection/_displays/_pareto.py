@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from fairtask.metrics._difference import check_metric
+from fairtask.metrics._difference import find_metric
 from fairtask.model_selection._displays._pareto_points import (
     flatten,
     name_that_needs_scores,
@@ -154,7 +154,8 @@ class ParetoFrontDisplay:
         sensitive_features, performance, disparity, **params
             See `from_predictions`.
         """
-        with_scores = name_that_needs_scores(performance, disparity) is not None
+        metric = find_metric(disparity)
+        with_scores = name_that_needs_scores(performance, metric) is not None
         y_pred: dict[str, dict] = {}
         y_score: dict[str, dict] = {}
         labels = None
@@ -222,13 +223,13 @@ class ParetoFrontDisplay:
         """
         if performance is None:
             performance = "accuracy" if y_score is None else "roc_auc"
-        disparity = check_metric(disparity)
+        metric = find_metric(disparity)
         points = points_of_predictions(
             y_true,
             y_pred,
             y_score,
             performance=performance,
-            disparity=disparity,
+            metric=metric,
             resampling={
                 "n_resamples": n_resamples,
                 "confidence_level": confidence_level,
@@ -240,7 +241,7 @@ class ParetoFrontDisplay:
         display = cls(
             pd.DataFrame(list(points)),
             performance_name=performance,
-            disparity_name=disparity,
+            disparity_name=metric.name,
             bars=f"{confidence_level:.0%} intervals" if n_resamples else "",
         )
         return display.plot(ax=ax, budget=budget, show_labels=show_labels)

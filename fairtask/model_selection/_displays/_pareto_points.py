@@ -1,22 +1,18 @@
 """Performance and disparity of models, with the ends of their error bars."""
 
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from fairtask._validation import check_one_of
 from fairtask.metrics import BootstrapResult, bootstrap
-from fairtask.metrics._bootstrap import check_resampling, make_generator
-from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._difference import (
-    DIFFERENCES,
-    check_metric,
-    make_difference,
-    nan_reduce,
-)
-from fairtask.metrics._group_statistics import GroupAUCs, GroupRates
+from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
+from fairtask.metrics._difference import DifferenceMetric, nan_reduce
+from fairtask.metrics._rates import ACCURACY, GroupRates
+from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._scores import GroupAUCs
 from fairtask.model_selection._scores import Scores, read_scores
 
 __all__ = [
@@ -75,17 +71,18 @@ def points_of_predictions(
     y_score: Any,
     *,
     performance: str,
-    disparity: str,
+    metric: DifferenceMetric,
     resampling: Mapping[str, Any],
     **metric_params: Any,
 ) -> Iterator[Point]:
     """Yield the models, with bootstrap intervals.
 
-    The arguments are those of `ParetoFrontDisplay.from_predictions`; `resampling` holds
-    ``n_resamples``, ``confidence_level`` and ``random_state``.
+    The arguments are those of `ParetoFrontDisplay.from_predictions`; `metric` is the
+    disparity, and `resampling` holds ``n_resamples``, ``confidence_level`` and
+    ``random_state``.
     """
     check_one_of("performance", performance, ("accuracy", "roc_auc"))
-    needs_scores = name_that_needs_scores(performance, disparity)
+    needs_scores = name_that_needs_scores(performance, metric)
     if y_score is None and needs_scores:
         raise ValueError(f"`y_score` must be given for {needs_scores!r}; got None.")
     if metric_params.get("attributes") == "each":
@@ -96,7 +93,6 @@ def points_of_predictions(
     check_resampling(
         resampling["n_resamples"], resampling["confidence_level"], smallest=0
     )
-    takes_labels = DIFFERENCES[disparity].output == "y_pred"
     scores = {} if y_score is None else flatten(y_score, "y_score")
     for (method, label), predicted in flatten(y_pred, "y_pred").items():
         if y_score is not None and (method, label) not in scores:
@@ -108,17 +104,16 @@ def points_of_predictions(
         gain = _performance(
             performance, y_true, predicted, score, resampling, **metric_params
         )
-        output = predicted if takes_labels else score
-        cost = _disparity(disparity, y_true, output, resampling, **metric_params)
+        output = predicted if metric.family.output == "y_pred" else score
+        cost = _disparity(metric, y_true, output, resampling, **metric_params)
         yield _point(method or "models", label, gain, cost)
 
 
-def name_that_needs_scores(performance: str, disparity: str | Callable) -> str | None:
-    """Return the first of two names that is computed from scores, or None."""
-    disparity = check_metric(disparity)
+def name_that_needs_scores(performance: str, metric: DifferenceMetric) -> str | None:
+    """Return the performance or metric that is computed from scores, or None."""
     if performance == "roc_auc":
         return performance
-    return disparity if DIFFERENCES[disparity].output != "y_pred" else None
+    return metric.name if metric.family.output != "y_pred" else None
 
 
 def flatten(models: Any, argument: str) -> dict[tuple[str, str], Any]:
@@ -152,24 +147,22 @@ def _performance(
     taken = {"sample_weight", "labels"}
     if name == "roc_auc":  # accuracy does not depend on the positive class
         taken.add("pos_label")
-    data = Comparison.encode(
+    samples = GroupedSamples.encode(
         y_true,
-        y_pred,
+        {"y_pred": y_pred, "y_score": y_score},
         sensitive_features=np.zeros(len(y_true), dtype=np.int64),  # one group
-        has_positive=name == "roc_auc",
+        needs_positive=name == "roc_auc",
         **{key: value for key, value in metric_params.items() if key in taken},
     )
     statistics = (
-        GroupAUCs(data, data.scores(y_score, "y_score"))
-        if name == "roc_auc"
-        else GroupRates(data, ["accuracy"])
+        GroupAUCs(samples) if name == "roc_auc" else GroupRates(samples, [ACCURACY])
     )
     # Of several classes the mean over those that occur.
-    value = float(nan_reduce(np.mean, statistics.observed()[0][:, 0]))
+    value = float(nan_reduce(np.mean, statistics.observed[0][:, 0]))
     if not resampling["n_resamples"]:
         return value, np.nan, np.nan
     generator = make_generator(resampling["random_state"])
-    (resampled,) = statistics.resampled(resampling["n_resamples"], generator)
+    (resampled,) = resample(statistics, resampling["n_resamples"], generator)
     tail = (1 - resampling["confidence_level"]) / 2
     means = nan_reduce(np.mean, resampled[:, :, 0])
     low, high = np.nanquantile(means, [tail, 1 - tail]).tolist()
@@ -177,7 +170,7 @@ def _performance(
 
 
 def _disparity(
-    name: str,
+    metric: DifferenceMetric,
     y_true: Any,
     y_output: Any,
     resampling: Mapping[str, Any],
@@ -185,9 +178,9 @@ def _disparity(
 ) -> tuple[float, float, float]:
     """Difference between groups, and the ends of its interval."""
     if not resampling["n_resamples"]:
-        value = make_difference(name, y_true, y_output, **metric_params).value()
+        value = metric.compare(y_true, y_output, **metric_params).value()
         return cast(float, value), np.nan, np.nan
-    result = bootstrap(name, y_true, y_output, **resampling, **metric_params)
+    result = bootstrap(metric.name, y_true, y_output, **resampling, **metric_params)
     assert isinstance(result, BootstrapResult)
     return result.value, result.low, result.high
 
