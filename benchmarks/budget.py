@@ -16,7 +16,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from quality import make_encoder
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
@@ -25,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult
 from fairtask.exceptions import BudgetNotMetWarning
+from fairtask.experiments._protocol import make_encoder
 from fairtask.metrics import bootstrap, make_fairness_scoring
 from fairtask.model_selection import (
     ParetoFrontDisplay,

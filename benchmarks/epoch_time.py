@@ -1,22 +1,30 @@
-"""Time of one training epoch on Adult: ours, a loop by hand, and skorch's default.
+"""Time of one training epoch on Adult: fairtask, a loop by hand, and skorch's default.
 
-- ours: `fit` of the defaults, with everything it does around the epochs;
+- fairtask: `fit` of the defaults, with everything it does around the epochs;
 - by hand: a plain torch loop with the same network and the same maths;
 - skorch: `NeuralNetClassifier` with its default DataLoader, same network and optimizer,
   and no fairness loss at all.
 
-The three take turns, so that a change of the machine's speed meets all of them; the
-ratios are taken round by round and their median is printed. One thread.
+They take turns, so that a change of the machine's speed meets all of them. Ratios are
+taken round by round, and their median is printed with the range. One thread.
 
     python benchmarks/epoch_time.py
+    python benchmarks/epoch_time.py --against ../another/checkout
 """
 
 import argparse
+import os
+import subprocess
+import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from quality import make_encoder
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
@@ -41,7 +49,7 @@ def make_trunk(n_features):
     )
 
 
-def fit_ours(X, y, z, n_epochs):
+def fit_fairtask(X, y, z, n_epochs):
     classifier = AuxiliaryFairnessClassifier(
         max_epochs=n_epochs, device="cpu", random_state=0
     )
@@ -105,33 +113,79 @@ def fit_skorch(X, y, z, n_epochs):
     ).fit(X, y)
 
 
+METHODS = {"fairtask": fit_fairtask, "by hand": fit_by_hand, "skorch": fit_skorch}
+
+
+def load():
+    data = fetch_adult()
+    encoder = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+        remainder=OneHotEncoder(sparse_output=False),
+    )
+    X = encoder.fit_transform(data.data).astype(np.float32)
+    z = data.sensitive_features["sex"].cat.codes.to_numpy().astype(np.int64)
+    return X, data.target.to_numpy(), z
+
+
+def answer(n_epochs):
+    """Fit once per line of the standard input, and print the seconds."""
+    data = load()
+    for _ in sys.stdin:
+        print(seconds_of(fit_fairtask, data, n_epochs), flush=True)
+
+
+class OtherTree:
+    """The same fit, by the package in another checkout, in a process of its own."""
+
+    def __init__(self, tree, n_epochs):
+        code = f"import epoch_time; epoch_time.answer({n_epochs})"
+        folders = [str(tree), str(Path(__file__).parent)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def seconds(self):
+        """Fit once."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def seconds_of(fit, data, n_epochs):
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    fit(*data, n_epochs)
+    return (time.perf_counter() - start) / n_epochs
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=5, help="epochs per round")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-
-    data = fetch_adult()
-    X = make_encoder().fit_transform(data.data).astype(np.float32)
-    y = data.target.to_numpy()
-    z = data.sensitive_features["sex"].cat.codes.to_numpy().astype(np.int64)
-    methods = {"ours": fit_ours, "by hand": fit_by_hand, "skorch": fit_skorch}
-    times = {name: [] for name in methods}
-    for i in range(arguments.rounds + 1):
-        for name, fit in methods.items():
-            start = time.perf_counter()
-            fit(X, y, z, arguments.epochs)
-            elapsed = (time.perf_counter() - start) / arguments.epochs
-            if i > 0:  # the first round warms up
-                times[name].append(elapsed)
-    seconds = {name: np.array(values) for name, values in times.items()}
-    print(f"Adult, n={len(X)}, {X.shape[1]} features, one thread, median of rounds")
-    for name, values in seconds.items():
-        print(f"{name:10s} {np.median(values):.3f} s per epoch")
-    for name in ("by hand", "skorch"):
-        ratio = np.median(seconds["ours"] / seconds[name])
-        print(f"ours / {name}: {ratio:.2f}")
+    parser.add_argument("--against", type=Path, help="another checkout of fairtask")
+    asked = parser.parse_args()
+    data = load()
+    turns = {
+        name: partial(seconds_of, fit, data, asked.epochs)
+        for name, fit in METHODS.items()
+    }
+    if asked.against:
+        turns["other tree"] = OtherTree(asked.against, asked.epochs).seconds
+    rounds = [
+        {name: turn() for name, turn in turns.items()} for _ in range(asked.rounds + 1)
+    ]
+    seconds = pd.DataFrame(rounds[1:])  # the first round warms up
+    n, d = data[0].shape
+    print(f"Adult, n={n}, {d} features, one thread, median of rounds")
+    print(seconds.median().map("{:.3f} s per epoch".format).to_string())
+    for name in turns.keys() - {"fairtask"}:
+        ratios = seconds["fairtask"] / seconds[name]
+        low, high = ratios.min(), ratios.max()
+        print(f"fairtask / {name}: {ratios.median():.2f} ({low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":

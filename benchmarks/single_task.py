@@ -1,8 +1,8 @@
 """Single-task learning against scikit-learn's classifiers: AUC on the test part.
 
 Hold-outs of 60/20/20 %, all trained on the same 60 %. `MLPClassifier` has the trunk and
-the epochs of ours and the best of 8 settings on the validation part, which the others
-do not use: `HistGradientBoostingClassifier` and ours have their defaults.
+the epochs of fairtask, and the best of 8 settings on the validation part. The others
+have their defaults and do not use that part.
 
     python benchmarks/single_task.py --seeds 3
 """
@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
-from quality import CASES, load
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 
 from fairtask import AuxiliaryFairnessClassifier
+from fairtask.experiments._cases import DataSource
+from fairtask.experiments._protocol import make_parts
 
 GRID = {
     "alpha": [1e-4, 1e-2, 1.0, 10.0],
@@ -29,7 +30,7 @@ GRID = {
 }
 
 
-def tuned_mlp(X, y, X_val, y_val, seed):
+def tuned_mlp(train, validation, seed):
     """Best `MLPClassifier` of the grid by the AUC on the validation part."""
     best, best_auc = None, -np.inf
     for values in itertools.product(*GRID.values()):
@@ -42,8 +43,8 @@ def tuned_mlp(X, y, X_val, y_val, seed):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X, y)
-        auc = roc_auc_score(y_val, model.predict_proba(X_val)[:, 1])
+            model.fit(train.X, train.y)
+        auc = roc_auc_score(validation.y, model.predict_proba(validation.X)[:, 1])
         if auc > best_auc:
             best, best_auc = model, auc
     return best
@@ -51,13 +52,14 @@ def tuned_mlp(X, y, X_val, y_val, seed):
 
 def evaluate(case, seed):
     torch.set_num_threads(1)
-    (X, y, _), (X_val, y_val, _), (X_test, y_test, _) = load(case, seed)
-    y, y_test = y.to_numpy(), y_test.to_numpy()
+    parts = make_parts(DataSource.of(case).load(), seed)
+    train, test = parts["train"], parts["test"]
+    X, y = train.X, train.y
     models = {
         "fairtask, lam=1": AuxiliaryFairnessClassifier(lam=1, random_state=seed).fit(
             X, y
         ),
-        "MLPClassifier, tuned": tuned_mlp(X, y, X_val, y_val, seed),
+        "MLPClassifier, tuned": tuned_mlp(train, parts["validation"], seed),
         "HistGradientBoosting": HistGradientBoostingClassifier(random_state=seed).fit(
             X, y
         ),
@@ -65,7 +67,7 @@ def evaluate(case, seed):
     return {
         "case": case,
         **{
-            name: roc_auc_score(y_test, model.predict_proba(X_test)[:, 1])
+            name: roc_auc_score(test.y, model.predict_proba(test.X)[:, 1])
             for name, model in models.items()
         },
     }
@@ -73,8 +75,8 @@ def evaluate(case, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    cases = ["adult/sex", "compas/sex", "bank/age"]
-    parser.add_argument("--cases", nargs="+", default=cases, choices=CASES)
+    cases = ["adult", "compas", "bank"]
+    parser.add_argument("--cases", nargs="+", default=cases, choices=cases)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()

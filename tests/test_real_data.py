@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask.datasets import fetch_adult
 from fairtask.exceptions import CollapsedHeadWarning
+from fairtask.experiments._protocol import make_encoder
 from fairtask.metrics import (
     equalized_odds_difference,
     fairness_report,
@@ -25,16 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.real_data]
 @pytest.fixture(scope="module")
 def adult():
     return load(fetch_adult)
-
-
-def make_encoder():
-    return make_column_transformer(
-        (
-            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-            make_column_selector(dtype_include="category"),
-        ),
-        (StandardScaler(), make_column_selector(dtype_include="number")),
-    )
 
 
 def fit_and_judge(adult, seed, **kwargs):

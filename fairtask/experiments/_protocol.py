@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import (
+    ColumnTransformer,
+    make_column_selector,
+    make_column_transformer,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -17,7 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairtask.experiments._cases import Case
 
-__all__ = ["GROUP", "fit_and_predict", "make_parts"]
+__all__ = ["GROUP", "fit_and_predict", "make_encoder", "make_parts"]
 
 GROUP = "group:"
 """Prefix of the columns of groups; the name of the attribute follows."""
@@ -54,7 +58,20 @@ def make_parts(case: Case, seed: int) -> dict[str, Case]:
     parts = {name: case.take(of_part) for name, of_part in chosen.items()}
     if isinstance(case.X, pd.Series):  # paths of images
         return {name: replace(p, X=p.X.to_numpy()) for name, p in parts.items()}
-    encoder = make_column_transformer(
+    encoder = make_encoder()
+    encoder.fit(parts["train"].X)
+    with warnings.catch_warnings():
+        # A category that the training part lacks is zero in all columns, as it should.
+        warnings.filterwarnings("ignore", "Found unknown categories")
+        return {
+            name: replace(part, X=encoder.transform(part.X).astype(np.float32))
+            for name, part in parts.items()
+        }
+
+
+def make_encoder() -> ColumnTransformer:
+    """Return an encoder for tables; see `make_parts`."""
+    return make_column_transformer(
         (
             OneHotEncoder(
                 handle_unknown="ignore", sparse_output=False, dtype=np.float32
@@ -72,14 +89,6 @@ def make_parts(case: Case, seed: int) -> dict[str, Case]:
             make_column_selector(dtype_exclude="category"),
         ),
     )
-    encoder.fit(parts["train"].X)
-    with warnings.catch_warnings():
-        # A category that the training part lacks is zero in all columns, as it should.
-        warnings.filterwarnings("ignore", "Found unknown categories")
-        return {
-            name: replace(part, X=encoder.transform(part.X).astype(np.float32))
-            for name, part in parts.items()
-        }
 
 
 def fit_and_predict(
