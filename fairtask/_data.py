@@ -110,7 +110,7 @@ class Samples:
         )
 
     def target(self, attributes: list[int]) -> dict[str, np.ndarray]:
-        """Return what the objective needs, with the groups of some attributes.
+        """Return the targets of the objective, with the groups of some attributes.
 
         The groups of all attributes are added for the history.
         """

@@ -1,4 +1,4 @@
-"""The estimator: `fit` from top to bottom, and what follows from a fitted network."""
+"""The estimator: `fit` from top to bottom, predictions, files and histories."""
 
 import copy
 from abc import ABCMeta, abstractmethod

@@ -141,7 +141,7 @@ def group_table(
     Parameters
     ----------
     epochs : sequence of dict of str to list of float
-        What `GroupLossRecorder.means` returned for each part.
+        Output of `GroupLossRecorder.means` for each part.
     index : Index
         Numbers of the epochs.
     cells : MultiIndex

@@ -1,4 +1,4 @@
-"""The interface of a method: what is learnt besides the task, and how it is weighed."""
+"""The interface of a method: fairness heads, their losses and the objective."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ class Method(ABC):
         Parameters
         ----------
         losses : sequence
-            What `make_losses` returned for the attribute.
+            Output of `make_losses` for the attribute.
         y : ndarray of shape (n_samples, n_tasks)
             Class codes.
         groups : ndarray of shape (n_samples,)

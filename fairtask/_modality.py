@@ -39,7 +39,7 @@ class Modality(ABC):
         estimator : BaseEstimator
             Gets ``n_features_in_`` and ``feature_names_in_``, where there are features.
         reset : bool
-            Whether to learn from `X` what later samples must look like.
+            Whether `X` defines the columns and types that later samples must have.
 
         Returns
         -------
@@ -93,7 +93,7 @@ class Modality(ABC):
         Parameters
         ----------
         X : array or dict of arrays
-            What `validate` returned, or a part of it.
+            Output of `validate`, or a part of it.
         device : torch.device
             Where the network is.
         trunk : nn.Module, optional
@@ -119,7 +119,7 @@ class Modality(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Return what was learnt by `validate` and `make_trunk`.
+        """Return the state that `validate` and `make_trunk` learnt.
 
         Files hold numbers, strings, None, and lists, tuples, dicts and arrays of these.
         """

@@ -77,7 +77,7 @@ def save(estimator: Any, path: str | Path) -> None:
         for part, module in _parts(estimator.net_).items()
         for name, tensor in module.state_dict().items()
     }
-    # A write that is cut off leaves what was there.
+    # A write that is cut off leaves the old file.
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r}.")

@@ -300,7 +300,7 @@ def _encode_column(column: pd.Series, where: str) -> tuple[np.ndarray, np.ndarra
     if disguised:
         raise ValueError(
             f"{where} has a group named {disguised[0]!r}, "
-            "which is what an array of strings makes of a missing value. Pass a list, "
+            "which an array of strings makes of a missing value. Pass a list, "
             "an array of objects or a pandas column."
         )
     is_number = pd.api.types.is_numeric_dtype(column.dtype)

@@ -138,9 +138,9 @@ _NO_CATEGORIES = (datetime.date, datetime.time, datetime.timedelta, pd.Period)
 class TableEncoder:
     """One-hot columns in place of a table's categorical columns.
 
-    Categorical is what is neither a number nor a Boolean. A missing value is a category
-    of its own. A category that did not occur in `fit` is encoded as none of those that
-    did: zero in each of the column's one-hot columns.
+    A column is categorical if it holds neither numbers nor Booleans. A missing value is
+    a category of its own. A category that did not occur in `fit` is zero in each of the
+    column's one-hot columns.
 
     Attributes
     ----------
@@ -248,7 +248,7 @@ class TableEncoder:
 
 
 def _objects(column: pd.Series) -> np.ndarray:
-    """Values as Python objects, with None for what is missing."""
+    """Values as Python objects, None where they are missing."""
     values = column.astype(object).to_numpy(copy=True)
     values[column.isna().to_numpy()] = None
     return values

@@ -1,4 +1,4 @@
-"""Checks of what the user passes that is neither samples, labels nor groups."""
+"""Checks of arguments other than samples, labels and groups."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
