@@ -96,22 +96,29 @@ class Penalty(Method):
         if isinstance(make, str):
             make = FAIRNESS_LOSSES[make]
         taken = getattr(make, "settings", ())
+        if not set(taken) <= set(LOSS_SETTINGS) or isinstance(taken, str):
+            raise ValueError(
+                f"`settings` of {make.__name__} must be a tuple of names among "
+                f"{list(LOSS_SETTINGS)}; got {taken!r}."
+            )
         self._refuse_unused_settings(taken)
         settings = {name: getattr(self, name) for name in taken}
         if "positive_classes" in settings:
             settings["positive_classes"] = positive
-        loss, cause = None, None
         try:
             loss = make(n_groups, n_classes, **settings)
         except TypeError as error:
-            cause = error
+            raise ValueError(
+                f"`fairness_loss={self.fairness_loss!r}` cannot be made from "
+                f"({n_groups}, {n_classes}) and its `settings`, {taken!r}: {error}"
+            ) from error
         if not isinstance(loss, FairnessLoss):
             raise ValueError(
                 f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a "
                 "FairnessLoss, a subclass of it, or a callable from the numbers of "
-                f"groups and classes to one; got {self.fairness_loss!r}"
-                f"{'' if cause is None else f' ({cause})'}."
-            ) from cause
+                f"groups and classes to one; got {self.fairness_loss!r}, which "
+                f"returned {loss!r}."
+            )
         return loss
 
     def _refuse_unused_settings(self, taken: Sequence[str]) -> None:
@@ -123,7 +130,7 @@ class Penalty(Method):
                 raise ValueError(
                     f"`fairness_loss={self.fairness_loss!r}` does not take "
                     f"`{name}={value!r}`; leave `{name}` at its default, {default!r}. "
-                    "An instance or a callable has settings of its own."
+                    f"It takes {list(taken) or 'settings of its own'}."
                 )
 
 
