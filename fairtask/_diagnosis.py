@@ -24,8 +24,11 @@ __all__ = [
 ]
 
 REMEDIES = {
-    True: "It has not learnt the task yet: train for more epochs, or raise `lr`.",
-    False: "The head of fairness_head='probe' is fitted to the task.",
+    True: (
+        "It has not learnt the task yet: train for more epochs, raise `lr`, or "
+        "penalise less."
+    ),
+    False: "A head that learns the task too, such as a probe, does not collapse.",
 }
 """Remedies for a flat head, by whether it has a task loss of its own."""
 
@@ -40,7 +43,7 @@ def warn_without_sensitive_features() -> None:
         "`fit` got no `sensitive_features`, so that no difference between groups is "
         "penalised. Pass them (through a pipeline or a search as "
         "`<step>__sensitive_features`, or by metadata routing), or learn the task "
-        "alone, with lam=1 of AuxiliaryFairnessClassifier and "
+        "alone, as with lam=1 of AuxiliaryFairnessClassifier and "
         "AuxiliaryFairnessImageClassifier.",
     )
 
@@ -119,6 +122,7 @@ def warn_if_collapsed(
     net: FairnessNet, source: Source, attribute_names: Sequence[str]
 ) -> None:
     """Compare how much the heads' probabilities vary over the training samples."""
+    n_tasks = len(net.module_.task_heads)
     heads = [
         s for s, head in enumerate(net.module_.fairness_heads) if head.may_collapse
     ]
@@ -132,7 +136,6 @@ def warn_if_collapsed(
 
     some = SampleDataset(source.thinned(-(-len(source) // source.evaluated_at_once)))
     spreads = [p.std(dim=0).mean().item() for p in net.evaluate(some, probabilities)]
-    n_tasks = len(net.module_.task_heads)
     for i, s in enumerate(heads, start=1):
         for k in range(n_tasks):
             spread, of_task = spreads[i * n_tasks + k], spreads[k]

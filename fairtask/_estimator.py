@@ -29,7 +29,7 @@ from torch import nn
 
 from fairtask import _diagnosis, _persistence
 from fairtask._callbacks import LEARNING_RATES
-from fairtask._data import SampleDataset, Samples, n_samples_of
+from fairtask._data import SampleDataset, Samples, n_samples_of, of_each_part
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
 from fairtask._history import group_cells, group_table, history_table
 from fairtask._labels import Tasks, encode_labels, label_columns, task_weights
@@ -373,7 +373,7 @@ class FairnessEstimator(
             return self._encode(
                 modality,
                 method,
-                X[rows],
+                of_each_part(lambda part: part[rows], X),
                 *columns,
                 known=known,
                 classes=classes,

@@ -29,11 +29,12 @@ class Method(ABC):
 
     network_class: ClassVar[type[MultiTaskNetwork]] = MultiTaskNetwork
 
+    # A subclass sets these in `__post_init__` where they depend on its parameters.
     uses_groups: bool = True
-    """Whether the groups matter in training."""
+    """Whether groups matter in training. If not, `fit` makes no heads and no losses."""
 
     needs_trained_trunk: bool = False
-    """Whether the trunk alone pays for the differences between groups."""
+    """Whether groups act on predictions through the trunk, which needs weights then."""
 
     weighs_groups: bool = True
     """Whether sample weights count in the losses that depend on the groups."""
@@ -62,7 +63,12 @@ class Method(ABC):
         """
 
     def make_losses(self, tasks: Tasks, n_groups: int) -> list[Any]:
-        """Return the losses of one attribute, one for each output of its head."""
+        """Return the losses of one attribute, one for each output of its head.
+
+        `~fairtask.objective.Objective` needs them: it sums
+        ``loss(logits[k], y[:, k], groups, weight)`` over the outputs k. An objective of
+        another kind may do without.
+        """
         return []
 
     def can_compare(

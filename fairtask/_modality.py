@@ -44,7 +44,8 @@ class Modality(ABC):
         Returns
         -------
         X : array of shape (n_samples, ...), or dict of str to such arrays
-            Each takes an array of positions as index.
+            All of one length, with the types that the trunk takes. Each takes an array
+            of positions as index.
 
         Raises
         ------
@@ -121,7 +122,8 @@ class Modality(ABC):
     def state(self) -> dict[str, Any]:
         """Return the state that `validate` and `make_trunk` learnt.
 
-        Files hold numbers, strings, None, and lists, tuples, dicts and arrays of these.
+        Files hold numbers, strings, None, and lists, tuples, dicts and one-dimensional
+        arrays of these.
         """
 
     @abstractmethod
@@ -130,7 +132,7 @@ class Modality(ABC):
 
 
 def representation_width(module: nn.Module, example: torch.Tensor, name: str) -> int:
-    """Return the width of the output of a module, by computing one.
+    """Return the width of the output of a module that takes a tensor.
 
     Parameters
     ----------

@@ -80,6 +80,11 @@ class Objective(nn.Module):
             self.register_buffer("lam", lam, persistent=False)
         else:
             self.lam = lam
+        if not all(fairness_losses):
+            raise ValueError(
+                "`fairness_losses` must hold a loss for each output of an attribute's "
+                "head; got none for an attribute."
+            )
         self.fairness_losses = nn.ModuleList(
             nn.ModuleList(losses) for losses in fairness_losses
         )

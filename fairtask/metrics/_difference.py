@@ -281,6 +281,9 @@ class DifferenceMetric:
         return Difference(self, statistics, strata, compared, agg, each)
 
 
+REQUIRED = ("attributes", "labels", "groups", "min_group_size")
+"""Arguments that every metric has besides the data."""
+
 METRICS: dict[str, DifferenceMetric] = {}
 """The difference metrics by name, in the order of their definitions."""
 
@@ -296,6 +299,9 @@ def difference_metric(
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
+        missing = {*data, *REQUIRED} - signature.parameters.keys()
+        if missing:
+            raise TypeError(f"{function.__name__}() must have {sorted(missing)}.")
         settings = {
             name: parameter.default
             for name, parameter in signature.parameters.items()

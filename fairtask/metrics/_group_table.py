@@ -109,7 +109,8 @@ def differences(
     notes = []
     for metric in METRICS.values():
         for i, family in enumerate(statistics):
-            if not isinstance(family, metric.family):
+            computed = any(s in metric.statistics for s, _ in family.strata)
+            if not isinstance(family, metric.family) or not computed:
                 continue
             difference = metric.compare_statistics(family, min_group_size, each=True)
             notes += [
