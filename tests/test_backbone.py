@@ -4,12 +4,12 @@ import torch
 from torch import nn
 
 from fairtask._images._backbone import (
-    BackboneTrunk,
     layer_scales,
     make_backbone,
     stages,
     without_decay,
 )
+from fairtask._images._trunk import BackboneTrunk
 
 SIZE = (32, 32)
 
@@ -57,7 +57,7 @@ class TestMakeBackbone:
             ("test_efficientnet", 256),
         ],
     )
-    def test_width_is_that_of_the_feature_before_the_classifier(self, name, width):
+    def test_width_is_the_one_before_the_classifier(self, name, width):
         model, config = make(name)
         assert model.head_hidden_size == width
         assert make_trunk(model).out_features == width
@@ -102,7 +102,11 @@ class TestMakeBackbone:
         model, _ = make(timm.create_model("test_convnext", num_classes=10))
         assert model(torch.zeros(1, 3, *SIZE)).shape == (1, 64)
 
-    def test_size_is_told_to_a_model_that_must_know_it(self):
+    def test_module_in_double_precision(self):
+        model, _ = make(Tiny().double())
+        assert make_trunk(model).out_features == 5
+
+    def test_model_for_images_of_one_size_gets_the_size(self):
         model, _ = make("test_vit", image_size=(48, 32))
         assert model(torch.zeros(1, 3, 48, 32)).shape == (1, 64)
 
@@ -128,10 +132,6 @@ class TestMakeBackbone:
         (tmp_path / "none.pth").write_bytes(b"no weights")
         with pytest.raises(ValueError, match=r"cannot be made .*none\.pth"):
             make(pretrained=True, params=overlay)
-
-    def test_module_in_double_precision(self):
-        model, _ = make(Tiny().double())
-        assert make_trunk(model).out_features == 5
 
 
 class TestStages:
@@ -181,11 +181,11 @@ class TestTrunk:
         normalised = torch.tensor([1.0, 3.0, 1.0]).view(3, 1, 1).expand(1, 3, *SIZE)
         torch.testing.assert_close(trunk.eval()(X), trunk(normalised))
 
-    def test_features_are_taken_for_images(self):
+    def test_features_take_the_place_of_images(self):
         trunk = make_trunk(hidden_layer_sizes=(7,)).eval()
         X = torch.rand(2, 3, *SIZE)
         assert trunk.out_features == 7
-        torch.testing.assert_close(trunk(trunk.features(X)), trunk(X))
+        torch.testing.assert_close(trunk({"feature": trunk.features(X)}), trunk(X))
 
     @pytest.mark.parametrize("channels_last", [True, False])
     def test_layout_does_not_change_the_result(self, channels_last):
@@ -254,21 +254,24 @@ class TestTrunk:
         module.conv.weight.requires_grad_(False)
         assert not make_trunk(module).backbone.conv.weight.requires_grad
 
-    @pytest.mark.parametrize("freeze", [2, -2, 17])
-    def test_freeze_out_of_range(self, freeze):
-        with pytest.raises(ValueError, match=f"between -1 and 1 .*; got {freeze}"):
-            make_trunk(freeze=freeze)
-
-    @pytest.mark.parametrize("freeze", [True, False])
-    def test_freeze_is_not_yes_or_no(self, freeze):
-        with pytest.raises(ValueError, match=f"number of stages .*; got {freeze}"):
+    @pytest.mark.parametrize(
+        ("freeze", "message"),
+        [
+            (2, "between -1 and 1 .*; got 2"),
+            (-2, "between -1 and 1 .*; got -2"),
+            (True, "number of stages .*; got True"),
+            (False, "number of stages .*; got False"),
+        ],
+    )
+    def test_wrong_freeze(self, freeze, message):
+        with pytest.raises(ValueError, match=message):
             make_trunk(freeze=freeze)
 
     @pytest.mark.parametrize(
         ("module", "message"),
         [
             (nn.Conv2d(3, 4, 1), r"shape \(n_samples, width\).*\(1, 4, 32, 32\)"),
-            (nn.Conv2d(1, 4, 1), "cannot compute a feature of an image of 32 times 32"),
+            (nn.Conv2d(1, 4, 1), r"cannot compute .* sample of shape \(3, 32, 32\)"),
             (nn.Flatten(0), r"its output has shape \(3072,\)"),
         ],
     )

@@ -1,13 +1,13 @@
 """scikit-learn's checks of the estimators for images.
 
-The checks pass rows of numbers, which these estimators refuse. So they run on a
-subclass that makes an image of each row: what they say of labels, weights, parameters,
-clones, pickles, the order of samples and of errors holds for images as well. What is
-checked of the reading of rows is scikit-learn's own `validate_data`, and says nothing
-here.
+The checks pass rows of numbers, which these estimators refuse. They therefore run on
+subclasses whose modality makes an image of each row. The checks of labels, weights,
+parameters, clones, pickles and errors thus hold for images too. The checks of `X` test
+scikit-learn's own `validate_data` here.
 """
 
 import warnings
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from sklearn.utils.validation import validate_data
 from timm.models import register_model
 from torch import nn
 
+from fairtask._images._modality import ImageModality
 from fairtask._images._reading import as_images
 from fairtask.baselines import (
     AdversarialImageClassifier,
@@ -38,30 +39,39 @@ ESTIMATORS = [
 PIXELS = 12
 
 
-# By name, for a module has another hash after each copy, whatever its weights.
+# By name, because each copy of a module has another hash, whatever its weights.
 @register_model
 def fairtask_flat(pretrained=False, **kwargs):
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * PIXELS, 32), nn.ReLU())
 
 
-def of_rows(estimator_class):
-    """Return the estimator for rows, each taken for an image of one column."""
+@dataclass(kw_only=True)
+class RowModality(ImageModality):
+    """Rows, each taken for an image of one column."""
 
-    def _validate_samples(self, X, *, reset):
-        X = validate_data(self, X, reset=reset, dtype=np.float64)
+    def validate(self, X, estimator, *, reset):
+        X = validate_data(estimator, X, reset=reset, dtype=np.float64)
         return as_images((np.tanh(X / 4) + 1)[:, :, None] / 2)
 
-    def __sklearn_tags__(self):  # noqa: N807
-        tags = estimator_class.__sklearn_tags__(self)
+
+class OfRows:
+    def _make_modality(self):
+        return RowModality(
+            **{f.name: getattr(self, f.name) for f in fields(RowModality) if f.init}
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
         tags.input_tags.one_d_array = tags.input_tags.three_d_array = False
         tags.input_tags.two_d_array, tags.input_tags.string = True, False
         return tags
 
+
+def of_rows(estimator_class):
+    """Return the estimator for rows."""
     name = f"{estimator_class.__name__}OfRows"
-    methods = [_validate_samples, __sklearn_tags__]
-    cls = type(name, (estimator_class,), {m.__name__: m for m in methods})
-    cls.__module__ = __name__  # where pickles find it
-    globals()[name] = cls
+    cls = type(name, (OfRows, estimator_class), {"__module__": __name__})
+    globals()[name] = cls  # pickles find it there
     return cls(
         "fairtask_flat",
         image_size=(PIXELS, 1),

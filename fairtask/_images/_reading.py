@@ -1,4 +1,4 @@
-"""What users pass as images, and how each is opened."""
+"""Images as the user passes them: checked, and opened one by one."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,27 +20,27 @@ CHANNELS = (1, 3, 4)
 """Numbers of channels of grayscale, RGB and RGBA."""
 
 ORIENTATION = 0x0112
-"""Tag of EXIF that says which side is up."""
+"""EXIF tag of the orientation."""
 
 READ_IN_A_ROW = 256
-"""Images that a thread reads before it is given others."""
+"""Number of images that a thread reads at once."""
 
 ROUNDING = 1e-4
-"""By how much floats may exceed 1, as they do after an interpolation."""
+"""Largest excess of floats over [0, 1]; interpolation causes such excesses."""
 
 MAX_NAMED = 5
-"""Images that an error message names."""
+"""Largest number of images that an error message names."""
 
 
 class Images:
-    """Images in the order of the samples, each opened when it is asked for.
+    """Images in the order of the samples. Each is opened when it is needed.
 
     Parameters
     ----------
     entries : ndarray of shape (n_samples,) or (n_samples, H, W[, C])
         Paths, Pillow images or pixels as objects; or the pixels of all images.
     rows : ndarray of shape (n_samples,), optional
-        Position of each image in what the user passed, for error messages.
+        Position of each image in the user's data, for error messages.
     """
 
     def __init__(self, entries: np.ndarray, rows: np.ndarray | None = None) -> None:
@@ -59,24 +59,15 @@ class Images:
         return Images(self.entries[index], self.rows[index])
 
     def open(self, i: int, *, at_least: tuple[int, int] | None = None) -> Image.Image:
-        """Return an image as RGB, upright and with any transparency on white.
+        """Return an image as RGB, upright, with white in place of transparency.
 
-        Parameters
-        ----------
-        i : int
-            Its position.
-        at_least : (height, width), optional
-            Pixels that are needed. A large JPEG is then decoded at a fraction of its
-            size, which is several times faster.
-
-        Raises
-        ------
-        ValueError
-            If the image cannot be read; names its row.
+        With `at_least`, the (height, width) that is needed, a large JPEG is decoded at
+        a fraction of its size, which is several times faster. A ValueError names the
+        row of an image that cannot be read.
         """
         try:
             return _open_rgb(self.entries[i], at_least)
-        except Exception as error:  # Pillow's plugins raise whatever they run into
+        except Exception as error:  # Pillow's plugins raise errors of any type
             raise ValueError(
                 f"`X` has an image that cannot be read: {self._describe(i, error)}."
             ) from error
@@ -94,13 +85,9 @@ class Images:
             raise ValueError(self._listed(missing))
 
     def readable(self, on_error: Literal["raise", "skip"]) -> np.ndarray:
-        """Read every image once; return the positions of those that can be read.
+        """Read every image once; return the positions of the readable ones.
 
-        Raises
-        ------
-        ValueError
-            If an image cannot be read and that is not to be skipped. Names the paths
-            and rows of the first, and how many there are.
+        With ``on_error="raise"``, a ValueError counts the others and names the first.
         """
         problems = self._problems()
         if problems and on_error == "raise":
@@ -112,7 +99,7 @@ class Images:
         return np.setdiff1d(np.arange(len(self)), list(problems))
 
     def _problems(self) -> dict[int, Exception]:
-        """Return what is wrong, by position, after reading every image once."""
+        """Read every image once; return the errors by position."""
         if self.entries.ndim > 1:  # pixels, which have been checked
             return {}
 
@@ -126,13 +113,10 @@ class Images:
                     found[i] = error
             return found
 
-        problems: dict[int, Exception] = {}
-        # Pillow lets go of the interpreter while it decodes.
+        # Pillow releases the interpreter lock while it decodes.
         with ThreadPoolExecutor(joblib.cpu_count()) as pool:
-            starts = range(0, len(self), READ_IN_A_ROW)
-            for found in pool.map(problems_from, starts):
-                problems.update(found)
-        return problems
+            found = pool.map(problems_from, range(0, len(self), READ_IN_A_ROW))
+            return {i: error for part in found for i, error in part.items()}
 
     def _listed(self, problems: dict[int, Exception]) -> str:
         named = [
@@ -158,22 +142,11 @@ class Images:
 
 
 def as_images(X: Any) -> Images:
-    """Check what was passed as images, without opening files.
+    """Check images, without opening files.
 
-    Parameters
-    ----------
-    X : array, list, Series or DataFrame
-        Pixels of shape (n, H, W, C), (n, C, H, W) or (n, H, W), integers in [0, 255] or
-        floats in [0, 1]; or paths, Pillow images or arrays, one per sample.
-
-    Returns
-    -------
-    Images
-
-    Raises
-    ------
-    ValueError
-        If it is none of these; says what was found.
+    `X` is an array of pixels of shape (n, H, W, C), (n, C, H, W) or (n, H, W), integers
+    in [0, 255] or floats in [0, 1]; or a list, array, Series or one-column data frame
+    of paths, Pillow images or arrays. Everything else is a ValueError.
     """
     if isinstance(X, Images):
         return X
@@ -188,12 +161,12 @@ def as_images(X: Any) -> Images:
     if isinstance(X, pd.DataFrame):
         if X.shape[1] != 1:
             raise ValueError(
-                "`X` must have one column, that of the images; got the columns "
+                "`X` must have one column, which holds the images; got the columns "
                 f"{list(X.columns)}."
             )
         X = X.iloc[:, 0]
     if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
-        return _checked(Images(_pixels(X)))
+        return _not_empty(Images(_pixels(X)))
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1:
         X = X[:, 0]
     if isinstance(X, np.ndarray) and X.ndim != 1:
@@ -210,10 +183,10 @@ def as_images(X: Any) -> Images:
     entries = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         entries[i] = _entry(value, i)
-    return _checked(Images(entries))
+    return _not_empty(Images(entries))
 
 
-def _checked(images: Images) -> Images:
+def _not_empty(images: Images) -> Images:
     if not len(images):
         raise ValueError("`X` must hold at least one image; found 0 sample(s).")
     return images
@@ -233,7 +206,7 @@ def _entry(value: Any, row: int) -> Any:
         except ValueError as error:
             raise ValueError(f"{error} This is the image of row {row}.") from error
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
-        return None  # may be left out, see `Images.readable`
+        return None  # `Images.readable` may leave it out
     raise ValueError(
         "`X` must hold paths, Pillow images or arrays of pixels, one per sample; the "
         f"value of row {row} is {type(value).__name__}."
@@ -287,7 +260,7 @@ def _load(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
     if isinstance(entry, str):
         with Image.open(entry) as image:
             if at_least is not None:
-                # Twice as many as needed, for the resizing to be as good.
+                # Twice the size that is needed, so that resizing loses nothing.
                 height, width = at_least
                 image.draft("RGB", (2 * width, 2 * height))
             image.load()
@@ -322,7 +295,7 @@ def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Return an integer grayscale image as "L".
 
-    Mode "I", which does not say of how many bits it is, has 16 if a pixel exceeds 255.
+    Mode "I" has no fixed number of bits. It is taken for 16 if a pixel exceeds 255.
     """
     pixels = np.asarray(image).astype(np.int64)
     if image.mode != "I" or pixels.max() > 255:

@@ -1,6 +1,8 @@
-"""Images resized, augmented and batched."""
+"""Images as a source of batches: resized, augmented and read by workers."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pickle import PicklingError
 from typing import Any
 
@@ -20,11 +22,15 @@ TAKEN = (
     "input_size", "is_training", "no_aug", "mean", "std", "normalize", "separate",
     "use_prefetcher", "tf_preprocessing", "naflex", "patchify",
 )  # fmt: skip
-"""Arguments of timm's transforms that are not the user's."""
+"""Arguments of timm's transforms that the estimator decides."""
+
+ToPixels = Callable[[Image.Image], Tensor]
+"""Maps an RGB image to a Tensor of shape (height, width, 3)."""
 
 
+@dataclass(frozen=True)
 class Resize:
-    """From an RGB image to pixels of one size, whatever its proportions.
+    """Resize an RGB image to one size, without regard to its proportions.
 
     Parameters
     ----------
@@ -32,9 +38,8 @@ class Resize:
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"}
     """
 
-    def __init__(self, size: tuple[int, int], interpolation: str) -> None:
-        self.size = size
-        self.interpolation = interpolation
+    size: tuple[int, int]
+    interpolation: str
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return a Tensor of shape (height, width, 3), uint8."""
@@ -45,58 +50,14 @@ class Resize:
         return torch.from_numpy(np.array(image))
 
 
-class ChangedAndResized:
-    """A change at random, and `Resize`.
-
-    Parameters
-    ----------
-    change : callable
-        From an RGB image to another.
-    resize : Resize
-    """
-
-    def __init__(
-        self, change: Callable[[Image.Image], Image.Image], resize: Resize
-    ) -> None:
-        self.change = change
-        self.resize = resize
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Return a Tensor of shape (height, width, 3), uint8."""
-        changed = self.change(image.copy())  # it may be the user's own
-        if not isinstance(changed, Image.Image):
-            raise ValueError(
-                "`augmentation` must return a Pillow image; got "
-                f"{type(changed).__module__}.{type(changed).__qualname__}."
-            )
-        return self.resize(changed.convert("RGB"))
-
-
-class TimmAugmentation:
-    """timm's training transforms.
-
-    Parameters
-    ----------
-    transform : callable
-        From an RGB image to a Tensor of shape (3, height, width).
-    """
-
-    def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
-        self.transform = transform
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Return a Tensor of shape (height, width, 3), uint8 or normalised."""
-        return self.transform(image).permute(1, 2, 0)
-
-
 def make_augmentation(
     augmentation: Any,
     resize: Resize,
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-) -> Callable[[Image.Image], Tensor]:
-    """Return a random change of an image that ends in pixels.
+) -> ToPixels:
+    """Return a random change of an image that ends in pixels, uint8 or normalised.
 
     Parameters
     ----------
@@ -106,8 +67,9 @@ def make_augmentation(
     mean, std : tuple of 3 floats
         Of each channel, for pixels that have to be normalised.
     """
+    # Partial functions, and not nested ones, can be sent to other processes.
     if not isinstance(augmentation, dict):
-        return ChangedAndResized(augmentation, resize)
+        return partial(_changed_and_resized, change=augmentation, resize=resize)
     from timm.data import create_transform
 
     taken = sorted(set(augmentation) & set(TAKEN))
@@ -115,8 +77,8 @@ def make_augmentation(
         raise ValueError(
             f"`augmentation` must not have {taken}, which the backbone decides."
         )
-    # Pixels stay small integers until they are on the device, but erased regions may
-    # be filled with noise, which is not one.
+    # Pixels stay small integers until they are on the device. Erased regions may be
+    # filled with noise, which needs normalised pixels.
     try:
         transform = create_transform(
             resize.size,
@@ -131,23 +93,41 @@ def make_augmentation(
             f"`augmentation` must be arguments of timm.data.create_transform; got "
             f"{augmentation!r}: {error}"
         ) from error
-    return TimmAugmentation(transform)
+    return partial(_channels_last, transform=transform)
 
 
-class ImageSource(Source):
-    """Images that are read when their batch is cut.
+def _changed_and_resized(
+    image: Image.Image,
+    *,
+    change: Callable[[Image.Image], Image.Image],
+    resize: Resize,
+) -> Tensor:
+    changed = change(image.copy())  # the image may belong to the user
+    if not isinstance(changed, Image.Image):
+        raise ValueError(
+            "`augmentation` must return a Pillow image; got "
+            f"{type(changed).__module__}.{type(changed).__qualname__}."
+        )
+    return resize(changed.convert("RGB"))
+
+
+def _channels_last(image: Image.Image, *, transform: ToPixels) -> Tensor:
+    return transform(image).permute(1, 2, 0)
+
+
+class ImageSource(Source, Dataset):
+    """Images that are read when their batch is due.
 
     Parameters
     ----------
     images : Images
     resize : Resize
-        From an image to pixels.
     augmentation : callable, optional
         Replaces `resize` in training: a random change, and the resizing.
     num_workers : int
-        Processes that read images; 0 reads them in this one.
+        Number of processes that read images. 0: this process reads them.
     pin_memory : bool
-        Whether batches are put where a GPU fetches them from.
+        Whether batches are put in memory that a GPU copies from fast.
     """
 
     evaluated_at_once = 128
@@ -157,7 +137,7 @@ class ImageSource(Source):
         images: Images,
         resize: Resize,
         *,
-        augmentation: Callable[[Image.Image], Tensor] | None = None,
+        augmentation: ToPixels | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
@@ -169,6 +149,15 @@ class ImageSource(Source):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, sample: tuple[int, int | None]) -> tuple[Tensor, int]:
+        """Return the pixels of an image and its position; the seed augments it."""
+        i, seed = sample
+        if self.augmentation is None or seed is None:
+            return self.resize(self.images.open(i, at_least=self.resize.size)), i
+        image = self.images.open(i)  # whole: a part of it may be enlarged
+        with everything_seeded(seed):
+            return self.augmentation(image), i
 
     def batches(
         self, batch_size: int, random: RandomStream | None = None
@@ -182,14 +171,7 @@ class ImageSource(Source):
 
 
 class ImageBatches:
-    """Iterate over an `ImageSource`; the workers live as long as this object.
-
-    Parameters
-    ----------
-    source : ImageSource
-    batch_size, random
-        See `Source.batches`.
-    """
+    """Iterate over an `ImageSource`. The workers live as long as this object."""
 
     def __init__(
         self, source: ImageSource, batch_size: int, random: RandomStream | None
@@ -200,12 +182,12 @@ class ImageBatches:
         # No more processes than there are batches.
         num_workers = min(source.num_workers, len(sampler) if len(sampler) > 1 else 0)
         self._loader = DataLoader(
-            _Pixels(source.images, source.resize, source.augmentation),
+            source,
             batch_sampler=sampler,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=source.pin_memory,
-            generator=torch.Generator(),  # what the workers draw is not used
+            generator=torch.Generator(),  # keeps the global generator as it is
         )
 
     def __len__(self) -> int:
@@ -221,52 +203,20 @@ class ImageBatches:
             ) from error
         try:
             for pixels, rows in batches:
-                # A view: channels-last in memory, in the shape of channels-first.
+                # A view of the shape of channels-first, with the channels last in
+                # memory.
                 yield pixels.permute(0, 3, 1, 2), rows
         except ValueError as error:
-            # An error in another process ends with its message, after a traceback.
+            # The message of an error in another process starts with a traceback.
             raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from (
                 error
             )
 
 
-class _Pixels(Dataset):
-    """Images for a process that reads them."""
-
-    def __init__(
-        self,
-        images: Images,
-        resize: Resize,
-        augmentation: Callable[[Image.Image], Tensor] | None,
-    ) -> None:
-        self.images = images
-        self.resize = resize
-        self.augmentation = augmentation
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, sample: tuple[int, int | None]) -> tuple[Tensor, int]:
-        i, seed = sample
-        if self.augmentation is None or seed is None:
-            return self.resize(self.images.open(i, at_least=self.resize.size)), i
-        image = self.images.open(i)  # whole: a part of it may be enlarged
-        with everything_seeded(seed):
-            return self.augmentation(image), i
-
-
 class _Epoch:
-    """Batches of positions, each with a seed where images are changed at random.
+    """Batches of positions, each with a seed if images are changed at random.
 
-    A seed for each image, and not for each worker, makes an epoch the same whatever the
-    number of workers.
-
-    Parameters
-    ----------
-    n_samples, batch_size : int
-    random : RandomStream or None
-        See `Source.batches`.
-    seeded : bool
+    With a seed per image, an epoch does not depend on the number of workers.
     """
 
     def __init__(
@@ -280,8 +230,8 @@ class _Epoch:
         self.random = random
         self.seeded = seeded
         self.ends = list(range(batch_size, n_samples, batch_size))
-        # A batch normalisation cannot be trained on a batch of one, which joins the
-        # batch before it.
+        # A batch normalisation cannot be trained on a single image. It joins the batch
+        # before it.
         if random is not None and self.ends and self.ends[-1] == n_samples - 1:
             self.ends.pop()
         self.ends.append(n_samples)
