@@ -219,8 +219,8 @@ def _pixels(X: np.ndarray) -> np.ndarray:
         X = _channels_last(X)
     elif X.ndim == 3 and X.shape[2] in CHANNELS[1:]:
         raise ValueError(
-            f"`X` must hold one image per sample; got the shape {X.shape}, which is "
-            "that of a single image. Pass a list, or X[np.newaxis]."
+            f"`X` must hold one image per sample; got the shape {X.shape} of a single "
+            "image. Pass a list, or X[np.newaxis]."
         )
     elif X.ndim != 3:
         raise ValueError(
