@@ -27,10 +27,9 @@ class Tiny(nn.Module):
         return self.out(self.norm(self.conv(X)).mean(dim=(2, 3)))
 
 
-def make(backbone="test_convnext", *, pretrained=False, image_size=SIZE, params=None):
-    return make_backbone(
-        backbone, pretrained=pretrained, image_size=image_size, params=params
-    )
+def make(backbone="test_convnext", **kwargs):
+    defaults = {"pretrained": False, "image_size": SIZE, "params": None}
+    return make_backbone(backbone, **{**defaults, **kwargs})
 
 
 def make_trunk(backbone=None, **kwargs):
@@ -98,17 +97,17 @@ class TestMakeBackbone:
         assert config["size"] == (224, 224)
         assert config["mean"] == (0.485, 0.456, 0.406)
 
-    def test_module_loses_its_classifier(self):
-        model, _ = make(timm.create_model("test_convnext", num_classes=10))
-        assert model(torch.zeros(1, 3, *SIZE)).shape == (1, 64)
-
-    def test_module_in_double_precision(self):
-        model, _ = make(Tiny().double())
-        assert make_trunk(model).out_features == 5
-
-    def test_model_for_images_of_one_size_gets_the_size(self):
-        model, _ = make("test_vit", image_size=(48, 32))
-        assert model(torch.zeros(1, 3, 48, 32)).shape == (1, 64)
+    @pytest.mark.parametrize(
+        ("backbone", "size", "width"),
+        [
+            (timm.create_model("test_convnext", num_classes=10), SIZE, 64),
+            (Tiny().double(), SIZE, 5),
+            ("test_vit", (48, 32), 64),  # is made for images of one size
+        ],
+    )
+    def test_output(self, backbone, size, width):
+        model, _ = make(backbone, image_size=size)
+        assert model(torch.zeros(1, 3, *size)).shape == (1, width)
 
     @pytest.mark.parametrize(
         ("backbone", "kwargs", "message"),
