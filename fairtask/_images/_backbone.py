@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 TAKEN = ("checkpoint_path", "in_chans", "model_name", "num_classes", "pretrained")
-"""Arguments of `timm.create_model` that the estimator decides."""
+"""Arguments of `timm.create_model` that the estimator sets."""
 
 
 def make_backbone(
@@ -26,17 +26,12 @@ def make_backbone(
     image_size: tuple[int, int] | None,
     params: dict[str, Any] | None,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a backbone without classifier, and what it expects of images.
+    """Return a backbone without its classifier, and the images that it expects.
 
     Parameters
     ----------
-    backbone : str or nn.Module
-        Name of a timm model, or a module, which is copied.
-    pretrained : bool
-        Whether a timm model gets its pretrained weights.
-    image_size : (height, width), optional
-    params : dict, optional
-        Further arguments of `timm.create_model`.
+    backbone, pretrained, image_size, params
+        See `~fairtask.AuxiliaryFairnessImageClassifier`. A module is copied.
 
     Returns
     -------
@@ -59,7 +54,7 @@ def make_backbone(
                 "is a module; got both."
             )
         model: Any = copy.deepcopy(backbone).to("cpu").float()
-        # One of timm's, or made like them: the feature before its classifier.
+        # Models of timm, or written like them, put out the feature without classifier.
         if getattr(model, "num_classes", 0) and hasattr(model, "reset_classifier"):
             model.reset_classifier(0)
     else:
@@ -104,7 +99,7 @@ def _create_model(
             "Without the network, take pretrained=False, or a file: "
             "backbone_params={'pretrained_cfg_overlay': {'file': path}}."
         ) from error
-    except Exception as error:  # models, and formats of weights, raise what they like
+    except Exception as error:  # models and formats of weights raise errors of any type
         raise ValueError(
             f"`backbone={name!r}` cannot be made with pretrained={pretrained} and "
             f"`backbone_params={params!r}`: {error}"
@@ -112,7 +107,7 @@ def _create_model(
 
 
 def _has_fixed_size(name: str) -> bool:
-    """Whether a model is made for images of one size, which has to be told to it."""
+    """Whether a model is made for images of one size, which it takes as argument."""
     import timm
 
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
@@ -122,14 +117,9 @@ def _has_fixed_size(name: str) -> bool:
 def stages(backbone: nn.Module, *, coarse: bool = True) -> list[list[str]]:
     """Return the names of the parameters of each stage, from the input on.
 
-    Stages are those of timm's models, the stem the first among them; of other modules
-    they are the children. A normalisation by itself belongs to the stage before it.
-
-    Parameters
-    ----------
-    backbone : nn.Module
-    coarse : bool, default=True
-        Whether to keep the blocks of a stage together.
+    A model of timm names its stages, of which the stem is the first. The stages of
+    another module are its children. A lone normalisation belongs to the stage before
+    it. With ``coarse=False`` each block of a stage is on its own.
     """
     weights = dict(backbone.named_parameters())
     matcher: Any = getattr(backbone, "group_matcher", None)
@@ -154,9 +144,10 @@ def stages(backbone: nn.Module, *, coarse: bool = True) -> list[list[str]]:
 
 
 def without_decay(backbone: nn.Module) -> set[str]:
-    """Return the names of the weights that weight decay should leave alone.
+    """Return the names of the weights that are exempt from weight decay.
 
-    Biases and scales, and what the backbone names, such as embeddings of positions.
+    These are biases and scales, and weights that the backbone names, such as embeddings
+    of positions.
     """
     exempt: set[str] = getattr(backbone, "no_weight_decay", set)()
     return {
@@ -169,7 +160,8 @@ def without_decay(backbone: nn.Module) -> set[str]:
 def layer_scales(backbone: nn.Module, decay: float) -> dict[str, float]:
     """Return the share of the learning rate that each parameter gets.
 
-    The last layer gets all of it, and each before it the fraction `decay` of the next.
+    The last layer gets all of it, and each other layer the fraction `decay` of the
+    share of the next layer.
     """
     layers = stages(backbone, coarse=False)
     return {
@@ -182,10 +174,7 @@ def layer_scales(backbone: nn.Module, decay: float) -> dict[str, float]:
 def frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
     """Return the names of the weights in ``stages[:freeze]``, or in all stages.
 
-    Raises
-    ------
-    ValueError
-        If the backbone has not as many stages.
+    A ValueError says so if the backbone does not have as many stages.
     """
     if freeze is None:
         return set()
@@ -206,10 +195,10 @@ def frozen_names(backbone: nn.Module, freeze: int | str | None) -> set[str]:
 
 
 def frozen_modules(backbone: nn.Module) -> list[nn.Module]:
-    """Return the modules of which no weight is trained.
+    """Return the modules that have no weight to train.
 
-    A module without weights, such as dropout or a normalisation without scale, goes
-    with the one before it.
+    A module without weights, such as dropout or a normalisation without scale, is
+    treated like the module before it.
     """
     if not any(weight.requires_grad for weight in backbone.parameters()):
         return list(backbone.modules())

@@ -22,9 +22,6 @@ CHANNELS = (1, 3, 4)
 ORIENTATION = 0x0112
 """EXIF tag of the orientation."""
 
-READ_IN_A_ROW = 256
-"""Number of images that a thread reads at once."""
-
 ROUNDING = 1e-4
 """Largest excess of floats over [0, 1]; interpolation causes such excesses."""
 
@@ -44,6 +41,8 @@ class Images:
     """
 
     def __init__(self, entries: np.ndarray, rows: np.ndarray | None = None) -> None:
+        if not len(entries):
+            raise ValueError("`X` must hold at least one image; found 0 sample(s).")
         self.entries = entries
         self.rows = np.arange(len(entries)) if rows is None else rows
 
@@ -103,42 +102,41 @@ class Images:
         if self.entries.ndim > 1:  # pixels, which have been checked
             return {}
 
-        def problems_from(start: int) -> dict[int, Exception]:
-            found: dict[int, Exception] = {}
-            for i in range(start, min(start + READ_IN_A_ROW, len(self))):
-                try:
-                    # The smallest decoding finds a file that ends too early as well.
-                    _open_rgb(self.entries[i], at_least=(1, 1))
-                except Exception as error:  # see `open`
-                    found[i] = error
-            return found
+        def problem_of(entry: Any) -> Exception | None:
+            try:
+                # The smallest decoding also detects a file that ends too early.
+                _open_rgb(entry, at_least=(1, 1))
+            except Exception as error:  # see `open`
+                return error
+            return None
 
         # Pillow releases the interpreter lock while it decodes.
         with ThreadPoolExecutor(joblib.cpu_count()) as pool:
-            found = pool.map(problems_from, range(0, len(self), READ_IN_A_ROW))
-            return {i: error for part in found for i, error in part.items()}
+            found = enumerate(pool.map(problem_of, self.entries))
+            return {i: error for i, error in found if error is not None}
 
     def _listed(self, problems: dict[int, Exception]) -> str:
-        named = [
-            self._describe(i, error) for i, error in list(problems.items())[:MAX_NAMED]
-        ]
-        n, more = len(problems), len(problems) - len(named)
+        n = len(problems)
+        named = [self._describe(*problem) for problem in problems.items()][:MAX_NAMED]
+        if n > MAX_NAMED:
+            named.append(f"and {n - MAX_NAMED} more")
         return (
             f"`X` has {n} image{'s' if n > 1 else ''} of {len(self)} that cannot be "
-            f"read: {'; '.join(named)}{f'; and {more} more' if more else ''}."
+            f"read: {'; '.join(named)}."
         )
 
     def _describe(self, i: int, error: Exception) -> str:
         entry = self.entries[i]
-        what = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
         if entry is None:
             return f"row {self.rows[i]} (its value is missing)"
-        reason = str(error).replace(f" {entry!r}", "")
         if isinstance(error, FileNotFoundError):
             reason = "there is no such file"
         elif isinstance(error, UnidentifiedImageError):
             reason = "it is not an image"
-        return f"row {self.rows[i]}, {what} ({reason})"
+        else:
+            reason = str(error).replace(f" {entry!r}", "")
+        value = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
+        return f"row {self.rows[i]}, {value} ({reason})"
 
 
 def as_images(X: Any) -> Images:
@@ -155,9 +153,7 @@ def as_images(X: Any) -> Images:
             f"`X` must hold one image per sample; got a single {type(X).__name__}. "
             "Pass a list."
         )
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
-    X = as_pandas(X)
+    X = as_pandas(_without_tensor(X))
     if isinstance(X, pd.DataFrame):
         if X.shape[1] != 1:
             raise ValueError(
@@ -166,7 +162,7 @@ def as_images(X: Any) -> Images:
             )
         X = X.iloc[:, 0]
     if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
-        return _not_empty(Images(_pixels(X)))
+        return Images(_pixels(X))
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1:
         X = X[:, 0]
     if isinstance(X, np.ndarray) and X.ndim != 1:
@@ -183,13 +179,11 @@ def as_images(X: Any) -> Images:
     entries = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         entries[i] = _entry(value, i)
-    return _not_empty(Images(entries))
+    return Images(entries)
 
 
-def _not_empty(images: Images) -> Images:
-    if not len(images):
-        raise ValueError("`X` must hold at least one image; found 0 sample(s).")
-    return images
+def _without_tensor(value: Any) -> Any:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
 
 
 def _entry(value: Any, row: int) -> Any:
@@ -198,8 +192,7 @@ def _entry(value: Any, row: int) -> Any:
         return os.fsdecode(value)
     if isinstance(value, Image.Image):
         return value
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
+    value = _without_tensor(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         try:
             return _pixels(value[np.newaxis])[0]
@@ -229,7 +222,7 @@ def _pixels(X: np.ndarray) -> np.ndarray:
         )
     if 0 in X.shape[1:]:
         raise ValueError(f"`X` has images without pixels: its shape is {X.shape}.")
-    if X.dtype == np.uint8 or not X.size:
+    if X.dtype == np.uint8 or not len(X):
         return X
     low, high = X.min(), X.max()
     is_integer = X.dtype.kind in "iu"
