@@ -1,5 +1,3 @@
-import random
-
 import numpy as np
 import pytest
 import torch
@@ -171,17 +169,6 @@ class TestBatches:
         )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
-
-    @pytest.mark.parametrize("num_workers", [0, 2])
-    def test_global_random_states_are_kept(self, num_workers):
-        def states():
-            numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002
-            return random.getstate(), numpy_state, torch.get_rng_state().tolist()
-
-        before = states()
-        augmentation = {"auto_augment": "rand-m9"}
-        an_epoch(make_source(augmentation=augmentation, num_workers=num_workers), 0)
-        assert states() == before
 
     def test_a_single_image_joins_the_batch_before_it(self):
         # Only in training: a batch normalisation needs two.
