@@ -23,7 +23,7 @@ ORIENTATION = 0x0112
 """EXIF tag of the orientation."""
 
 ROUNDING = 1e-4
-"""Largest excess of floats over [0, 1]; interpolation causes such excesses."""
+"""How far floats may lie outside of [0, 1], as they do after an interpolation."""
 
 MAX_NAMED = 5
 """Largest number of images that an error message names."""
@@ -117,7 +117,7 @@ class Images:
 
     def _listed(self, problems: dict[int, Exception]) -> str:
         n = len(problems)
-        named = [self._describe(*problem) for problem in problems.items()][:MAX_NAMED]
+        named = [self._describe(i, problems[i]) for i in list(problems)[:MAX_NAMED]]
         if n > MAX_NAMED:
             named.append(f"and {n - MAX_NAMED} more")
         return (

@@ -115,6 +115,7 @@ def _channels_last(image: Image.Image, *, transform: ToPixels) -> Tensor:
     return transform(image).permute(1, 2, 0)
 
 
+@dataclass(eq=False)
 class ImageSource(Source, Dataset):
     """Images that are read when their batch is due.
 
@@ -130,22 +131,13 @@ class ImageSource(Source, Dataset):
         Whether batches are put in memory that a GPU copies from fast.
     """
 
-    evaluated_at_once = 128
+    images: Images
+    resize: Resize
+    augmentation: ToPixels | None = None
+    num_workers: int = 0
+    pin_memory: bool = False
 
-    def __init__(
-        self,
-        images: Images,
-        resize: Resize,
-        *,
-        augmentation: ToPixels | None = None,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-    ) -> None:
-        self.images = images
-        self.resize = resize
-        self.augmentation = augmentation
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
+    evaluated_at_once = 128
 
     def __len__(self) -> int:
         return len(self.images)
@@ -203,8 +195,7 @@ class ImageBatches:
             ) from error
         try:
             for pixels, rows in batches:
-                # A view of the shape of channels-first, with the channels last in
-                # memory.
+                # A view: its shape has the channels first, its memory has them last.
                 yield pixels.permute(0, 3, 1, 2), rows
         except ValueError as error:
             # The message of an error in another process starts with a traceback.
