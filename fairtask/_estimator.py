@@ -416,7 +416,7 @@ class FairnessEstimator(
         samples = Samples(X, y_codes, sensitive.codes)
         with _named_in_errors("X_val"):
             rows = modality.readable(X)
-        return samples if rows is None else samples.take(rows)
+            return samples if rows is None else samples.take(rows)
 
     def _train(
         self,

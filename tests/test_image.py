@@ -485,6 +485,12 @@ class TestUnreadable:
     def test_of_validation_data(self, broken):
         with pytest.raises(ValueError, match=r"`X_val`: .*row 7"):
             make_classifier().fit(X, y, sensitive_features=z, X_val=broken, y_val=y)
+        clf = make_classifier(on_error="skip", lam=1)
+        with (
+            pytest.warns(UserWarning, match="1 image of 1"),
+            pytest.raises(ValueError, match=r"`X_val`: .* at least one image"),
+        ):
+            clf.fit(X, y, X_val=broken[7:8], y_val=y[7:8])
 
     def test_in_prediction(self, broken):
         clf = fit(on_error="skip", max_epochs=1, num_workers=1)
