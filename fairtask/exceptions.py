@@ -1,4 +1,4 @@
-"""Warnings that `fairtask` issues."""
+"""Warnings of `fairtask`."""
 
 __all__ = [
     "BudgetNotMetWarning",
@@ -9,21 +9,17 @@ __all__ = [
 
 
 class BudgetNotMetWarning(UserWarning):
-    """No candidate of a search has a disparity within the budget.
-
-    The least disparate one was chosen.
-    """
+    """No candidate of a search is within the budget; the least disparate is chosen."""
 
 
 class CollapsedHeadWarning(UserWarning):
     """A fairness head predicts nearly the same for every sample.
 
-    The fairness loss made it constant or, with a task loss of its own, it has not
+    Either the fairness loss has made it constant, or it has a task loss and has not
     learnt the task yet.
 
-    A constant head makes every difference between groups zero, so its fairness
-    loss says nothing about the representation and the trunk gets no gradient from
-    it: the model equals one trained on the task alone.
+    With a constant head every difference between groups is zero. The trunk gets no
+    gradient from its fairness loss, and the model is one trained on the task alone.
     """
 
 
@@ -36,4 +32,4 @@ class NothingPenalizedWarning(UserWarning):
 
 
 class VacuousBoundWarning(UserWarning):
-    """A bound on a difference is 1 or more, and says nothing."""
+    """A bound on a difference is 1 or more, and holds for any model."""

@@ -18,7 +18,10 @@ __all__ = ["AuxiliaryFairnessImageClassifier", "ImageEstimator"]
 
 @dataclass(eq=False, repr=False)
 class ImageEstimator(FairnessEstimator):
-    """Estimators for images, with any method."""
+    """Base class of the estimators for images: add the estimator of a method.
+
+    The parameters are described in `~fairtask.AuxiliaryFairnessImageClassifier`.
+    """
 
     backbone: str | nn.Module = "convnext_tiny"
     _: KW_ONLY
@@ -83,7 +86,7 @@ class ImageEstimator(FairnessEstimator):
 
     @property
     def image_size_(self) -> tuple[int, int]:
-        """Pixels that images are resized to, (height, width)."""
+        """Size of resized images in pixels, (height, width)."""
         check_is_fitted(self)
         return self._modality.state()["config"]["size"]
 
@@ -100,17 +103,17 @@ class ImageEstimator(FairnessEstimator):
 class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
     r"""Image classifier that learns its tasks and group fairness together.
 
-    The trunk is a backbone of `timm <https://huggingface.co/docs/timm>`__, or a module
-    of your own; on its feature there is a head per task and a fairness head per
-    sensitive attribute, each a layer normalisation and a linear layer. What is
-    minimised is that of `~fairtask.AuxiliaryFairnessClassifier`.
+    The trunk is a `timm <https://huggingface.co/docs/timm>`__ backbone or another torch
+    module. On its features there is a head per task and a fairness head per sensitive
+    attribute, each a layer normalisation and a linear layer. The objective is that of
+    `~fairtask.AuxiliaryFairnessClassifier`.
 
     Parameters
     ----------
     backbone : str or torch.nn.Module, default="convnext_tiny"
         Name of a timm model, see ``timm.list_models()``; or a module from images of
-        shape (n, 3, height, width) to features of shape (n, width). A module is copied
-        in `fit`, with the weights that it has.
+        shape (n, 3, height, width) to features of shape (n, width). `fit` copies a
+        module, with its current weights.
     pretrained : bool, default=True
         Whether a timm model starts from its pretrained weights, which are downloaded
         when they are first used.
@@ -120,37 +123,35 @@ class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
         ``{"pretrained_cfg_overlay": {"file": "weights.safetensors"}}`` for pretrained
         weights in a file.
     image_size : int or (height, width), default=None
-        Pixels that images are resized to. None: what the backbone was made for.
+        Size of resized images in pixels. None: the size that the backbone was made for.
     augmentation : dict or callable, default=None
         Random changes of the training images. A dict holds arguments of
         ``timm.data.create_transform``, such as
-        ``{"scale": (0.8, 1), "color_jitter": 0.2, "hflip": 0.5}``; what it leaves out
-        keeps timm's default, such as crops of down to 8 % of the area. A callable is
-        called with an RGB image of Pillow and returns one, which is resized. None:
-        images are resized only.
+        ``{"scale": (0.8, 1), "color_jitter": 0.2, "hflip": 0.5}``. Other arguments keep
+        timm's defaults, such as crops of down to 8 % of the area. A callable maps an
+        RGB Pillow image to one, which is then resized. None: images are resized only.
     freeze : int or "backbone", default=None
-        Stages of the backbone whose weights and running statistics are kept, counted
-        from the input: ``stages[:freeze]``, so that -2 leaves the last two to be
-        trained. The stem is a stage; of a vision transformer each block is one.
-        "backbone": all. Its features are then computed once for all epochs.
+        Stages of the backbone whose weights and running statistics do not change,
+        counted from the input: ``stages[:freeze]``. With -2 the last two are trained.
+        The stem is a stage, and so is each block of a vision transformer. "backbone":
+        all stages. The features are then computed once for all epochs.
     hidden_layer_sizes : sequence of int, default=None
-        Width of each layer between feature and heads. None: no such layer, or (128, 64)
-        with ``freeze="backbone"``.
+        Width of each layer between features and heads. None: no such layer, or
+        (128, 64) with ``freeze="backbone"``.
     dropout : float in [0, 1), default=0.0
-        Share of the backbone's feature, and of the units of these layers, dropped in
-        training. What is dropped inside of the backbone is one of `backbone_params`.
+        Share of the backbone's features, and of the units of these layers, dropped in
+        training. Dropout inside the backbone is set by `backbone_params`.
     fairness_loss, ..., verbose
-        All others: see `~fairtask.AuxiliaryFairnessClassifier`, with the defaults of
-        this signature and the following.
+        See `~fairtask.AuxiliaryFairnessClassifier`. The defaults are those of this
+        signature.
     lr : float, default=0.0003
         Largest learning rate.
     layer_decay : float in (0, 1], default=1.0
-        Share of the learning rate of a layer of the backbone that the layer before it
-        gets.
+        Ratio of the learning rate of a layer of the backbone to that of the next layer.
     weight_decay : float, default=0.05
-        Weight decay of the optimizer, not for biases, scales and what the backbone
-        exempts, such as embeddings of positions. None: the optimizer's own, for all
-        weights; see `~fairtask.AuxiliaryFairnessClassifier`.
+        Weight decay of the optimizer. Biases, scales and weights that the backbone
+        exempts, such as position embeddings, have none. None: the optimizer's default,
+        for all weights; see `~fairtask.AuxiliaryFairnessClassifier`.
     lr_schedule : {"cosine", "one_cycle", "constant"}, default="cosine"
         Learning rate over the batches of `fit`.
     batch_size : int, default=32
@@ -158,22 +159,22 @@ class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
     max_epochs : int, default=10
         Number of passes over the images.
     ema_decay : float in [0, 1), default=None
-        Decay per batch of an exponential moving average of the weights, which takes
-        their place in validation and at the end. It starts at less than that, at step t
-        at (1 + t) / (10 + t). None: there is none.
+        Decay per batch of an exponential moving average of the weights, which replaces
+        the weights in validation and after training. At step t the decay is at most
+        (1 + t) / (10 + t). None: no average.
     mixed_precision : bool or "auto", default="auto"
-        Whether the backbone computes in bfloat16. "auto": on a CUDA device that has it.
+        Whether the backbone computes in bfloat16. "auto": on CUDA devices that support
+        it.
     channels_last : bool, default=True
-        Whether images lie in memory with the channels last, as convolutions are
-        fastest.
+        Whether images are stored with the channels last, for fast convolutions.
     num_workers : int or "auto", default="auto"
-        Processes that read and augment images. "auto": none, but for files that are
-        read for a CUDA device one per core, at most 8, where processes are forked (as
-        on Linux up to Python 3.13). Elsewhere a script that sets a number must guard
-        its start with ``if __name__ == "__main__"``.
+        Number of processes that read and augment images. "auto": one per core, at most
+        8, if files are read for a CUDA device and processes are forked (as on Linux up
+        to Python 3.13); else none. If processes are not forked, a script that sets a
+        number must guard its start with ``if __name__ == "__main__"``.
     on_error : {"raise", "skip"}, default="raise"
-        What `fit` does with images that cannot be read. All are read once before the
-        training starts. "skip" leaves them out, with a warning that counts them.
+        Whether unreadable images are an error in `fit`, or are left out with a warning
+        that counts them. `fit` reads all images once before the training starts.
 
     Attributes
     ----------
@@ -184,7 +185,7 @@ class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
     groups_ : list of ndarray
         Groups of each sensitive attribute, sorted; tuples if ``intersectional``.
     image_size_ : (height, width)
-        Pixels that images are resized to.
+        Size of resized images in pixels.
     history_ : DataFrame
         Mean of each term of the objective, a row per epoch.
     group_history_ : DataFrame
@@ -202,12 +203,12 @@ class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
     `X` holds one image per sample: an array of shape (n, H, W, C), (n, C, H, W) or
     (n, H, W), of integers in [0, 255] or of floats in [0, 1]; or a list, array, Series
     or data frame of one column, of paths, Pillow images or arrays, whose sizes may
-    differ. Files are read when their batch is due and are never all in memory.
+    differ. A file is read when its batch needs it; the files are never all in memory.
 
     Every image is turned upright (EXIF), converted to RGB on white, resized to
-    ``image_size`` whatever its proportions, and normalised as the backbone expects it:
-    with ``pretrained_cfg`` of timm's models, else with mean and standard deviation of
-    ImageNet.
+    ``image_size`` whatever its proportions, and normalised as the backbone expects:
+    with the ``pretrained_cfg`` of a timm model, else with ImageNet's mean and standard
+    deviation.
 
     Examples
     --------

@@ -76,17 +76,17 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
     Parameters
     ----------
     heads : iterable of K nn.Module
-        A head per task, each from (n_samples, p) to (n_samples, n_classes). They are
-        the fairness head's own and predict the task, never the attribute.
+        A head per task, each from (n_samples, p) to (n_samples, n_classes). They belong
+        to the fairness head and predict the task, not the attribute.
 
     Attributes
     ----------
     has_own_heads : bool
-        Whether the class is made with `heads`.
+        Whether the class takes `heads`.
     may_collapse : bool
         Whether a constant head is a failure.
     learns_task : bool
-        Whether the head has a task loss of its own.
+        Whether the head is trained by a task loss too.
     """
 
     has_own_heads = True
@@ -113,19 +113,19 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
         Returns
         -------
         fairness_logits : list of K Tensor of shape (n_samples, n_classes)
-            Output on which the fairness loss is evaluated. The class decides where the
-            gradient of that loss goes.
+            Output on which the fairness loss is evaluated. The class decides which
+            weights get the gradient of that loss.
         detached_logits : list of K Tensor of shape (n_samples, n_classes)
-            Output of the head on the detached representation, where the head's own task
-            loss is evaluated; empty where the head has none.
+            Output on the detached representation, on which the task loss of this head
+            is evaluated; empty if the head has none.
         """
 
 
 class ProbeHead(FairnessHead):
-    """Fitted to the task; the fairness loss goes through it, frozen, to the trunk.
+    """Learns the task; the fairness loss passes through it, frozen, to the trunk.
 
-    The trunk alone pays the fairness loss. The head is trained as the task head is, so
-    that it reads the representation as the task head does, and the fairness loss cannot
+    The fairness loss trains the trunk alone. The head is trained like the task head, so
+    that it uses the representation like the task head, and the fairness loss cannot
     make it constant.
     """
 
@@ -142,10 +142,10 @@ class ProbeHead(FairnessHead):
 
 
 class LiteralHead(FairnessHead):
-    """Trained by the fairness loss alone, as eq. 3 of the paper [1]_ reads.
+    """Trained by the fairness loss alone: the literal reading of the paper [1]_, eq. 3.
 
-    Head and trunk pay the fairness loss. A constant head makes every group difference
-    zero, and the losses GLF and GLD drive the head there.
+    The fairness loss trains head and trunk. A constant head makes every difference
+    between groups zero, and the losses GLF and GLD drive the head there.
 
     References
     ----------
@@ -160,9 +160,10 @@ class LiteralHead(FairnessHead):
 
 
 class AnchoredHead(FairnessHead):
-    """Trained by the fairness loss and its own task loss.
+    """Trained by the fairness loss and by a task loss.
 
-    Head and trunk pay the fairness loss; the task loss of this head stays in it.
+    The fairness loss trains head and trunk; the task loss of this head trains the head
+    alone.
     """
 
     learns_task = True
@@ -178,7 +179,7 @@ class AnchoredHead(FairnessHead):
 
 
 class TaskHead(FairnessHead):
-    """The task heads themselves, with their weights detached: the trunk pays."""
+    """The task heads with their weights detached: the loss trains the trunk alone."""
 
     has_own_heads = False
     may_collapse = False
@@ -196,7 +197,7 @@ FAIRNESS_HEADS: dict[str, type[FairnessHead]] = {
     "probe": ProbeHead,
     "task": TaskHead,
 }
-"""Fairness heads by the name that an estimator takes."""
+"""Fairness heads by the names that estimators take."""
 
 
 class HeadOutputs(NamedTuple):
@@ -265,7 +266,7 @@ class MultiTaskNetwork(nn.Module):
         )
 
     def prediction_logits(self, outputs: HeadOutputs) -> list[Tensor]:
-        """Select the logits that predictions are made from.
+        """Return the logits for predictions.
 
         Parameters
         ----------
@@ -282,15 +283,15 @@ class MultiTaskNetwork(nn.Module):
     def task_logits(
         self, X: Tensor, given_groups: Tensor | None = None
     ) -> list[Tensor]:
-        """Compute the logits that predictions are made from: those of the task heads.
+        """Compute the logits for predictions: those of the task heads.
 
         Parameters
         ----------
         X : Tensor of shape (n_samples, ...)
             Samples.
         given_groups : Tensor of shape (n_samples, S), int64, optional
-            Group codes, for a network whose predictions can use them. This one ignores
-            them.
+            Group codes, for networks that can use them in predictions. This network
+            ignores them.
 
         Returns
         -------
@@ -301,6 +302,6 @@ class MultiTaskNetwork(nn.Module):
 
 
 def _frozen(head: nn.Module, h: Tensor) -> Tensor:
-    """Output of the head, with a gradient for `h` and none for the head."""
+    """Return the output of the head, with a gradient for `h` and none for the head."""
     weights = {name: weight.detach() for name, weight in head.named_parameters()}
     return functional_call(head, weights, (h,))

@@ -1,4 +1,4 @@
-"""The objective: task losses and fairness losses in one number."""
+"""The objective: a weighted sum of task losses and fairness losses."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, cast
@@ -34,13 +34,14 @@ class Terms(NamedTuple):
     head_loss: Tensor
 
     def total(self) -> Tensor:
-        """Value of the objective, with the gradient of all terms."""
+        """Return the value of the objective, with the gradient of all terms."""
+        # NOTE: `head_loss` less its detached value is 0, and has its gradient.
         objective = torch.stack(self.weighted).sum()
         return objective + (self.head_loss - self.head_loss.detach())
 
 
 class Objective(nn.Module):
-    r"""Task losses and fairness losses in one number (eq. 3 of the paper [1]_).
+    r"""Weighted sum of task losses and fairness losses (eq. 3 of the paper [1]_).
 
     .. math::
 
@@ -51,8 +52,8 @@ class Objective(nn.Module):
     :math:`\mathcal{F}_s` the sum over the tasks of the fairness loss of attribute s.
 
     Some fairness heads learn the task too (see `fairtask.modules`). Their cross-entropy
-    has a gradient but no share in the value, and its weight is 1 whatever
-    :math:`\lambda` is: such a head measures the representation.
+    has a gradient, with weight 1 for any :math:`\lambda`, but is not part of the value:
+    such a head only measures the representation.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ class Objective(nn.Module):
         groups: Tensor,
         weight: Tensor | None,
     ) -> Tensor:
-        """Sum over the tasks of the fairness loss of one attribute."""
+        """Return the fairness loss of one attribute, summed over the tasks."""
         per_task = [
             loss(logits[k], y[:, k], groups, weight) for k, loss in enumerate(losses)
         ]
@@ -156,7 +157,7 @@ class Objective(nn.Module):
         return (1 - self.lam) * fairness_loss
 
     def extra_repr(self) -> str:
-        """Weight of the task, for the module's repr."""
+        """Return the weight of the task, for the module's repr."""
         return f"lam={self.lam}"
 
 
@@ -171,7 +172,7 @@ def cross_entropies(
     y : Tensor of shape (n_samples, K), int64
         Class codes.
     weight : Tensor of shape (n_samples, K), optional
-        Weights with a mean of 1 over the whole training set: the weighted losses are
+        Weights with a mean of 1 over the whole training set. The weighted losses are
         summed and divided by n_samples, which is unbiased on mini-batches.
 
     Returns

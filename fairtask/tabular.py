@@ -19,7 +19,10 @@ __all__ = ["AuxiliaryFairnessClassifier", "TableEstimator"]
 
 @dataclass(eq=False, repr=False)
 class TableEstimator(FairnessEstimator):
-    """Estimators for tables, with any method."""
+    """Base class of the estimators for tables: add the estimator of a method.
+
+    The parameters are described in `~fairtask.AuxiliaryFairnessClassifier`.
+    """
 
     hidden_layer_sizes: Sequence[int] = (128, 64)
     _: KW_ONLY
@@ -59,10 +62,11 @@ class TableEstimator(FairnessEstimator):
 
 @dataclass(eq=False, repr=False)
 class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
-    r"""Multilayer perceptron that learns its tasks and group fairness together.
+    r"""Neural network for tables that learns its tasks and group fairness together.
 
-    A trunk is shared by a head per task and a fairness head per sensitive attribute.
-    The network minimises
+    The method follows "Learning fair latent representation with multi-task deep
+    learning" [1]_. A head per task and a fairness head per sensitive attribute share a
+    trunk. The network minimises
 
     .. math::
 
@@ -75,13 +79,12 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     heads never get a gradient from them. Sensitive attributes are used in training
     only.
 
-    What is penalised is what heads trained like the task head read from the
-    representation. `transform` returns that representation; it is not cleared of the
-    groups, and a new head fitted to it may bring their differences back.
+    The penalty acts on the outputs of heads that are trained like the task head. It
+    does not remove the groups from the representation, which `transform` returns: a new
+    head that is fitted to it may bring the differences back.
 
-    Columns of a data frame that hold no numbers are one-hot encoded, see Notes.
-    Numerical features should be standardised, as for
-    `sklearn.neural_network.MLPClassifier`.
+    Categorical columns of a data frame are one-hot encoded, see Notes. Standardise
+    numerical features, as for `sklearn.neural_network.MLPClassifier`.
 
     Parameters
     ----------
@@ -92,10 +95,10 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     dropout : float in [0, 1), default=0.2
         Share of the units dropped after each layer in training.
     trunk : torch.nn.Module or callable, default=None
-        A trunk of your own, from encoded features of shape (n, d) to a representation
-        of shape (n, p); or a callable from d, the number of encoded features, to such a
-        module. A module is copied in `fit`, with the weights that it has. The three
-        parameters above stay at their defaults then. None: a multilayer perceptron.
+        A module from encoded features of shape (n, d) to a representation of shape
+        (n, p), or a callable from d to such a module. `fit` copies a module, with its
+        current weights. The three parameters above must then keep their defaults. None:
+        a multilayer perceptron.
     fairness_loss : str, FairnessLoss or callable, default="gld"
         Penalties on group losses: "bgl", `~fairtask.losses.BoundedGroupLoss`; "gld",
         `~fairtask.losses.GroupLossDivergence`; "glf",
@@ -103,36 +106,35 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         `~fairtask.losses.DemographicParityLoss`; "fprl",
         `~fairtask.losses.FalsePositiveRateLoss`; "tprl",
         `~fairtask.losses.TruePositiveRateLoss`. Their values differ in size: a ``lam``
-        that suits one does not suit another. An instance is copied, for the groups and
-        classes there are, and has its own settings: ``parity``, ``sample_loss``,
-        ``positive_classes`` and ``group_momentum`` stay at their defaults then. So they
-        do for a callable from the numbers of groups and classes to a FairnessLoss. A
-        subclass gets those of these settings that its attribute ``settings`` names.
+        that suits one does not suit another. A subclass gets the next four parameters,
+        as far as its attribute ``settings`` names them. With an instance, which is
+        copied and has its own settings, or another callable from the numbers of groups
+        and classes to a FairnessLoss, they must keep their defaults.
     parity : {"equalized_odds", "equal_opportunity", "overall"}
-        What a penalty on group losses compares: the groups inside each class; inside
-        the positive class; over all samples. Equal losses overall do not imply equal
-        error rates. Penalties on rates are a parity of their own and take the default.
+        Samples in which group losses are compared: those of each class; those of the
+        positive classes; all. Equal losses over all samples do not imply equal error
+        rates. Penalties on rates define their own parity and require the default.
     sample_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
         Loss of a sample, whose mean over a group is the group loss: the cross-entropy,
         or the bounded :math:`1 - p(y)`.
     positive_classes : list of labels, default=None
-        Classes that "equal_opportunity" and the rates look at; for several tasks a list
+        Positive classes for "equal_opportunity" and for rates; for several tasks a list
         with an entry each. None: the second of two classes; for the rates of a
         multiclass task all classes.
+    group_momentum : float in [0, 1) or "auto", default="auto"
+        Momentum of the groups' running means, per batch. 0 compares the groups inside
+        each batch alone. With "auto" each running mean covers about the last 200
+        samples of its group, or of its group and class.
     fairness_head : {"probe", "literal", "anchored", "task"}, default="probe"
-        What the fairness loss is evaluated on: `~fairtask.modules.ProbeHead`, fitted to
-        the task and frozen for the fairness loss; `~fairtask.modules.LiteralHead`,
-        trained by the fairness loss alone;
+        Head on which the fairness loss is evaluated: `~fairtask.modules.ProbeHead`,
+        which learns the task and is frozen for the fairness loss;
+        `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
         `~fairtask.modules.AnchoredHead`, trained by both;
         `~fairtask.modules.TaskHead`, the task head with its weights detached.
     lam : float in [0, 1], default=0.2
-        Weight of the tasks. 1 is learning the tasks alone, whatever the other
-        parameters of fairness; 0 does not train the task heads. The fairness losses of
-        several attributes add up.
-    group_momentum : float in [0, 1) or "auto", default="auto"
-        Momentum of the running means of the groups, per batch. 0 compares the groups
-        inside each batch alone. "auto" lets the mean of each group, or of each group
-        inside a class, look back on about 200 of its own samples.
+        Weight of the tasks. With 1 the network learns the tasks alone, whatever the
+        other parameters of fairness; with 0 the task heads are not trained. The
+        fairness losses of several attributes add up.
     intersectional : bool, default=False
         Whether to compare the combinations of all attributes, in place of each
         attribute by itself.
@@ -140,62 +142,61 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         How the trunk's gradients of the weighted task loss and of each weighted
         fairness loss are combined. None: they are summed. Needs the extra ``moo``.
     class_weight : dict, "balanced", list of these (several tasks) or None
-        Weights of classes in the task losses, multiplied with those of the samples.
+        Weights of classes in the task losses, multiplied with the sample weights.
         "balanced" gives each class the same total.
     weighted_losses : {"all", "task"}, default="all"
-        Where the weights of samples count: in all losses, or in the task losses alone.
+        Losses in which sample weights count: all, or the task losses alone.
     optimizer : {"adamw", "sgd"} or callable, default="adamw"
-        "sgd" has a momentum of 0.9. With it ``lam`` also scales the step of the task;
-        AdamW does not depend on the scale of the loss. A callable is a
-        subclass of `torch.optim.Optimizer`.
+        "sgd" has a momentum of 0.9, and ``lam`` then also scales the step of the task;
+        AdamW does not depend on the scale of the loss. A callable is a subclass of
+        `torch.optim.Optimizer`.
     lr : float, default=0.002
-        Learning rate; its maximum under "one_cycle".
+        Learning rate; its maximum under "one_cycle" and "cosine".
     weight_decay : float, default=None
         Weight decay of the optimizer. None: 1.0 for "adamw", which multiplies it by the
-        learning rate, 0.0005 for "sgd", and the optimizer's own default for a callable.
+        learning rate, 0.0005 for "sgd", and the optimizer's default for a callable.
     lr_schedule : {"one_cycle", "cosine", "constant"}, default="one_cycle"
         Learning rate over the batches of `fit`:
-        `torch.optim.lr_scheduler.OneCycleLR`; a tenth of the batches to warm up and a
-        cosine down to 0; or `lr` throughout. Fewer than 10 batches in all are trained
-        with `lr` throughout.
+        `torch.optim.lr_scheduler.OneCycleLR`; a warm-up over a tenth of the batches and
+        a cosine down to 0; or constant. With fewer than 10 batches in all it is
+        constant.
     batch_size : int or "auto", default="auto"
         Number of samples in a batch. "auto": a 32nd of the samples, but at least 32 and
         at most 512.
     max_epochs : int, default=30
         Number of passes over the samples.
     early_stopping : bool, default=False
-        Whether to score each epoch on validation data, to end when
-        ``n_iter_no_change`` epochs in a row were no better, and to keep the weights of
-        the best. The data are ``X_val``, ``y_val`` of `fit` or, without them, a part of
-        the training samples.
+        Whether to score each epoch on validation data, to stop after
+        ``n_iter_no_change`` epochs without a better score, and to keep the weights of
+        the best epoch. The data are ``X_val`` and ``y_val`` of `fit` or, without them,
+        a part of the training samples.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the training samples that ``early_stopping`` holds out; of each class
-        and group about this share.
+        Share of the training samples that ``early_stopping`` holds out, about the same
+        of each class and group.
     n_iter_no_change : int, default=10
-        Number of epochs without a better one after which ``early_stopping`` ends the
-        training. None: all epochs are trained, and the best is kept.
+        Number of epochs without a better score after which ``early_stopping`` stops.
+        None: all epochs are trained, and the best is kept.
     epoch_scoring : {"neg_log_loss", "accuracy", "roc_auc"} or callable
-        Score by which ``early_stopping`` finds the best epoch: of the tasks (their
-        mean), or a callable from ``(y_true, y_proba, sensitive_features)`` to a number,
-        the greater the better. It gets labels, what `predict_proba` returns, and a data
-        frame of groups, None where unknown. The default is minus the log loss.
+        Score for ``early_stopping``, the mean over the tasks; minus the log loss by
+        default. A callable maps ``(y_true, y_proba, sensitive_features)`` to a number,
+        greater is better. It gets the labels, probabilities as `predict_proba` returns
+        them, and a data frame of groups, with None for unknown ones.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the last `fit`, with the same classes
         and groups.
     callbacks : list of skorch.callbacks.Callback, default=None
         Callbacks for the training loop; each `fit` works on copies. They can monitor
-        monitor is in ``history_``; ``"valid_loss"`` exists with validation data. Pass
+        the columns of ``history_``, and ``"valid_loss"`` with validation data. Pass
         `skorch.callbacks.EpochScoring` a callable ``f(net, dataset, y=None)`` and set
-        ``use_caching=False``; see the user guide. A schedule of the learning rate
-        needs ``lr_schedule="constant"``.
+        ``use_caching=False``; see the user guide. A learning rate scheduler requires
+        ``lr_schedule="constant"``.
     device : str or torch.device, default="auto"
-        Where to train and predict. "auto": CUDA if there is, else the CPU.
+        Device for training and prediction. "auto": CUDA if available, else the CPU.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples, dropout and the validation part.
-        With an int the global random states are left as they are.
+        With an int the global random states do not change.
     verbose : int, default=0
-        1 shows a bar over the epochs; 2 prints the terms of the objective after each
-        epoch.
+        1 shows a progress bar; 2 prints the terms of the objective after each epoch.
 
     Attributes
     ----------
@@ -219,15 +220,19 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     See Also
     --------
     fairtask.baselines : Other methods.
-    fairtask.metrics : Differences between groups, to judge what was learnt.
+    fairtask.metrics : Differences between groups, to judge a fitted model.
 
     Notes
     -----
     Data frames of pandas or polars may have categorical columns: those of type
     category, string or object. Each is replaced by a column per category seen in `fit`.
-    A missing value is a category of its own. A category that `fit` did not see is none
-    of those it saw: all its columns are zero. Numbers must not be missing. Sparse
-    matrices stay sparse; batches are made dense.
+    A missing value is a category of its own. A category that `fit` did not see gets
+    zeros in all these columns. Numbers must not be missing. Sparse matrices stay
+    sparse; batches are made dense.
+
+    References
+    ----------
+    .. [1] "Learning fair latent representation with multi-task deep learning".
 
     Examples
     --------
