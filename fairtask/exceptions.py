@@ -32,4 +32,4 @@ class NothingPenalizedWarning(UserWarning):
 
 
 class VacuousBoundWarning(UserWarning):
-    """A bound on a difference is 1 or more, and holds for any model."""
+    """A bound on a difference is 1 or more, and therefore says nothing."""

@@ -1,7 +1,6 @@
-"""Other methods of group fairness, with the trunk and the training of our own.
+"""Other methods of group fairness, with the same trunk and training.
 
-Each method is a few hooks over the template, in a mixin that knows nothing of tables or
-images, and has an estimator for each.
+Each method has an estimator for tables and one for images.
 """
 
 from fairtask.baselines._adversarial import (

@@ -30,7 +30,7 @@ __all__ = [
 def group_cross_entropy(
     logits: Tensor, groups: Tensor, weight: Tensor | None = None
 ) -> Tensor:
-    """Mean cross-entropy of predicted groups over the known ones; 0 without any."""
+    """Return the mean cross-entropy over the samples of known group; 0 without any."""
     known = (groups >= 0).to(logits.dtype)
     if weight is not None:
         known = known * weight
@@ -40,14 +40,14 @@ def group_cross_entropy(
 
 
 class AdversaryHead(FairnessHead):
-    """Head that predicts the groups of one attribute, and pays with the sign turned.
+    """Head that predicts the groups of one attribute, with the gradient reversed.
 
-    The representation is to make its loss larger, the head itself to make it smaller.
-    Its loss is `AdversaryLoss`, which is negative: the trunk descends on it as on any
-    fairness loss, and the weights of the head get the gradient with its sign turned.
+    The head minimises its cross-entropy, and the trunk maximises it. The loss is
+    `AdversaryLoss`, minus the cross-entropy: the trunk descends on it as on any
+    fairness loss, and the weights of the head get its gradient with the sign reversed.
     """
 
-    may_collapse = False  # an adversary that knows nothing is what the trunk is for
+    may_collapse = False  # the trunk aims at an adversary that knows nothing
 
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
@@ -66,7 +66,7 @@ def _turn_sign_of_gradient(value: Tensor) -> Tensor:
 
 
 class AdversaryLoss(nn.Module):
-    """Minus the cross-entropy of an adversary, over the samples of known group."""
+    """Minus the cross-entropy of an adversary over the samples of known group."""
 
     def forward(
         self, logits: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None = None
@@ -77,7 +77,7 @@ class AdversaryLoss(nn.Module):
 
 @dataclass(kw_only=True)
 class Adversarial(Method):
-    """The fairness head predicts the groups, against the trunk.
+    """Adversaries predict the groups; the trunk is trained against them.
 
     The parameters are those of `AdversarialClassifier`.
     """
@@ -155,17 +155,17 @@ class AdversarialClassifier(TableEstimator, AdversarialEstimator):
 
     Each sensitive attribute has an adversary, a head on the shared representation.
     The adversary minimises its cross-entropy :math:`\mathcal{A}_s`; trunk and task head
-    minimise :math:`\lambda \mathcal{L} - (1 - \lambda) \sum_s \mathcal{A}_s`. Groups
-    that the representation does not tell apart are selected at equal rates:
-    demographic parity is what the method aims at.
+    minimise :math:`\lambda \mathcal{L} - (1 - \lambda) \sum_s \mathcal{A}_s`. The
+    method aims at demographic parity: if the representation does not separate the
+    groups, they are selected at equal rates.
 
-    The fairness loss in ``history_`` is :math:`-\mathcal{A}_s`: the closer to minus the
-    entropy of the groups, the less the adversary knows.
+    The fairness loss in ``history_`` is :math:`-\mathcal{A}_s`. The closer it is to
+    minus the entropy of the groups, the less the adversary knows.
 
     Parameters
     ----------
     hidden_layer_sizes, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for those of the fairness
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, except those of the fairness
         head and its loss.
     lam : float in [0, 1], default=0.5
         Weight :math:`\lambda` of the task.
@@ -203,7 +203,7 @@ class AdversarialImageClassifier(ImageEstimator, AdversarialEstimator):
     Parameters
     ----------
     backbone, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for those of the
+        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, except those of the
         fairness head and its loss.
     lam : float in [0, 1], default=0.5
         Weight of the task.

@@ -1,4 +1,4 @@
-"""A head for each group."""
+"""Group-specific heads, added to a shared one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ __all__ = ["GroupSpecificClassifier", "GroupSpecificImageClassifier"]
 
 
 class GroupSpecificHead(FairnessHead):
-    """Additions of each group of one attribute to the task heads, and its membership.
+    """Head that adds logits for each group of one attribute, and predicts the group.
 
     Parameters
     ----------
     heads : iterable of K nn.Module
         From (n_samples, p) to (n_samples, n_groups * n_classes), one per task.
     membership : nn.Module
-        From (n_samples, p) to (n_samples, n_groups): predicts the groups.
+        From (n_samples, p) to (n_samples, n_groups); it predicts the groups.
     n_groups : int
         Number of groups.
     """
@@ -44,7 +44,7 @@ class GroupSpecificHead(FairnessHead):
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Offsets of shape (n_samples, n_groups, n_classes), and group logits."""
+        """Return offsets of shape (n_samples, n_groups, n_classes), and group logits."""
         offsets = [head(h).unflatten(1, (self.n_groups, -1)) for head in self.heads]
         return offsets, [self.membership(h.detach())]
 
@@ -74,7 +74,7 @@ class GroupSpecificNetwork(MultiTaskNetwork):
     def prediction_logits(
         self, outputs: HeadOutputs, given_groups: Tensor | None = None
     ) -> list[Tensor]:
-        """See `task_logits`; from outputs that have been computed."""
+        """Compute the logits of `task_logits` from the outputs of the network."""
         logits = list(outputs.task)
         for s, offsets in enumerate(outputs.fairness):
             if given_groups is None:
@@ -96,7 +96,7 @@ class GroupSpecificObjective(nn.Module):
         \sum_k \mathcal{L}_k + \gamma \sum_s \mathcal{V}_s
 
     where the logits of a sample are :math:`w_0 h + \sum_s v_{s, z_s} h`,
-    :math:`\mathcal{V}_s` is the mean square of the additions of attribute s and
+    :math:`\mathcal{V}_s` is the mean square of the offsets of attribute s, and
     :math:`\gamma` is ``offset_penalty``. A sample of unknown group gets the shared
     logits.
 
@@ -144,19 +144,19 @@ class GroupSpecificObjective(nn.Module):
 
 
 def _membership(groups: Tensor, n_groups: int) -> Tensor:
-    """One-hot groups, shape (n_samples, n_groups); zeros where the group is unknown."""
+    """Return one-hot groups, (n_samples, n_groups); zeros for an unknown group."""
     codes = torch.arange(n_groups, device=groups.device)
     return (groups.unsqueeze(-1) == codes).float()
 
 
 def _mixed(offsets: Tensor, membership: Tensor) -> Tensor:
-    """Offsets of shape (n_samples, n_groups, n_classes), mixed by the membership."""
+    """Mix offsets of shape (n_samples, n_groups, n_classes) by the membership."""
     return (offsets * membership.unsqueeze(-1)).sum(1)
 
 
 @dataclass(kw_only=True)
 class GroupSpecific(Method):
-    """Each group adds a head of its own to the shared one."""
+    """Each group has a head, whose logits are added to those of the shared head."""
 
     offset_penalty: float
 
@@ -191,7 +191,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         "offset_penalty": [Interval(Real, 0, None, closed="left")],
     }
 
-    # Predictions may be given the groups that `fit` needs.
+    # Predictions can use the groups.
     __metadata_request__predict: ClassVar[dict] = {"sensitive_features": True}
     __metadata_request__predict_proba: ClassVar[dict] = {"sensitive_features": True}
     __metadata_request__score: ClassVar[dict] = {"sensitive_features": True}
@@ -208,8 +208,8 @@ class GroupSpecificEstimator(FairnessEstimator):
             Samples.
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes), default=None
-            Sensitive attributes, as in `fit`. A sample of unknown group gets the shared
-            head alone. None: the heads are mixed by the predicted groups.
+            Sensitive attributes, as in `fit`. A sample of unknown group is predicted by
+            the shared head alone. None: the heads are mixed by the predicted groups.
 
         Returns
         -------
@@ -272,27 +272,27 @@ class GroupSpecificEstimator(FairnessEstimator):
 
 @dataclass(eq=False, repr=False)
 class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
-    r"""Multilayer perceptron whose groups have heads of their own [1]_.
+    r"""Multilayer perceptron with a head for each group [1]_.
 
     The logits of a sample in groups :math:`z_1, \dots, z_S` are
-    :math:`w_0 h + \sum_s v_{s, z_s} h`: a head that all share, and what each group
-    adds. No difference between groups is penalised.
+    :math:`w_0 h + \sum_s v_{s, z_s} h`: those of a shared head, plus an offset for each
+    group. No difference between groups is penalised.
 
-    Predictions take the groups that are given, as ``sensitive_features`` of `predict`
-    and `predict_proba`. Where none are given they are predicted: a classifier on the
-    representation, which does not change it, gives :math:`P(z_s \mid h)`, by which the
-    heads of each attribute are mixed.
+    `predict` and `predict_proba` use the groups in ``sensitive_features``. Without them
+    the heads of each attribute are mixed by predicted probabilities of its groups,
+    :math:`P(z_s \mid h)`. These come from a classifier on the representation, which
+    does not change the representation.
 
-    The losses in ``group_history_`` are those of the head that all share.
+    The losses in ``group_history_`` are those of the shared head.
 
     Parameters
     ----------
     hidden_layer_sizes, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``lam``,
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, except ``lam``,
         ``aggregator``, ``weighted_losses`` and those of the fairness head and its loss.
     offset_penalty : float, default=0.0
-        Weight of the mean square of what the groups add to the logits: the larger, the
-        more alike the groups are treated.
+        Weight of the mean square of the offsets. Larger values make the heads of the
+        groups more alike.
 
     References
     ----------
@@ -319,7 +319,7 @@ class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
 
 @dataclass(eq=False, repr=False)
 class GroupSpecificImageClassifier(ImageEstimator, GroupSpecificEstimator):
-    """Image classifier whose groups have heads of their own.
+    """Image classifier with a head for each group.
 
     The method of `GroupSpecificClassifier`, on the backbone of
     `~fairtask.AuxiliaryFairnessImageClassifier`.
@@ -327,10 +327,10 @@ class GroupSpecificImageClassifier(ImageEstimator, GroupSpecificEstimator):
     Parameters
     ----------
     backbone, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for ``lam``,
+        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, except ``lam``,
         ``aggregator``, ``weighted_losses`` and those of the fairness head and its loss.
     offset_penalty : float, default=0.0
-        Weight of the mean square of what the groups add to the logits.
+        Weight of the mean square of the offsets.
 
     Examples
     --------

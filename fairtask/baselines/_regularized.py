@@ -1,4 +1,4 @@
-"""A fairness loss on the prediction itself."""
+"""Regularisation: a fairness loss on the prediction itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = ["RegularizedClassifier", "RegularizedImageClassifier"]
 
 
 class RegularizedHead(FairnessHead):
-    """The task heads themselves, which pay the fairness loss as the trunk does."""
+    """The task heads themselves; the fairness loss trains them and the trunk."""
 
     has_own_heads = False
     may_collapse = False
@@ -36,22 +36,22 @@ class RegularizedHead(FairnessHead):
 
 
 class LagrangianObjective(Objective):
-    r"""Task losses plus fairness losses with multipliers that grow while they are > 0.
+    r"""Task losses plus fairness losses, whose multipliers grow while these are > 0.
 
     .. math:: \sum_k \mathcal{L}_k + \sum_s \mu_s \mathcal{F}_s
 
-    After each training batch :math:`\mu_s` moves by ``multiplier_lr`` times
-    :math:`\mathcal{F}_s`: a step of ascent on the Lagrangian of the problem with
-    the constraints :math:`\mathcal{F}_s \le 0`.
+    Each training batch adds ``multiplier_lr`` times :math:`\mathcal{F}_s` to
+    :math:`\mu_s`. This is a step of gradient ascent on the Lagrangian of the problem
+    with the constraints :math:`\mathcal{F}_s \le 0`.
 
     Parameters
     ----------
     fairness_losses
         See `Objective`.
     multiplier_init : float
-        Multipliers at the start.
+        Initial value of the multipliers.
     multiplier_lr : float
-        Step of the ascent.
+        Step size of the ascent.
     """
 
     multipliers: Tensor
@@ -69,7 +69,7 @@ class LagrangianObjective(Objective):
         self.register_buffer("multipliers", initial)
 
     def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
-        multiplier = self.multipliers[s].clone()  # it moves before the backward pass
+        multiplier = self.multipliers[s].clone()  # the buffer changes before the backward pass
         if self.training:
             with torch.no_grad():
                 self.multipliers[s] += self.multiplier_lr * fairness_loss.detach()
@@ -78,7 +78,7 @@ class LagrangianObjective(Objective):
 
 @dataclass(kw_only=True)
 class Regularized(Penalty):
-    """Fairness losses on the task heads' own output."""
+    """Fairness losses on the outputs of the task heads."""
 
     multiplier_lr: float | None
     multiplier_init: float
@@ -110,7 +110,7 @@ class Regularized(Penalty):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class RegularizedEstimator(FairnessEstimator):
-    """Estimators with fairness losses on the task heads' output, for any modality."""
+    """Estimators with fairness losses on the task heads' outputs, for any modality."""
 
     fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld"
     parity: Literal["overall", "equalized_odds", "equal_opportunity"] = "equalized_odds"
@@ -161,22 +161,23 @@ class RegularizedEstimator(FairnessEstimator):
 class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     r"""Multilayer perceptron with a fairness loss on its own output.
 
-    The task head pays the fairness loss itself, in place of a fairness head. With
-    ``multiplier_lr`` the weight of the fairness loss is found by ascent, as in FNNC
-    [1]_: the network minimises :math:`\mathcal{L} + \sum_s \mu_s \mathcal{F}_s` and
-    each multiplier :math:`\mu_s` grows by ``multiplier_lr`` times
-    :math:`\mathcal{F}_s` after each batch.
+    The fairness loss is evaluated on the task head, which it trains, in place of a
+    fairness head. With ``multiplier_lr`` its weight is found by gradient ascent, as in
+    FNNC [1]_: the network minimises :math:`\mathcal{L} + \sum_s \mu_s \mathcal{F}_s`,
+    and each batch adds ``multiplier_lr`` times :math:`\mathcal{F}_s` to the multiplier
+    :math:`\mu_s`.
 
     Parameters
     ----------
     hidden_layer_sizes, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessClassifier`, but for ``fairness_head``.
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, except ``fairness_head``.
     lam : float in [0, 1], default=0.5
-        Weight of the tasks. It stays at its default with ``multiplier_lr``.
+        Weight of the tasks. It must keep its default with ``multiplier_lr``.
     multiplier_lr : float, default=None
-        Step of the multipliers' ascent. None: fixed weights ``lam`` and ``1 - lam``.
+        Step size of the multipliers. None: fixed weights ``lam`` and ``1 - lam``.
     multiplier_init : float, default=None
-        Multipliers at the start. None: 10, where there is a ``multiplier_lr``.
+        Initial value of the multipliers. None: 10. Another value needs
+        ``multiplier_lr``.
 
     References
     ----------
@@ -209,14 +210,15 @@ class RegularizedImageClassifier(ImageEstimator, RegularizedEstimator):
     Parameters
     ----------
     backbone, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, but for
+        Those of `~fairtask.AuxiliaryFairnessImageClassifier`, except
         ``fairness_head``.
     lam : float in [0, 1], default=0.5
-        Weight of the tasks. It stays at its default with ``multiplier_lr``.
+        Weight of the tasks. It must keep its default with ``multiplier_lr``.
     multiplier_lr : float, default=None
-        Step of the multipliers' ascent. None: fixed weights ``lam`` and ``1 - lam``.
+        Step size of the multipliers. None: fixed weights ``lam`` and ``1 - lam``.
     multiplier_init : float, default=None
-        Multipliers at the start. None: 10, where there is a ``multiplier_lr``.
+        Initial value of the multipliers. None: 10. Another value needs
+        ``multiplier_lr``.
 
     Examples
     --------

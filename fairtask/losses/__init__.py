@@ -1,10 +1,9 @@
 """Fairness losses: penalties on the differences between groups.
 
-Each is a `torch.nn.Module` that can be used in any training loop: a statistic per
-sample, its mean in each cell of samples that should be treated alike, and a penalty on
-the differences between the cells of a stratum. `GroupLossPenalty` compares group
-losses, the mean losses over the samples of a group; `RatePenalty` compares the rates at
-which a class is predicted.
+Each is a `torch.nn.Module` for any training loop. It takes the mean of a statistic over
+the samples of each group, and penalises the differences between the groups.
+`GroupLossPenalty` compares group losses, which are mean losses over the samples of a
+group. `RatePenalty` compares the rates at which a class is predicted.
 """
 
 from fairtask.losses._fairness_loss import (
@@ -52,4 +51,4 @@ FAIRNESS_LOSSES: dict[str, type[FairnessLoss]] = {
     "glf": GroupLossFairness,
     "tprl": TruePositiveRateLoss,
 }
-"""Fairness losses by the name that an estimator takes."""
+"""Fairness losses by the names that estimators take."""

@@ -1,4 +1,4 @@
-"""What every fairness loss does: cell means, running means, a penalty per stratum."""
+"""The base of all fairness losses: cell means, running means, penalty per stratum."""
 
 import copy
 from abc import ABCMeta, abstractmethod
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 __all__ = ["FairnessLoss", "group_sums", "sum_over_processes"]
 
 AUTO_WINDOW = 200
-"""Samples of a cell that its running mean looks back on with "auto" momentum."""
+"""Number of samples that the running mean of a cell covers with "auto" momentum."""
 
 AUTO_MAX_MOMENTUM = 0.99
-"""Older means than about 100 batches are those of another network."""
+"""Limit of about 100 batches: the network has changed since older ones."""
 
 
 def group_sums(columns: Sequence[Tensor], codes: Tensor, n_groups: int) -> list[Tensor]:
     """Sum columns of numbers over the samples of each group.
 
-    The membership is a dense matrix: there is no branch on the data and no wait for
-    the device, ``torch.compile`` and ``torch.func.vmap`` go through it, and sums are
+    The membership is a dense matrix. There is no branch on the data and no wait for the
+    device, ``torch.compile`` and ``torch.func.vmap`` can trace it, and the sums are
     bitwise reproducible, unlike scattered additions on a GPU.
 
     Parameters
@@ -39,36 +39,38 @@ def group_sums(columns: Sequence[Tensor], codes: Tensor, n_groups: int) -> list[
     sums : list of Tensor of shape (n_strata, n_groups)
     """
     groups = torch.arange(n_groups, device=codes.device)
-    # Mixed precision would round the sums, and with them the differences.
+    # Mixed precision would round the sums and thus their differences.
     with torch.autocast(codes.device.type, enabled=False):
         members = (codes.unsqueeze(-1) == groups).to(columns[0].dtype)
         return [column.mT @ members for column in columns]
 
 
 def sum_over_processes(sums: list[Tensor]) -> list[Tensor]:
-    """Add up the sums of all processes that train together; here there is one.
+    """Add up the sums of all processes that train together; there is one process here.
 
-    NOTE: every fairness loss calls it exactly once per batch, whatever the batch holds,
-    and nothing else does: not the history, nor the checks of a fit. All processes
-    therefore make the same number of calls, as a collective operation needs.
+    NOTE: every fairness loss calls it exactly once per batch, whatever the batch holds.
+    The history and the checks of a fit do not call it. All processes therefore make the
+    same number of calls, as a collective operation requires.
     """
     return sums
 
 
 class FairnessLoss(nn.Module, metaclass=ABCMeta):
-    r"""Penalty on the differences between groups in what a head puts out.
+    r"""Penalty on the differences between groups in the output of a head.
 
-    A loss is computed in three steps: a statistic per sample (`statistics`), its mean
-    in each cell of samples that should be treated alike, and a penalty on the
+    A stratum is a set of samples in which groups are compared, such as the samples of a
+    class. A cell is one group inside one stratum. The loss is computed in three steps:
+    a statistic per sample (`statistics`), its mean in each cell, and a penalty on the
     differences between the cells of a stratum (`penalty`). A subclass defines the first
-    and the last; `GroupLossPenalty` has the first for penalties on losses.
+    and the last step, and `compared_classes`; `GroupLossPenalty` and `RatePenalty` have
+    the first.
 
     With ``group_momentum`` m > 0 the penalty is taken at running means of the cells,
-    :math:`u \leftarrow m u + (1 - m) L` for the cells present in the batch. The
-    gradient is that of the penalty at :math:`u` times that of the batch's :math:`L`, as
-    in stochastic compositional gradient descent [1]_. On mini-batches a penalty on the
-    batch's own means is biased: it punishes the noise of small cells. In evaluation
-    mode, and with m = 0, the batch's own means are used.
+    :math:`u \leftarrow m u + (1 - m) L`, where :math:`L` are the means of the cells
+    present in the batch. The gradient is that of the penalty at :math:`u` times that of
+    :math:`L`, as in stochastic compositional gradient descent [1]_. A penalty on the
+    means of a mini-batch alone is biased: it punishes the noise of small cells. It is
+    used in evaluation mode, and with m = 0.
 
     Parameters
     ----------
@@ -77,13 +79,13 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
     n_classes : int, default=2
         Number of classes C of the task.
     positive_classes : sequence of int, default=None
-        Codes of the classes that count as positive, for losses that look at those.
-        None: class 1 of a binary task.
+        Codes of the positive classes, for losses that need them. None: class 1 of a
+        binary task.
     group_momentum : float in [0, 1) or "auto", default="auto"
-        Momentum m of the running means. "auto" makes each cell look back on about 200
-        of its own samples, :math:`m = 1 - n / 200` for n samples in the batch, and
-        never further than some 100 batches, :math:`m \le 0.99`: large cells follow
-        the training closely, and small ones are averaged for long.
+        Momentum m of the running means. With "auto" the mean of each cell covers about
+        its last 200 samples, :math:`m = 1 - n / 200` for n samples in the batch, but at
+        most about 100 batches, :math:`m \le 0.99`. Large cells then follow the training
+        closely, and small ones are averaged for long.
 
     Attributes
     ----------
@@ -163,7 +165,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
     def cell_means(
         self, logits: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        r"""Mean statistic of each cell, and the number of its samples.
+        r"""Compute the mean statistic of each cell, and the number of its samples.
 
         Parameters
         ----------
@@ -191,18 +193,18 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         return means, totals.square() / torch.where(sums[2] > 0, sums[2], 1)
 
     def can_compare(self, y: Tensor, groups: Tensor) -> bool:
-        """Whether there are two groups to compare among these labels and groups."""
+        """Return whether there are two groups to compare in these samples."""
         _, included = self.statistics(torch.zeros(len(y), self.n_classes), y)
         known = included & (groups >= 0).unsqueeze(-1)
         return any(len(groups[stratum].unique()) >= 2 for stratum in known.T)
 
     @abstractmethod
     def compared_classes(self) -> Sequence[int]:
-        """Class of each stratum; an empty sequence if all samples are one stratum."""
+        """Return the class of each stratum; none if all samples are one stratum."""
 
     @abstractmethod
     def statistics(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Statistic of each sample in each stratum, and whether it belongs there.
+        """Compute the statistic of each sample in each stratum, and its membership.
 
         Parameters
         ----------
@@ -214,13 +216,14 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         values : Tensor of shape (n_samples, n_strata)
             Finite.
         included : Tensor of shape (n_samples, n_strata), bool
+            Whether the sample belongs to the stratum.
         """
 
     @abstractmethod
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:
-        """Penalty of each stratum.
+        """Compute the penalty of each stratum.
 
-        Must be free of branches on the data, and finite, with a finite gradient, for
+        It must not branch on the data, and must be finite, with a finite gradient, for
         every `means` >= 0 and every `present`.
 
         Parameters
@@ -249,7 +252,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
             )
         classes = torch.tensor(list(self.compared_classes()) or [0])
         shape = len(classes), n_groups
-        # Made from the settings, so that it is not part of what is saved.
+        # It follows from the settings and need not be saved.
         self.register_buffer("stratum_classes", classes, persistent=False)
         self.register_buffer("running_means", torch.zeros(shape))
         self.register_buffer("seen", torch.zeros(shape, dtype=torch.bool))
@@ -258,15 +261,15 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         """Update the running means; return them with the gradient of the batch."""
         with torch.no_grad():
             m = self._momentum(sizes)
-            # A cell's first batch starts its mean, so that there is no pull to zero.
+            # The first batch of a cell starts its mean: there is no bias towards zero.
             moved = torch.where(
                 self.seen, m * self.running_means + (1 - m) * means, means
             )
             present = sizes > 0
             self.running_means.copy_(torch.where(present, moved, self.running_means))
             self.seen.logical_or_(present)
-        # Value of the running means, gradient of the batch. The graph keeps `seen`,
-        # and a later batch changes the buffer in place: hence the clone.
+        # NOTE: the value is that of the running means, the gradient that of the batch.
+        # The graph keeps `seen`, which a later batch changes in place: hence the clone.
         return self.running_means + (means - means.detach()), self.seen.clone()
 
     def _momentum(self, sizes: Tensor) -> float | Tensor:
@@ -276,7 +279,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         return self.group_momentum
 
     def extra_repr(self) -> str:
-        """Sizes and settings, for the module's repr."""
+        """Return sizes and settings, for the module's repr."""
         return (
             f"{self.n_groups}, {self.n_classes}, group_momentum={self.group_momentum}"
         )

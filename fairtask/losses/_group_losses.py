@@ -1,4 +1,8 @@
-"""Penalties on the losses of groups."""
+"""Penalties on group losses, which are mean losses over the samples of a group.
+
+GLF and GLD are those of "Learning fair latent representation with multi-task deep
+learning", below called the paper.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -20,18 +24,18 @@ __all__ = [
 
 Parity = Literal["overall", "equalized_odds", "equal_opportunity"]
 PARITIES = ("overall", "equalized_odds", "equal_opportunity")
-"""What a penalty on group losses can compare."""
+"""Which samples of the groups a penalty on group losses can compare."""
 
 SampleLoss = Literal["cross_entropy", "zero_one"]
 SAMPLE_LOSSES = ("cross_entropy", "zero_one")
-"""Losses of a sample that group losses can be means of."""
+"""Losses of a sample, whose means are the group losses."""
 
 
 class GroupLossPenalty(FairnessLoss):
-    r"""Penalty on the differences between the mean losses of groups.
+    r"""Penalty on the differences between group losses.
 
-    A subclass defines `penalty`. Each loss is averaged over the samples of a cell, a
-    group or a group inside a class.
+    The group loss is the mean loss over the samples of a group, or over those of its
+    samples that are in a class. A subclass defines `penalty`.
 
     Parameters
     ----------
@@ -40,8 +44,8 @@ class GroupLossPenalty(FairnessLoss):
     n_classes : int, default=2
         Number of classes C of the task.
     parity : {"equalized_odds", "equal_opportunity", "overall"}
-        What is compared: the groups inside each class; inside each positive class; over
-        all samples.
+        Samples in which groups are compared: those of each class; those of each
+        positive class; all.
     sample_loss : {"cross_entropy", "zero_one"}, default="cross_entropy"
         Loss of a sample: the cross-entropy :math:`-\log p(y_i)`, or
         :math:`1 - p(y_i)`, the zero-one loss of a prediction drawn from p. The latter
@@ -73,7 +77,7 @@ class GroupLossPenalty(FairnessLoss):
                 "`positive_classes` goes with parity='equal_opportunity' and with "
                 f"rates; got parity={parity!r}."
             )
-        self.parity = parity  # the base class asks for the strata
+        self.parity = parity  # the base class calls `compared_classes`
         self.sample_loss = sample_loss
         super().__init__(
             n_groups,
@@ -83,7 +87,7 @@ class GroupLossPenalty(FairnessLoss):
         )
 
     def compared_classes(self) -> Sequence[int]:
-        """Class of each stratum; an empty sequence if all samples are one stratum."""
+        """Return the class of each stratum; none if all samples are one stratum."""
         if self.parity == "overall":
             return ()
         if self.parity == "equalized_odds":
@@ -96,7 +100,7 @@ class GroupLossPenalty(FairnessLoss):
         return (1,) if self.positive_classes is None else self.positive_classes
 
     def statistics(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of each sample, in the stratum of its class or of all samples."""
+        """Return the loss of each sample, in the stratum of its class or of all."""
         losses = self.sample_losses(logits, y).unsqueeze(-1)
         if self.parity == "overall":
             return losses, torch.ones_like(losses, dtype=torch.bool)
@@ -104,12 +108,12 @@ class GroupLossPenalty(FairnessLoss):
         return losses.expand_as(included), included
 
     def sample_losses(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Loss of each sample, shape (n_samples,), at least 0."""
+        """Return the loss of each sample, shape (n_samples,), at least 0."""
         losses = cross_entropy(logits, y, reduction="none")
         return losses if self.sample_loss == "cross_entropy" else -torch.expm1(-losses)
 
     def extra_repr(self) -> str:
-        """Sizes and settings, for the module's repr."""
+        """Return sizes and settings, for the module's repr."""
         return (
             f"{super().extra_repr()}, parity={self.parity!r}, "
             f"sample_loss={self.sample_loss!r}"
@@ -119,8 +123,8 @@ class GroupLossPenalty(FairnessLoss):
 class GroupLossFairness(GroupLossPenalty):
     r"""Group loss fairness (GLF).
 
-    For two groups the gap, for more one minus Jain's fairness index [1]_ (eq. 5 of the
-    paper; the inner sum's limit there is a misprint for G):
+    It is the gap for two groups, and one minus Jain's fairness index [1]_ for more
+    (eq. 5 of the paper; the limit of the inner sum there is a misprint for G):
 
     .. math::
 
@@ -129,9 +133,9 @@ class GroupLossFairness(GroupLossPenalty):
         \quad (G > 2)
 
     where :math:`L_g` is the loss of group g and G is ``n_groups``, less the groups
-    that are absent. The second form does not change when all losses are scaled and
-    stays below :math:`1 - 1/G`; the first is neither, so their values, and useful
-    weights, are not comparable.
+    that are absent. Only the second form is bounded, by :math:`1 - 1/G`, and does not
+    change if all losses are scaled. Values and useful weights of the two forms are not
+    comparable.
 
     Parameters
     ----------
@@ -155,7 +159,7 @@ class GroupLossFairness(GroupLossPenalty):
     """
 
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:
-        """Gap (two groups) or one minus Jain's index (more) of each stratum."""
+        """Return the gap (two groups) or one minus Jain's index of each stratum."""
         if self.n_groups == 2:
             return (means[..., 0] - means[..., 1]).abs()
         losses = torch.where(present, means, 0)
@@ -172,8 +176,8 @@ class GroupLossFairness(GroupLossPenalty):
 class GroupLossDivergence(GroupLossPenalty):
     r"""Group loss divergence (GLD).
 
-    The divergence from the uniform distribution of a softmax over the negative group
-    losses (eq. 6 and 7 of the paper):
+    It is the divergence of a softmax over the negative group losses from the uniform
+    distribution (eq. 6 and 7 of the paper):
 
     .. math::
 
@@ -182,7 +186,7 @@ class GroupLossDivergence(GroupLossPenalty):
 
     where :math:`L_g` is the loss of group g and G is ``n_groups``, less the groups
     that are absent. Near equality it is about half the variance of the losses (for two
-    groups the squared gap over 8): smooth where `GroupLossFairness` is harsh.
+    groups, the squared gap over 8), and so gentler than `GroupLossFairness`.
 
     Parameters
     ----------
@@ -200,7 +204,7 @@ class GroupLossDivergence(GroupLossPenalty):
     """
 
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:
-        """Exponential of the divergence, less one, of each stratum."""
+        """Return the exponential of the divergence, less one, of each stratum."""
         absent_logit = torch.finfo(means.dtype).min / 2  # finite: 0 * inf is NaN
         log_p = torch.where(present, -means, absent_logit).log_softmax(-1)
         n_present = present.sum(-1, keepdim=True, dtype=means.dtype).clamp_min(1)
@@ -216,14 +220,14 @@ class BoundedGroupLoss(GroupLossPenalty):
         \max\left(\max_g L_g - \zeta,\ 0\right)
 
     where :math:`L_g` is the loss of group g and :math:`\zeta` is ``bound``. It does not
-    compare groups: it is positive also when all have the same loss above the bound.
+    compare groups: it is also positive if all have the same loss above the bound.
 
     Parameters
     ----------
     n_groups, n_classes, parity, sample_loss, positive_classes, group_momentum
         See `GroupLossPenalty`.
     bound : float, default=0
-        Loss that each group may have.
+        Loss that is not penalised.
 
     References
     ----------
@@ -262,15 +266,15 @@ class BoundedGroupLoss(GroupLossPenalty):
         self.bound = bound
 
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:
-        """Excess over the bound of the largest loss of each stratum."""
-        # Losses are at least 0, so that an absent cell set to 0 is never the largest.
+        """Return the excess of each stratum's largest loss over the bound."""
+        # Losses are at least 0: an absent cell, set to 0, is never the largest.
         return relu(torch.where(present, means, 0).amax(-1) - self.bound)
 
     def extra_repr(self) -> str:
-        """Sizes and settings, for the module's repr."""
+        """Return sizes and settings, for the module's repr."""
         return f"{super().extra_repr()}, bound={self.bound}"
 
 
 def _at_least_zero(values: Tensor) -> Tensor:
-    """Clip what rounding took below zero, and let the gradient pass."""
+    """Clip values that are below zero by rounding, and keep the gradient."""
     return values - values.detach().clamp_max(0)

@@ -26,9 +26,9 @@ class RatePenalty(FairnessLoss):
         \max\left(\max_g r_g - \min_g r_g - \epsilon,\ 0\right)
 
     where the soft rate :math:`r_g` is the mean predicted probability of a class over
-    those samples of group g that a subclass names (`counts_in`) and :math:`\epsilon` is
-    ``tolerance``. For several positive classes each is taken against the rest, and the
-    mean over them is the loss.
+    those samples of group g that a subclass selects (`counts_in`), and :math:`\epsilon`
+    is ``tolerance``. With several positive classes each is taken against the rest, and
+    the loss is the mean over them.
 
     Parameters
     ----------
@@ -70,17 +70,18 @@ class RatePenalty(FairnessLoss):
         return (1,) if self.n_classes == 2 else range(self.n_classes)
 
     def statistics(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Probability of each stratum's class, and whether the sample counts."""
+        """Return the probability of each stratum's class, and whether it counts."""
         probabilities = logits.softmax(-1).index_select(-1, self.stratum_classes)
         return probabilities, self.counts_in(y.unsqueeze(-1) == self.stratum_classes)
 
     @abstractmethod
     def counts_in(self, is_class: Tensor) -> Tensor:
-        """Whether a sample counts in a rate, given whether it is of the class.
+        """Return whether a sample counts in a rate.
 
         Parameters
         ----------
         is_class : Tensor of shape (n_samples, n_strata), bool
+            Whether the sample is of the stratum's class.
 
         Returns
         -------
@@ -88,18 +89,18 @@ class RatePenalty(FairnessLoss):
         """
 
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:
-        """Range of the rates of each stratum, less the tolerance."""
+        """Return the range of the rates of each stratum, less the tolerance."""
         largest = torch.where(present, means, 0).amax(-1)
         smallest = torch.where(present, means, 1).amin(-1)
         return relu(largest - smallest - self.tolerance)
 
     def extra_repr(self) -> str:
-        """Sizes and settings, for the module's repr."""
+        """Return sizes and settings, for the module's repr."""
         return f"{super().extra_repr()}, tolerance={self.tolerance}"
 
 
 class DemographicParityLoss(RatePenalty):
-    """Penalty on different soft selection rates (DPL): of all samples of a group.
+    """Penalty on different soft selection rates (DPL), over all samples of a group.
 
     Parameters
     ----------
@@ -117,12 +118,12 @@ class DemographicParityLoss(RatePenalty):
     """
 
     def counts_in(self, is_class: Tensor) -> Tensor:
-        """Every sample counts."""
+        """Return True for every sample."""
         return torch.ones_like(is_class)
 
 
 class FalsePositiveRateLoss(RatePenalty):
-    """Penalty on different soft false positive rates (FPRL): of a group's negatives.
+    """Penalty on different soft false positive rates (FPRL), over the negatives.
 
     Parameters
     ----------
@@ -140,12 +141,12 @@ class FalsePositiveRateLoss(RatePenalty):
     """
 
     def counts_in(self, is_class: Tensor) -> Tensor:
-        """The samples of other classes count."""
+        """Return True for the samples of other classes."""
         return ~is_class
 
 
 class TruePositiveRateLoss(RatePenalty):
-    """Penalty on different soft true positive rates (TPRL): of a group's positives.
+    """Penalty on different soft true positive rates (TPRL), over the positives.
 
     Parameters
     ----------
@@ -163,5 +164,5 @@ class TruePositiveRateLoss(RatePenalty):
     """
 
     def counts_in(self, is_class: Tensor) -> Tensor:
-        """The samples of the class count."""
+        """Return True for the samples of the class."""
         return is_class
