@@ -82,7 +82,7 @@ def run(dataset, n_repeats, max_epochs):
 
 
 def plot(by_lam, title, path):
-    """Draw AUC against equalized-odds difference, and the points no other beats."""
+    """Draw AUC against equalized-odds difference, with the Pareto front."""
     mean, sd = by_lam.mean(), by_lam.std().fillna(0)
     points = pd.DataFrame(
         {

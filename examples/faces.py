@@ -2,8 +2,8 @@
 Who is taken for older?
 =======================
 
-A classifier of faces, young or old, on FairFace, and pictures of the people of each
-group with what it predicts of them. It needs the images, see
+This example trains a classifier of faces, young or old, on FairFace, and shows people of
+each group with their predictions. It needs the images, see
 `~fairtask.datasets.fetch_fairface`::
 
     python examples/faces.py
@@ -26,7 +26,7 @@ output = Path("faces_output")
 output.mkdir(exist_ok=True)
 
 # %%
-# The samples are paths. A file is read when its batch is due.
+# The samples are paths. A file is read when its batch needs it.
 from fairtask.datasets import fetch_fairface
 
 train, test = (fetch_fairface(subset=subset) for subset in ("train", "test"))
@@ -39,11 +39,11 @@ X_test, y_test, z_test = (
 )
 
 # %%
-# With a frozen backbone the feature of each image is computed once, and what is trained
-# are two layers on it: minutes on a laptop. A large share of dropped units and a strong
-# weight decay keep them from knowing the training images by heart. That matters for
-# fairness as well, for differences are penalised on the training images: where each of
-# these is predicted perfectly, there is no difference to see.
+# With a frozen backbone the features of each image are computed once, and two layers
+# are trained on them, in minutes on a laptop. A high dropout and a strong weight decay
+# keep these layers from overfitting. This matters for fairness as well: differences are
+# penalised on the training images, and if all of these are predicted perfectly, there
+# is no difference to penalise.
 from fairtask import AuxiliaryFairnessImageClassifier
 
 params = {"pretrained_cfg_overlay": {"file": options.weights}}
@@ -65,7 +65,7 @@ models = {
 }
 
 # %%
-# Differences between groups on the test images.
+# These are the differences between groups on the test images.
 from fairtask.metrics import fairness_report
 
 for lam, model in models.items():
@@ -74,8 +74,8 @@ for lam, model in models.items():
     print(report.differences.round(3), end="\n\n")
 
 # %%
-# A row per group: the faces that are most surely taken for younger and for older, in
-# red where that is wrong.
+# Each row shows a group: the faces with the surest predictions of younger and of older,
+# in red if the prediction is wrong.
 import matplotlib.pyplot as plt
 from PIL import Image
 

@@ -2,8 +2,8 @@
 What does the fairness loss change?
 ===================================
 
-Classifiers on data whose labels are known to be biased: one learns the task alone, the
-others have the differences between the groups penalised as well.
+This example trains classifiers on data whose labels are known to be biased. One learns
+the task alone; in the others the differences between the groups are penalised as well.
 """
 
 # %%
@@ -17,8 +17,8 @@ X, y, z, truth = make_biased_classification(
 train, test = slice(0, 6_000), slice(6_000, None)
 
 # %%
-# ``lam`` weighs the task against fairness; 1 is the task alone. The sensitive feature
-# is an argument of ``fit`` only: the network never sees it.
+# ``lam`` weighs the task against fairness; with 1 the network learns the task alone.
+# The sensitive feature is an argument of ``fit`` only: the network never sees it.
 from fairtask import AuxiliaryFairnessClassifier
 
 models = {}
@@ -28,8 +28,8 @@ for lam in (1.0, 0.2, 0.1):
 
 # %%
 # Both error rates of group 1 move towards those of group 0. The accuracy on the
-# recorded labels changes little, and on the unbiased labels, which no model has seen,
-# it rises.
+# recorded labels changes little. On the unbiased labels, which no model has seen, it
+# rises.
 import pandas as pd
 from sklearn.metrics import accuracy_score, roc_auc_score
 
@@ -51,8 +51,8 @@ table = pd.DataFrame(rows).T.rename_axis("lam").round(3)
 table
 
 # %%
-# Epoch by epoch: a network that knows nothing treats the groups alike. The difference
-# comes with what it learns, and is pressed down as the learning rate falls.
+# The losses, epoch by epoch: an untrained network treats the groups alike. The
+# difference grows while the network learns, and shrinks as the learning rate falls.
 import matplotlib.pyplot as plt
 
 history = models[0.1].history_

@@ -2,8 +2,8 @@
 Which model is the best within a fairness budget?
 =================================================
 
-A search over ``lam`` and the fairness loss that chooses by two scores, and a look at
-the choice on data that took no part in it.
+This example searches over ``lam`` and the fairness loss, chooses a model by two scores,
+and judges it on other data.
 """
 
 # %%
@@ -19,8 +19,8 @@ train, test = slice(0, 4_000), slice(4_000, None)
 
 # %%
 # ``refit`` chooses the best AUC among the candidates whose equalized-odds difference is
-# at most 0.1 on average over the folds. Were there none, the least disparate would be
-# chosen, with a warning.
+# at most 0.1 on average over the folds. Without such a candidate it would choose the
+# least disparate one, with a warning.
 from sklearn.model_selection import GridSearchCV
 
 from fairtask import AuxiliaryFairnessClassifier
@@ -42,13 +42,13 @@ search.fit(X[train], y[train], sensitive_features=z[train])
 search.best_params_
 
 # %%
-# Candidates that another one of the same loss beats are hollow.
+# Hollow points are dominated by another candidate with the same loss.
 display = ParetoFrontDisplay.from_cv_results(
     search.cv_results_, **names, method="fairness_loss", budget=0.1
 )
 
 # %%
-# What it is worth on other data: the rates of each group, the differences, and their
+# The report on other data has the rates of each group, the differences, and their
 # bootstrap intervals. The budget was met on average over the folds of the search; on
 # other data the difference may be larger, and the interval says by how much.
 from fairtask.metrics import fairness_report
@@ -68,14 +68,14 @@ from fairtask.model_selection import GroupRatesDisplay
 rates = GroupRatesDisplay(report).plot()
 
 # %%
-# How the losses of the groups went in training, inside each class.
+# Learning curves: the losses of the groups inside each class.
 from fairtask.model_selection import GroupLossDisplay, LatentDisplay
 
 losses = GroupLossDisplay.from_estimator(search.best_estimator_)
 
 # %%
-# The representation, in two dimensions. The groups can still be told apart in it: what
-# was penalised is the difference between their losses.
+# The representation in two dimensions. The groups still differ in it, because only the
+# difference between their losses was penalised.
 latent = LatentDisplay.from_estimator(
     search.best_estimator_, X[test], y[test], sensitive_features=z[test]
 )

@@ -62,6 +62,7 @@ class AdversaryHead(FairnessHead):
 
 
 def _turn_sign_of_gradient(value: Tensor) -> Tensor:
+    """Return the same value, 2 v - v, whose gradient is -1."""
     return 2 * value.detach() - value
 
 

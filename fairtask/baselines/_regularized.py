@@ -69,7 +69,8 @@ class LagrangianObjective(Objective):
         self.register_buffer("multipliers", initial)
 
     def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
-        multiplier = self.multipliers[s].clone()  # the buffer changes before the backward pass
+        # The buffer changes before the backward pass: hence the clone.
+        multiplier = self.multipliers[s].clone()
         if self.training:
             with torch.no_grad():
                 self.multipliers[s] += self.multiplier_lr * fairness_loss.detach()
