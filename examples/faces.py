@@ -2,8 +2,8 @@
 Who is taken for older?
 =======================
 
-This example trains a classifier of faces, young or old, on FairFace, and shows people of
-each group with their predictions. It needs the images, see
+This example trains a classifier of faces, young or old, on FairFace, and shows people
+of each group with their predictions. It needs the images, see
 `~fairtask.datasets.fetch_fairface`::
 
     python examples/faces.py

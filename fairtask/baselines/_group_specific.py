@@ -44,7 +44,7 @@ class GroupSpecificHead(FairnessHead):
     def forward(
         self, h: Tensor, task_heads: nn.ModuleList
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return offsets, (n_samples, n_groups, n_classes), and logits of the groups."""
+        """Return offsets, (n_samples, n_groups, n_classes), and group logits."""
         offsets = [head(h).unflatten(1, (self.n_groups, -1)) for head in self.heads]
         return offsets, [self.membership(h.detach())]
 
