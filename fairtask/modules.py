@@ -142,9 +142,9 @@ class ProbeHead(FairnessHead):
 
 
 class LiteralHead(FairnessHead):
-    """Trained by the fairness loss alone: the literal reading of the paper [1]_, eq. 3.
+    """Trained by the fairness loss alone, which trains the trunk too.
 
-    The fairness loss trains head and trunk. A constant head makes every difference
+    This is the literal reading of eq. 3 in [1]_. A constant head makes every difference
     between groups zero, and the losses GLF and GLD drive the head there.
 
     References

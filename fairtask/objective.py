@@ -41,7 +41,9 @@ class Terms(NamedTuple):
 
 
 class Objective(nn.Module):
-    r"""Weighted sum of task losses and fairness losses (eq. 3 of the paper [1]_).
+    r"""Weighted sum of task losses and fairness losses.
+
+    It is eq. 3 of [1]_:
 
     .. math::
 

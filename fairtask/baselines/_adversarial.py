@@ -152,9 +152,9 @@ class AdversarialEstimator(FairnessEstimator):
 
 @dataclass(eq=False, repr=False)
 class AdversarialClassifier(TableEstimator, AdversarialEstimator):
-    r"""Multilayer perceptron against adversaries that predict the groups [1]_.
+    r"""Multilayer perceptron against adversaries that predict the groups.
 
-    Each sensitive attribute has an adversary, a head on the shared representation.
+    Each sensitive attribute has an adversary [1]_, a head on the shared representation.
     The adversary minimises its cross-entropy :math:`\mathcal{A}_s`; trunk and task head
     minimise :math:`\lambda \mathcal{L} - (1 - \lambda) \sum_s \mathcal{A}_s`. The
     method aims at demographic parity: if the representation does not separate the

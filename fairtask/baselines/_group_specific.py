@@ -272,11 +272,11 @@ class GroupSpecificEstimator(FairnessEstimator):
 
 @dataclass(eq=False, repr=False)
 class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
-    r"""Multilayer perceptron with a head for each group [1]_.
+    r"""Multilayer perceptron with a head for each group.
 
     The logits of a sample in groups :math:`z_1, \dots, z_S` are
     :math:`w_0 h + \sum_s v_{s, z_s} h`: those of a shared head, plus an offset for each
-    group. No difference between groups is penalised.
+    group [1]_. No difference between groups is penalised.
 
     `predict` and `predict_proba` use the groups in ``sensitive_features``. Without them
     the heads of each attribute are mixed by predicted probabilities of its groups,

@@ -1,8 +1,4 @@
-"""Penalties on group losses, which are mean losses over the samples of a group.
-
-GLF and GLD are those of "Learning fair latent representation with multi-task deep
-learning", below called the paper.
-"""
+"""Penalties on group losses, which are mean losses over the samples of a group."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -124,7 +120,7 @@ class GroupLossFairness(GroupLossPenalty):
     r"""Group loss fairness (GLF).
 
     It is the gap for two groups, and one minus Jain's fairness index [1]_ for more
-    (eq. 5 of the paper; the limit of the inner sum there is a misprint for G):
+    (eq. 5 of [2]_; the limit of the inner sum there is a misprint for G):
 
     .. math::
 
@@ -133,9 +129,9 @@ class GroupLossFairness(GroupLossPenalty):
         \quad (G > 2)
 
     where :math:`L_g` is the loss of group g and G is ``n_groups``, less the groups
-    that are absent. Only the second form is bounded, by :math:`1 - 1/G`, and does not
-    change if all losses are scaled. Values and useful weights of the two forms are not
-    comparable.
+    that are absent. The second form does not change if all losses are scaled and stays
+    below :math:`1 - 1/G`; neither is true of the first. Values and useful weights of
+    the two forms are therefore not comparable.
 
     Parameters
     ----------
@@ -147,6 +143,7 @@ class GroupLossFairness(GroupLossPenalty):
     .. [1] R. Jain, D.-M. Chiu and W. Hawe. "A quantitative measure of fairness and
        discrimination for resource allocation in shared computer systems".
        DEC Research Report TR-301, 1984.
+    .. [2] "Learning fair latent representation with multi-task deep learning".
 
     Examples
     --------
@@ -177,7 +174,7 @@ class GroupLossDivergence(GroupLossPenalty):
     r"""Group loss divergence (GLD).
 
     It is the divergence of a softmax over the negative group losses from the uniform
-    distribution (eq. 6 and 7 of the paper):
+    distribution (eq. 6 and 7 of [1]_):
 
     .. math::
 
@@ -192,6 +189,10 @@ class GroupLossDivergence(GroupLossPenalty):
     ----------
     n_groups, n_classes, parity, sample_loss, positive_classes, group_momentum
         See `GroupLossPenalty`.
+
+    References
+    ----------
+    .. [1] "Learning fair latent representation with multi-task deep learning".
 
     Examples
     --------
@@ -213,7 +214,9 @@ class GroupLossDivergence(GroupLossPenalty):
 
 
 class BoundedGroupLoss(GroupLossPenalty):
-    r"""Bounded group loss (BGL): the excess of the worst group over a bound [1]_.
+    r"""Bounded group loss (BGL): the excess of the worst group over a bound.
+
+    It is the penalty of [1]_:
 
     .. math::
 

@@ -19,7 +19,9 @@ __all__ = [
 
 
 class RatePenalty(FairnessLoss):
-    r"""Penalty on the largest difference between the soft rates of groups [1]_.
+    r"""Penalty on the largest difference between the soft rates of groups.
+
+    Soft rates are those of FNNC [1]_. The penalty is
 
     .. math::
 
