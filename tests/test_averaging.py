@@ -49,10 +49,13 @@ def test_frozen_weights_stay_as_they_are():
     average = WeightAverage(decay=0.9)
     network = nn.Linear(1, 1)
     network.weight.requires_grad_(False)
-    average.update(network)
-    nn.init.constant_(network.weight, 5.0)
+    before = network.weight.clone()
+    for value in (1.0, 2.0, 3.0):
+        nn.init.constant_(network.bias, value)
+        average.update(network)
     average.take_place(network)
-    assert network.weight.item() == 5.0
+    assert network.bias.item() != 3.0
+    assert torch.equal(network.weight, before)
 
 
 def test_without_a_step_there_is_nothing_to_put_in_place():

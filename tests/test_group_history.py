@@ -11,7 +11,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from fairtask import AuxiliaryFairnessClassifier, _net
+from fairtask import AuxiliaryFairnessClassifier, _history
 from fairtask.baselines import (
     AdversarialClassifier,
     GroupSpecificClassifier,
@@ -95,7 +95,7 @@ class TestValues:
     @pytest.mark.parametrize("size", [1, 100])
     def test_however_many_samples_are_summed_at_once(self, monkeypatch, size):
         expected = make_classifier().fit(X, y, sensitive_features=z, **VALIDATION)
-        monkeypatch.setattr(_net, "REDUCED_AT_ONCE", size)
+        monkeypatch.setattr(_history, "REDUCED_AT_ONCE", size)
         classifier = make_classifier().fit(X, y, sensitive_features=z, **VALIDATION)
         pd.testing.assert_frame_equal(
             classifier.group_history_, expected.group_history_, rtol=1e-5
@@ -165,16 +165,6 @@ class TestWhatIsRecorded:
             for name, weight in weights(expected, part).items():
                 assert torch.equal(got[name], weight), name
 
-    def test_stratified_batches_do_not_depend_on_it(self):
-        with_z, without = (
-            make_classifier(lam=1, stratify_batches=True).fit(
-                X, y, sensitive_features=groups
-            )
-            for groups in (z, None)
-        )
-        for name, weight in weights(with_z).items():
-            assert torch.equal(weight, weights(without)[name]), name
-
     def test_no_sensitive_features(self):
         classifier = make_classifier(lam=1).fit(X, y)
         history = classifier.group_history_
@@ -195,7 +185,7 @@ class TestWhatIsRecorded:
         for groups in (z, None):
             output = io.StringIO()
             with redirect_stdout(output):
-                classifier = make_classifier(lam=1, verbose=1, max_epochs=1)
+                classifier = make_classifier(lam=1, verbose=2, max_epochs=1)
                 classifier.fit(X, y, sensitive_features=groups)
             printed.append(output.getvalue().splitlines()[0].split())
             columns.append(list(classifier.history_))
@@ -226,7 +216,7 @@ def test_every_estimator(tmp_path, estimator_class):
     classifier = estimator_class(random_state=0, device="cpu", **settings)
     classifier.fit(X, y, sensitive_features=SEX)
     (logits,) = classifier.net_.evaluate(
-        classifier._make_dataset(X), lambda network, X, _: network(X).task
+        classifier._dataset(X), lambda network, X, _: network(X).task
     )
     expected = log_losses(logits.softmax(dim=1).numpy(), y, SEX)
     history = classifier.group_history_

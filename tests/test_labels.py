@@ -10,6 +10,9 @@ def encode(y, **kwargs):
     return encode_labels(y, n_samples=len(y), **kwargs)
 
 
+TWO_TASKS = np.array([[0, 1], [1, 0]])
+
+
 @pytest.mark.parametrize(
     "y",
     [
@@ -21,11 +24,11 @@ def encode(y, **kwargs):
     ],
 )
 def test_one_task(y):
-    labels = encode(y)
-    assert labels.codes.tolist() == [[0], [1], [0]]
-    assert labels.classes[0].tolist() == ["no", "yes"]
-    assert not labels.is_multioutput
-    assert labels.decode(labels.codes).tolist() == ["no", "yes", "no"]
+    codes, tasks = encode(y)
+    assert codes.tolist() == [[0], [1], [0]]
+    assert tasks.classes[0].tolist() == ["no", "yes"]
+    assert not tasks.is_multioutput
+    assert tasks.decode(codes).tolist() == ["no", "yes", "no"]
 
 
 @pytest.mark.parametrize(
@@ -38,34 +41,36 @@ def test_one_task(y):
     ],
 )
 def test_tasks_of_mixed_types(y):
-    labels = encode(y)
-    assert labels.codes.tolist() == [[1, 0], [0, 1], [1, 2]]
-    decoded = labels.decode(labels.codes)
+    codes, tasks = encode(y)
+    assert codes.tolist() == [[1, 0], [0, 1], [1, 2]]
+    decoded = tasks.decode(codes)
     assert decoded.dtype == object
     assert decoded.tolist() == [[1, "x"], [0, "y"], [1, "z"]]
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("boolean", "b"), ("Int64", "i")])
 def test_nullable_labels_keep_their_type(dtype, kind):
-    assert encode(pd.Series([1, 0], dtype=dtype)).classes[0].dtype.kind == kind
+    _, tasks = encode(pd.Series([1, 0], dtype=dtype))
+    assert tasks.classes[0].dtype.kind == kind
 
 
 def test_tasks_have_the_names_of_their_columns():
-    assert encode(pd.DataFrame({"a": [0, 1], "b": [1, 0]})).names == ["a", "b"]
-    assert encode(np.array([[0, 1], [1, 0]])).names == ["0", "1"]
+    _, named = encode(pd.DataFrame({"a": [0, 1], "b": [1, 0]}))
+    _, numbered = encode(TWO_TASKS)
+    assert (named.names, numbered.names) == (["a", "b"], ["0", "1"])
 
 
 def test_tasks_of_numbers_are_decoded_to_numbers():
     y = np.array([[0, 5], [1, 7]])
-    labels = encode(y)
-    assert labels.decode(labels.codes).dtype == y.dtype
+    codes, tasks = encode(y)
+    assert tasks.decode(codes).dtype == y.dtype
 
 
 def test_classes_that_are_yet_to_occur():
-    labels = encode(["b", "b"], classes=["c", "a", "b"])
-    assert labels.codes.tolist() == [[1], [1]]
-    assert labels.classes[0].tolist() == ["a", "b", "c"]
-    two = encode(np.array([[0, 1], [0, 1]]), classes=[[0, 1], [0, 1, 2]])
+    codes, tasks = encode(["b", "b"], classes=["c", "a", "b"])
+    assert codes.tolist() == [[1], [1]]
+    assert tasks.classes[0].tolist() == ["a", "b", "c"]
+    _, two = encode(np.array([[0, 1], [0, 1]]), classes=[[0, 1], [0, 1, 2]])
     assert two.n_classes == [2, 3]
 
 
@@ -81,6 +86,11 @@ def test_classes_that_are_yet_to_occur():
         ([0, None], {}, "`y` must not have missing values"),
         (pd.Series(["a", None]), {}, "`y` must not have missing values"),
         ([0, "a"], {}, r"class labels of one type; found \['int', 'str'\]"),
+        (
+            pd.DataFrame(TWO_TASKS, columns=["a", "a"]),
+            {},
+            r"`y` must have distinct names; \['a'\]",
+        ),
     ],
 )
 def test_bad_labels(y, kwargs, message):
@@ -88,51 +98,58 @@ def test_bad_labels(y, kwargs, message):
         encode_labels(y, n_samples=2, **kwargs)
 
 
-def test_later_labels_must_fit_the_first():
-    first = encode([0, 1, 2])
-    assert encode([2, 2], known=first).codes.tolist() == [[2], [2]]
-    with pytest.raises(ValueError, match=r"must hold the classes \[0, 1, 2\]"):
-        encode([3, 0], known=first)
-    assert encode([0, 1, 2], known=first, classes=[2, 1, 0]).codes.shape == (3, 1)
-    with pytest.raises(ValueError, match=r"`classes` must be those of the first call"):
-        encode([0, 1, 2], known=first, classes=[0, 1])
-    with pytest.raises(ValueError, match=r"must have 1 column\(s\), as before; got 2"):
-        encode([[0, 1], [1, 0]], known=first)
+class TestLaterLabels:
+    _, known = encode([0, 1, 2])
+
+    def test_get_the_codes_of_the_first(self):
+        assert encode([2, 2], known=self.known)[0].tolist() == [[2], [2]]
+        codes, _ = encode([0, 1, 2], known=self.known, classes=[2, 1, 0])
+        assert codes.tolist() == [[0], [1], [2]]
+
+    @pytest.mark.parametrize(
+        ("y", "classes", "message"),
+        [
+            ([3, 0], None, r"must hold the classes \[0, 1, 2\]"),
+            ([0, 1, 2], [0, 1], "`classes` must be those of the first call"),
+            (TWO_TASKS, None, r"must have 1 column\(s\), as before; got 2"),
+        ],
+    )
+    def test_must_fit_the_first(self, y, classes, message):
+        with pytest.raises(ValueError, match=message):
+            encode(y, known=self.known, classes=classes)
 
 
 class TestTaskWeights:
     labels = encode([0, 0, 0, 1])
 
-    def weights(self, class_weight, sample_weight=None, labels=labels, **kwargs):
-        kwargs = {"normalize": False, **kwargs}
-        return task_weights(class_weight, sample_weight, labels, **kwargs)
+    @pytest.mark.parametrize(
+        ("class_weight", "sample_weight", "expected"),
+        [
+            ("balanced", None, [4 / 6, 4 / 6, 4 / 6, 2]),  # the same total
+            ("balanced", [1, 1, 1, 3], [1, 1, 1, 3]),  # as if it occurred three times
+            ({1: 5}, None, [1, 1, 1, 5]),
+            ({1: 5}, [1, 2, 0, 1], [1, 2, 0, 5]),
+        ],
+    )
+    def test_by_hand(self, class_weight, sample_weight, expected):
+        if sample_weight is not None:
+            sample_weight = np.array(sample_weight)
+        weights = task_weights(
+            class_weight, sample_weight, *self.labels, normalize=False
+        )
+        assert weights[:, 0].tolist() == pytest.approx(expected)
 
     def test_none(self):
-        assert self.weights(None) is None
-
-    def test_balanced_gives_each_class_the_same_total(self):
-        weights = self.weights("balanced")[:, 0]
-        assert weights.tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2])
-
-    def test_balanced_counts_weights(self):
-        # As if the last sample occurred three times.
-        weights = self.weights("balanced", np.array([1, 1, 1, 3]))[:, 0]
-        assert weights.tolist() == [1, 1, 1, 3]
-
-    def test_by_class(self):
-        assert self.weights({1: 5})[:, 0].tolist() == [1, 1, 1, 5]
-
-    def test_with_sample_weights(self):
-        weights = self.weights({1: 5}, np.array([1, 2, 0, 1]))
-        assert weights[:, 0].tolist() == [1, 2, 0, 5]
+        assert task_weights(None, None, *self.labels, normalize=True) is None
 
     def test_normalized_to_a_mean_of_one(self):
-        weights = self.weights({1: 5}, normalize=True)[:, 0]
-        assert weights.tolist() == [0.5, 0.5, 0.5, 2.5]
+        weights = task_weights({1: 5}, None, *self.labels, normalize=True)
+        assert weights[:, 0].tolist() == [0.5, 0.5, 0.5, 2.5]
 
     def test_several_tasks(self):
-        labels = encode(np.array([[0, 1], [1, 0]]))
-        weights = self.weights([{1: 3}, None], labels=labels)
+        weights = task_weights(
+            [{1: 3}, None], None, *encode(TWO_TASKS), normalize=False
+        )
         assert weights.tolist() == [[1, 1], [3, 1]]
 
     @pytest.mark.parametrize(
@@ -149,20 +166,22 @@ class TestTaskWeights:
     )
     def test_bad_weights(self, class_weight, message):
         with pytest.raises(ValueError, match=message):
-            self.weights(class_weight)
+            task_weights(class_weight, None, *self.labels, normalize=False)
 
 
 class TestPositiveClasses:
-    def test_codes(self):
-        labels = encode(["a", "b", "c"])
-        assert positive_codes(["c", "a"], labels) == [[2, 0]]
-        assert positive_codes(None, labels) == [None]
-
-    def test_several_tasks(self):
-        labels = encode(np.array([[0, 1], [1, 0]]))
-        assert positive_codes([[0], None], labels) == [[0], None]
+    @pytest.mark.parametrize(
+        ("y", "positive", "codes"),
+        [
+            (["a", "b", "c"], ["c", "a"], [[2, 0]]),
+            (["a", "b", "c"], None, [None]),
+            (TWO_TASKS, [[0], None], [[0], None]),
+        ],
+    )
+    def test_codes(self, y, positive, codes):
+        assert positive_codes(positive, encode(y)[1]) == codes
 
     @pytest.mark.parametrize("positive", [["x"], [], 1])
     def test_no_class(self, positive):
         with pytest.raises(ValueError, match=r"classes of `y`, which are \['a', 'b'\]"):
-            positive_codes(positive, encode(["a", "b"]))
+            positive_codes(positive, encode(["a", "b"])[1])

@@ -23,6 +23,7 @@ from fairtask.losses import (
     GroupLossPenalty,
     RatePenalty,
     TruePositiveRateLoss,
+    group_sums,
 )
 from tests._inputs import batches
 
@@ -59,6 +60,46 @@ def logits_with_loss(*losses):
     """Logits of two classes whose cross-entropy with class 0 is as given."""
     margin = -torch.expm1(torch.tensor(losses, dtype=torch.float64)).log()
     return torch.stack([margin, torch.zeros_like(margin)], dim=1)
+
+
+class TestGroupSums:
+    @given(
+        n_samples=st.integers(0, 50),
+        n_strata=st.integers(1, 3),
+        n_groups=st.integers(1, 50),
+        seed=st.integers(0, 2**16),
+    )
+    @settings(max_examples=50)
+    def test_equal_sums_over_each_cell(self, n_samples, n_strata, n_groups, seed):
+        generator = torch.Generator().manual_seed(seed)
+        columns = torch.rand(2, n_samples, n_strata, generator=generator).double()
+        codes = torch.randint(-1, n_groups, (n_samples,), generator=generator)
+        sums = group_sums(list(columns), codes, n_groups)
+        for group in range(n_groups):
+            expected = columns[:, codes == group].sum(1)
+            assert_close(torch.stack(sums)[:, :, group], expected)
+
+    def test_gradient_is_shared_in_the_group(self):
+        values = torch.ones(4, 1, requires_grad=True)
+        (sums,) = group_sums([values], torch.tensor([0, 0, 1, UNKNOWN]), 2)
+        (2 * sums[0, 0] + 3 * sums[0, 1]).backward()
+        assert values.grad[:, 0].tolist() == [2, 2, 3, 0]
+
+    def test_mixed_precision_does_not_round(self):
+        values = [1 + torch.arange(1000.0)[:, None] / 1e6]
+        codes = torch.arange(1000) % 2
+        expected = group_sums(values, codes, 2)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert_close(group_sums(values, codes, 2), expected, rtol=0, atol=0)
+
+
+def test_cell_means_are_weighted():
+    y, groups = torch.zeros(4, dtype=int), torch.tensor([0, 0, 2, UNKNOWN])
+    loss = GroupLossFairness(4, parity="overall")
+    logits, weight = logits_with_loss(1, 3, 5, 7), torch.tensor([1.0, 3, 1, 1])
+    means, sizes = loss.cell_means(logits, y, groups, weight)
+    assert means[0].tolist() == pytest.approx([2.5, 0, 5, 0])  # (1 * 1 + 3 * 3) / 4
+    assert sizes[0].tolist() == pytest.approx([1.6, 0, 1, 0])  # 4 ** 2 / (1 + 9)
 
 
 class TestPenalties:

@@ -117,7 +117,7 @@ class TestFit:
         ).fit(X, y, sensitive_features=z)
         assert classifier.net_.criterion_.fairness_losses[0][0].parity == "overall"
         classifier.set_params(parity="equal_opportunity")
-        with pytest.raises(ValueError, match="has no use for `parity="):
+        with pytest.raises(ValueError, match="does not take `parity="):
             classifier.fit(X, y, sensitive_features=z)
 
     def test_failed_fit_leaves_what_was_fitted(self):
@@ -168,7 +168,7 @@ class TestFit:
 
     def test_verbose_prints_the_terms(self, capsys):
         X, y, z = make_samples(100)
-        make_classifier(verbose=1, max_epochs=1).fit(X, y, sensitive_features=z)
+        make_classifier(verbose=2, max_epochs=1).fit(X, y, sensitive_features=z)
         assert "train_fairness_loss_sensitive_feature" in capsys.readouterr().out
         make_classifier(max_epochs=1).fit(X, y, sensitive_features=z)
         assert not capsys.readouterr().out
@@ -472,11 +472,11 @@ class TestBadInput:
             ),
             (
                 {"fairness_loss": "dpl", "parity": "overall"},
-                "`fairness_loss='dpl'` has no use for `parity='overall'`",
+                "`fairness_loss='dpl'` does not take `parity='overall'`",
             ),
             (
                 {"fairness_loss": GroupLossDivergence(), "group_momentum": 0.5},
-                "has no use for `group_momentum=0.5`.* An instance has its own",
+                "does not take `group_momentum=0.5`.* An instance or a callable has",
             ),
             ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
             (
