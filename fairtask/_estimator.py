@@ -4,7 +4,7 @@ import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -586,9 +586,11 @@ class FairnessEstimator(
         self._modality = modality
         self._expected = expected
         self._compared = compared
+        # All fields: a subclass may have a constructor with fewer parameters.
+        parameters = {field.name: getattr(self, field.name) for field in fields(self)}
         self._fitted_parameters: dict[str, Any] = {
             name: copy.copy(value) if isinstance(value, list | dict) else value
-            for name, value in self.get_params(deep=False).items()
+            for name, value in {**parameters, **self.get_params(deep=False)}.items()
         }
         self._n_features_out = width
         self.net_ = net

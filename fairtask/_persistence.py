@@ -49,8 +49,8 @@ def save(estimator: Any, path: str | Path) -> None:
         "format": FORMAT,
         "class": type(estimator).__name__,
         "parameters": {
-            name: _pack(value, f"`{name}`")
-            for name, value in estimator._fitted_parameters.items()
+            name: _pack(estimator._fitted_parameters[name], f"`{name}`")
+            for name in estimator.get_params(deep=False)
         },
         "classes": _pack(tasks.classes, "`classes_`"),
         "task_names": tasks.names,
