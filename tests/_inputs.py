@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from fairtask import AuxiliaryFairnessClassifier
 
@@ -57,3 +58,8 @@ def weights(classifier, part="task"):
     state = classifier.net_.module_.state_dict()
     is_fairness = part == "fairness"
     return {k: v for k, v in state.items() if k.startswith("fairness") == is_fairness}
+
+
+def assert_same_bits(actual, expected):
+    """Assert that tensors, or lists or dicts of tensors, are equal to the last bit."""
+    assert_close(actual, expected, rtol=0, atol=0)
