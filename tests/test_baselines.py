@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
@@ -29,6 +29,30 @@ from tests._inputs import batches, make_samples
 SETTINGS = {"max_epochs": 5, "batch_size": 64, "random_state": 0, "device": "cpu"}
 BASELINES = [AdversarialClassifier, GroupSpecificClassifier, RegularizedClassifier]
 X, y, z = make_samples(300)
+FAIRNESS_LOSS = "train_fairness_loss_sensitive_feature"
+
+each_baseline = pytest.mark.parametrize("estimator_class", BASELINES)
+
+
+def fit(estimator_class, **kwargs):
+    classifier = estimator_class(**{**SETTINGS, **kwargs})
+    return classifier.fit(X, y, sensitive_features=z)
+
+
+def difference_of_rates(estimator_class, biased, **kwargs):
+    """Difference of the positive rates with and without the method."""
+    X, y, z = biased
+    settings = {**SETTINGS, "max_epochs": 10, "batch_size": "auto", **kwargs}
+    return [
+        demographic_parity_difference(
+            y,
+            estimator_class(lam=lam, **settings)
+            .fit(X, y, sensitive_features=z)
+            .predict(X),
+            sensitive_features=z,
+        )
+        for lam in (0.5, 1.0)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -64,25 +88,14 @@ class TestRegularized:
 
     @pytest.mark.parametrize("fairness_loss", FAIRNESS_LOSSES)
     def test_every_loss_trains(self, fairness_loss):
-        classifier = RegularizedClassifier(fairness_loss=fairness_loss, **SETTINGS)
-        classifier.fit(X, y, sensitive_features=z)
+        classifier = fit(RegularizedClassifier, fairness_loss=fairness_loss)
         assert np.isfinite(classifier.history_.to_numpy()).all()
 
     def test_reduces_the_difference_it_penalises(self, biased):
-        X, y, z = biased
-        difference = {
-            lam: demographic_parity_difference(
-                y,
-                RegularizedClassifier(
-                    fairness_loss="dpl", lam=lam, max_epochs=10, random_state=0
-                )
-                .fit(X, y, sensitive_features=z)
-                .predict(X),
-                sensitive_features=z,
-            )
-            for lam in (0.5, 1.0)
-        }
-        assert difference[0.5] < 0.3 * difference[1.0]
+        with_penalty, without = difference_of_rates(
+            RegularizedClassifier, biased, fairness_loss="dpl"
+        )
+        assert with_penalty < 0.3 * without
 
     def test_multipliers_ascend_by_the_loss(self):
         loss = GroupLossFairness(group_momentum=0.0)
@@ -98,12 +111,29 @@ class TestRegularized:
         objective.eval()(network(samples), labels, groups)
         assert_close(objective.multipliers, (10 + 0.5 * fairness)[None])
 
-    def test_multipliers_are_part_of_the_estimator(self, biased):
-        X, y, z = biased
-        classifier = RegularizedClassifier(
-            fairness_loss="dpl", multiplier_lr=0.1, multiplier_init=0.0, **SETTINGS
-        ).fit(X, y, sensitive_features=z)
+    def test_multipliers_are_part_of_the_estimator(self):
+        classifier = fit(
+            RegularizedClassifier,
+            fairness_loss="dpl",
+            multiplier_lr=0.1,
+            multiplier_init=0.0,
+        )
         assert (classifier.net_.criterion_.multipliers > 0).all()
+
+    def test_multipliers_start_at_10(self):
+        classifier = fit(RegularizedClassifier, multiplier_lr=1e-9)
+        assert classifier.net_.criterion_.multipliers.tolist() == pytest.approx([10])
+
+    @pytest.mark.parametrize(
+        ("kwargs", "message"),
+        [
+            ({"lam": 0.3, "multiplier_lr": 0.1}, "`lam=0.3` has no use with `mult"),
+            ({"multiplier_init": 5.0}, "`multiplier_init=5.0` has no use without"),
+        ],
+    )
+    def test_weight_and_multipliers_exclude_each_other(self, kwargs, message):
+        with pytest.raises(ValueError, match=message):
+            fit(RegularizedClassifier, **kwargs)
 
 
 class TestAdversarial:
@@ -133,70 +163,42 @@ class TestAdversarial:
         assert AdversaryLoss()(logits, torch.zeros(4), torch.full((4,), -1)) == 0
 
     def test_hides_the_groups(self, biased):
-        X, y, z = biased
-        difference = {
-            lam: demographic_parity_difference(
-                y,
-                AdversarialClassifier(
-                    lam=lam,
-                    adversary_hidden_layer_sizes=(16,),
-                    max_epochs=10,
-                    random_state=0,
-                )
-                .fit(X, y, sensitive_features=z)
-                .predict(X),
-                sensitive_features=z,
-            )
-            for lam in (0.5, 1.0)
-        }
-        assert difference[0.5] < difference[1.0]
+        with_adversary, without = difference_of_rates(
+            AdversarialClassifier, biased, adversary_hidden_layer_sizes=(16,)
+        )
+        assert with_adversary < without
 
 
 class TestGroupSpecific:
+    table = pd.DataFrame({"sex": z, "age": np.resize(["a", "b", "c"], 300)})
+
     @pytest.fixture(scope="class")
     @classmethod
     def classifier(cls):
-        table = pd.DataFrame({"sex": z, "age": np.resize(["a", "b", "c"], 300)})
         classifier = GroupSpecificClassifier(**SETTINGS)
-        return classifier.fit(X, y, sensitive_features=table), table
+        return classifier.fit(X, y, sensitive_features=cls.table)
 
-    def test_given_groups_select_the_heads(self, classifier):
-        classifier, table = classifier
-        network = classifier.net_.module_.eval()
+    @pytest.mark.parametrize("groups", ["given", "predicted", "unknown"])
+    def test_groups_select_or_mix_the_heads(self, classifier, groups):
         with torch.no_grad():
-            outputs = network(torch.tensor(X))
-        logits = outputs.task[0]
+            outputs = classifier.net_.module_.eval()(torch.tensor(X))
+        logits = outputs.task[0]  # of the shared head
         for s, codes in enumerate([z, np.resize([0, 1, 2], 300)]):
-            logits = logits + outputs.fairness[s][0][torch.arange(300), codes]
-        proba = classifier.predict_proba(X, sensitive_features=table)
+            of_groups = outputs.fairness[s][0]
+            if groups == "given":
+                logits = logits + of_groups[torch.arange(300), codes]
+            elif groups == "predicted":
+                membership = outputs.detached[s][0].softmax(1)
+                logits = logits + torch.einsum("ng,ngc->nc", membership, of_groups)
+        sensitive_features = {
+            "given": self.table,
+            "predicted": None,
+            "unknown": pd.DataFrame(None, self.table.index, self.table.columns, object),
+        }[groups]
+        proba = classifier.predict_proba(X, sensitive_features=sensitive_features)
         assert_close(torch.tensor(proba), logits.double().softmax(1))
 
-    def test_predicted_groups_mix_the_heads(self, classifier):
-        classifier, _ = classifier
-        network = classifier.net_.module_.eval()
-        with torch.no_grad():
-            outputs = network(torch.tensor(X))
-        logits = outputs.task[0]
-        for s in range(2):
-            membership = outputs.detached[s][0].softmax(1)
-            logits = logits + torch.einsum(
-                "ng,ngc->nc", membership, outputs.fairness[s][0]
-            )
-        assert_close(
-            torch.tensor(classifier.predict_proba(X)), logits.double().softmax(1)
-        )
-
-    def test_unknown_group_gets_the_shared_head(self, classifier):
-        classifier, table = classifier
-        unknown = pd.DataFrame(
-            {name: [None] * 300 for name in table}, index=table.index, dtype=object
-        )
-        with torch.no_grad():
-            shared = classifier.net_.module_.eval()(torch.tensor(X)).task[0]
-        proba = classifier.predict_proba(X, sensitive_features=unknown)
-        assert_close(torch.tensor(proba), shared.double().softmax(1))
-
-    def test_groups_with_opposite_rules_are_told_apart(self):
+    def test_groups_with_opposite_rules(self):
         opposite = np.where(z, X[:, 1] > 0, X[:, 1] < 0)
         hidden = X.copy()
         hidden[:, 0] -= z  # the samples no longer tell the group
@@ -223,43 +225,39 @@ class TestGroupSpecific:
         assert_close([p.grad for p in head.membership.parameters()], list(expected))
 
     def test_penalty_makes_the_heads_alike(self):
-        size = {}
-        for penalty in (0.0, 10.0):
-            classifier = GroupSpecificClassifier(offset_penalty=penalty, **SETTINGS)
-            history = classifier.fit(X, y, sensitive_features=z).history_
-            size[penalty] = history["train_fairness_loss_sensitive_feature"].iloc[-1]
-        assert size[10.0] < 0.2 * size[0.0]
+        free, penalized = (
+            fit(GroupSpecificClassifier, offset_penalty=penalty)
+            .history_[FAIRNESS_LOSS]
+            .iloc[-1]
+            for penalty in (0.0, 10.0)
+        )
+        assert penalized < 0.2 * free
 
     def test_score_takes_groups(self, classifier):
-        classifier, table = classifier
-        y_pred = classifier.predict(X, sensitive_features=table)
-        score = classifier.score(X, y, sensitive_features=table)
+        y_pred = classifier.predict(X, sensitive_features=self.table)
+        score = classifier.score(X, y, sensitive_features=self.table)
         assert score == (y_pred == y).mean()
 
     def test_net_predicts_as_the_estimator(self, classifier):
-        classifier, _ = classifier
         np.testing.assert_allclose(
             classifier.net_.predict_proba(X), classifier.predict_proba(X), atol=1e-6
         )
 
     def test_unseen_group_at_predict(self, classifier):
-        classifier, table = classifier
         with pytest.raises(ValueError, match=r"must hold the groups \[0, 1\]"):
-            classifier.predict(X, sensitive_features=table.assign(sex=7))
+            classifier.predict(X, sensitive_features=self.table.assign(sex=7))
 
 
-@pytest.mark.parametrize("estimator_class", BASELINES)
+@each_baseline
 class TestEveryBaseline:
-    def test_has_the_parameters_of_ours_but_those_that_do_not_apply(
+    def test_has_the_parameters_of_the_auxiliary_classifier_that_apply(
         self, estimator_class
     ):
-        ours = AuxiliaryFairnessClassifier().get_params()
-        baseline = estimator_class().get_params()
+        auxiliary = set(AuxiliaryFairnessClassifier().get_params())
+        baseline = set(estimator_class().get_params())
         assert "fairness_head" not in baseline
-        assert len(set(baseline) - set(ours)) in (1, 2)
-        assert {"hidden_layer_sizes", "lr", "early_stopping", "callbacks"} <= set(
-            baseline
-        )
+        assert len(baseline - auxiliary) in (1, 2)
+        assert {"hidden_layer_sizes", "lr", "early_stopping", "callbacks"} <= baseline
 
     def test_refuses_parameters_that_do_not_apply(self, estimator_class):
         with pytest.raises(TypeError, match=f"{estimator_class.__name__}.*fairness_h"):
@@ -278,8 +276,7 @@ class TestEveryBaseline:
         }
 
     def test_early_stopping_and_partial_fit(self, estimator_class):
-        classifier = estimator_class(early_stopping=True, **SETTINGS)
-        classifier.fit(X, y, sensitive_features=z)
+        classifier = fit(estimator_class, early_stopping=True)
         classifier.partial_fit(X, y, sensitive_features=z)
         assert len(classifier.history_) == 6
 
@@ -289,26 +286,26 @@ class TestEveryBaseline:
 
     def test_learns_the_task(self, estimator_class, biased):
         X, y, z = biased
-        classifier = estimator_class(max_epochs=5, random_state=0)
-        classifier.fit(X, y, sensitive_features=z)
+        classifier = estimator_class(**SETTINGS).fit(X, y, sensitive_features=z)
         assert classifier.score(X, y) > max(y.mean(), 1 - y.mean()) + 0.05
 
 
 class TestLinear:
-    def test_fair_logistic_regression(self):
-        for estimator_class in (RegularizedClassifier, GroupSpecificClassifier):
-            classifier = estimator_class(hidden_layer_sizes=(), **SETTINGS)
-            classifier.fit(X, y, sensitive_features=z)
-            assert not list(classifier.net_.module_.trunk.parameters())
-            assert classifier.transform(X).shape == X.shape
+    @pytest.mark.parametrize(
+        "estimator_class", [RegularizedClassifier, GroupSpecificClassifier]
+    )
+    def test_fair_logistic_regression(self, estimator_class):
+        classifier = fit(estimator_class, hidden_layer_sizes=())
+        assert not list(classifier.net_.module_.trunk.parameters())
+        assert classifier.transform(X).shape == X.shape
 
     def test_an_adversary_needs_a_trunk_to_act_on(self):
         with pytest.raises(ValueError, match="`hidden_layer_sizes` must hold a layer"):
-            AdversarialClassifier(hidden_layer_sizes=()).fit(X, y, sensitive_features=z)
+            fit(AdversarialClassifier, hidden_layer_sizes=())
 
 
 class TestWeights:
-    @pytest.mark.parametrize("estimator_class", BASELINES)
+    @each_baseline
     def test_a_sample_without_weight_does_not_count(self, estimator_class):
         settings = {
             **SETTINGS,
@@ -337,46 +334,34 @@ class TestWeights:
                 **{**SETTINGS, "lr": 1e-30, "max_epochs": 1, "dropout": 0.0},
             )
             history = classifier.fit(X, labels, sensitive_features=z).history_
-            losses.append(history["train_fairness_loss_sensitive_feature"].iloc[0])
-        assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-        assert losses[0] == pytest.approx(losses[2], rel=1e-6)
+            losses.append(history[FAIRNESS_LOSS].iloc[0])
+        assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
 
 
-class TestEveryBatchComposition:
+@each_baseline
+@given(batch=batches())
+@settings(max_examples=50)
+def test_every_batch_composition(estimator_class, batch):
     """Absent groups, one class, unknown groups, one sample: finite all the same."""
-
-    def network(self, head):
-        torch.manual_seed(0)
-        return MultiTaskNetwork(MLP(2, [4]), [torch.nn.Linear(4, 2)], [head])
-
-    def check(self, network, objective, logits, y, groups):
-        terms = objective(network(logits), y[:, None], groups[:, None])
-        terms.total().backward()
-        assert terms.total().isfinite()
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        assert gradients
-        assert all(gradient.isfinite().all() for gradient in gradients)
-
-    @given(batch=batches())
-    def test_adversarial(self, batch):
-        logits, y, groups, n_groups = batch
+    samples, labels, groups, n_groups = batch
+    torch.manual_seed(0)
+    if estimator_class is AdversarialClassifier:
         head = AdversaryHead([torch.nn.Linear(4, n_groups)])
         objective = Objective(0.5, [[AdversaryLoss()]])
-        self.check(self.network(head), objective, logits, y, groups)
-
-    @given(batch=batches())
-    def test_group_specific(self, batch):
-        logits, y, groups, n_groups = batch
+    elif estimator_class is GroupSpecificClassifier:
         head = GroupSpecificHead(
             [torch.nn.Linear(4, 2 * n_groups)], torch.nn.Linear(4, n_groups), n_groups
         )
         objective = GroupSpecificObjective(0.5)
-        self.check(self.network(head), objective, logits, y, groups)
-
-    @given(batch=batches())
-    def test_regularized_with_multipliers(self, batch):
-        logits, y, groups, n_groups = batch
+    else:
+        head = RegularizedHead()
         objective = LagrangianObjective(
             [[GroupLossFairness(n_groups)]], multiplier_init=1.0, multiplier_lr=0.1
         )
-        self.check(self.network(RegularizedHead()), objective, logits, y, groups)
+    network = MultiTaskNetwork(MLP(2, [4]), [torch.nn.Linear(4, 2)], [head])
+    total = objective(network(samples), labels[:, None], groups[:, None]).total()
+    total.backward()
+    assert total.isfinite()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)

@@ -476,8 +476,14 @@ class TestBadInput:
                 "does not take `group_momentum=0.5`.* An instance or a callable has",
             ),
             ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
-            ({"parity": "equal_opportunity", "positive_classes": 1}, "positive_classes"),
-            ({"callbacks": ["stop"]}, "`callbacks` must hold skorch callbacks.* 'stop'"),
+            (
+                {"parity": "equal_opportunity", "positive_classes": 1},
+                "positive_classes",
+            ),
+            (
+                {"callbacks": ["stop"]},
+                "`callbacks` must hold skorch callbacks.* 'stop'",
+            ),
             (
                 {"callbacks": [LRScheduler("StepLR", step_size=1)]},
                 "`callbacks` has a schedule .*'one_cycle'.* 'constant'",
@@ -501,7 +507,7 @@ class TestBadInput:
         [
             (X, y, z[1:], r"`sensitive_features` .*expected 300, found 299"),
             (X, np.ones(300), z, "`y` must have at least two classes"),
-            (np.where(X == X[3, 1], np.nan, X), y, z, "Input X contains NaN"),
+            (np.where(X[3, 1] == X, np.nan, X), y, z, "Input X contains NaN"),
             ([["a"], ["b"]], [0, 1], [0, 1], r"`X` must hold numbers.*could not"),
         ],
     )

@@ -291,9 +291,7 @@ class TestPartialFit:
     def test_tasks_in_another_order(self):
         classifier = make_classifier().partial_fit(X, LABELS, sensitive_features=z)
         with pytest.raises(ValueError, match=r"must have the columns \['income', 'b"):
-            classifier.partial_fit(
-                X, LABELS[["band", "income"]], sensitive_features=z
-            )
+            classifier.partial_fit(X, LABELS[["band", "income"]], sensitive_features=z)
         classifier.partial_fit(X, LABELS.to_numpy(), sensitive_features=z)
 
     def test_goes_on_from_fit_with_the_learning_rate_of_partial_fit(self):

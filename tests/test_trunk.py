@@ -68,7 +68,7 @@ class TestModule:
         assert 0 < moved.abs().max() < 0.1  # from where it was
 
     def test_file_needs_pickle(self, tmp_path):
-        with pytest.raises(ValueError, match="`trunk` holds a Sequential, .*pickle"):
+        with pytest.raises(ValueError, match=r"`trunk` holds a Sequential, .*pickle"):
             fit(make_module()).save(tmp_path / "model")
 
     def test_without_weights(self):
