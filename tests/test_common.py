@@ -1,6 +1,7 @@
 """What every public estimator and every public name keeps to."""
 
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -15,20 +16,23 @@ from sklearn.utils.estimator_checks import (
 )
 
 import fairtask
-from fairtask import AuxiliaryFairnessClassifier
+from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier
+from fairtask._penalty import LOSS_SETTINGS
 from fairtask.baselines import (
     AdversarialClassifier,
     GroupSpecificClassifier,
     RegularizedClassifier,
+    RegularizedImageClassifier,
 )
 
 # 100 epochs of a batch or two are enough for the small problems of the checks.
+SETTINGS = {"max_epochs": 100, "batch_size": 512, "device": "cpu"}
 ESTIMATORS = [
-    AuxiliaryFairnessClassifier(max_epochs=100, batch_size=512, device="cpu"),
-    AuxiliaryFairnessClassifier(max_epochs=100, batch_size=512, device="cpu", lam=1),
-    AdversarialClassifier(max_epochs=100, batch_size=512, device="cpu"),
-    GroupSpecificClassifier(max_epochs=100, batch_size=512, device="cpu"),
-    RegularizedClassifier(max_epochs=100, batch_size=512, device="cpu"),
+    AuxiliaryFairnessClassifier(**SETTINGS),
+    AuxiliaryFairnessClassifier(**SETTINGS, lam=1),
+    AdversarialClassifier(**SETTINGS),
+    GroupSpecificClassifier(**SETTINGS),
+    RegularizedClassifier(**SETTINGS),
 ]
 # Random batches of repeated rows are not those of weighted rows, and the checks compare
 # predictions to seven digits. What holds is in test_training.py::TestSampleWeight.
@@ -65,6 +69,20 @@ def test_scikit_learn_check(estimator, check):
 )
 def test_scikit_learn_check_outside_the_suite(check, estimator):
     check(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator_class",
+    [
+        AuxiliaryFairnessClassifier,
+        AuxiliaryFairnessImageClassifier,
+        RegularizedClassifier,
+        RegularizedImageClassifier,
+    ],
+)
+def test_settings_of_the_losses_have_one_default(estimator_class):
+    parameters = inspect.signature(estimator_class).parameters
+    assert {name: parameters[name].default for name in LOSS_SETTINGS} == LOSS_SETTINGS
 
 
 @pytest.mark.parametrize("name", PUBLIC_MODULES)

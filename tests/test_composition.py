@@ -4,8 +4,6 @@ In most tests each sample is a group of its own, so that a cut of the sensitive 
 that is not that of the samples shows in `groups_`.
 """
 
-from contextlib import nullcontext
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,22 +32,22 @@ from tests._inputs import make_classifier, make_samples
 X, y, z = make_samples(48)
 IDS = np.arange(48)
 NAME = "auxiliaryfairnessclassifier"
+# "id" is the sample's number, for a check inside the pipeline.
+TABLE = pd.DataFrame(X, columns=list("abcde")).assign(
+    id=IDS, sex=pd.Categorical(np.where(z, "m", "f"))
+)
 
-with_routing = pytest.mark.parametrize("routing", [True, False], ids=["on", "off"])
+
+@pytest.fixture(params=[True, False], ids=["on", "off"])
+def routing(request):
+    with sklearn.config_context(enable_metadata_routing=request.param):
+        yield request.param
 
 
 @pytest.fixture
-def routing_context(routing):
-    with sklearn.config_context(enable_metadata_routing=routing):
+def only_with_routing():
+    with sklearn.config_context(enable_metadata_routing=True):
         yield
-
-
-def table():
-    frame = pd.DataFrame(X, columns=list("abcde"))
-    # Holds the sample's number, for a check inside the pipeline.
-    frame["id"] = IDS
-    frame["sex"] = pd.Categorical(np.where(z, "m", "f"))
-    return frame
 
 
 def classifier(**kwargs):
@@ -67,19 +65,27 @@ def pipeline(**kwargs):
     return make_pipeline(encode, classifier(**kwargs))
 
 
-def named(values, routing, prefix=NAME):
+def named(values, routing):
     """Sensitive features under the name by which they are passed."""
-    key = "sensitive_features" if routing else f"{prefix}__sensitive_features"
+    key = "sensitive_features" if routing else f"{NAME}__sensitive_features"
     return {key: values}
 
 
-@with_routing
-@pytest.mark.usefixtures("routing_context")
+def groups_of(fitted):
+    return fitted.groups_[0].tolist()
+
+
 class TestPipeline:
+    def test_columns_keep_their_names(self, routing):
+        model = pipeline().fit(TABLE, y, **named(TABLE["sex"], routing))
+        assert model[-1].sensitive_feature_names_ == ["sex"]
+        assert groups_of(model[-1]) == ["f", "m"]
+        assert model.predict(TABLE).shape == (48,)
+
     def test_cross_validate(self, routing):
         result = cross_validate(
             pipeline(),
-            table(),
+            TABLE,
             y,
             cv=KFold(3, shuffle=True, random_state=0),
             params=named(IDS, routing),
@@ -90,39 +96,31 @@ class TestPipeline:
         for fitted, train in zip(
             result["estimator"], result["indices"]["train"], strict=True
         ):
-            assert fitted[-1].groups_[0].tolist() == sorted(train)
+            assert groups_of(fitted[-1]) == sorted(train)
 
     def test_grid_search(self, routing):
         seen = []
 
-        def refit(results):
-            return int(np.argmin(results["param_" + NAME + "__lam"].astype(float)))
-
         class Recorder(type(classifier())):
             def fit(self, X, y, *, sensitive_features=None):
-                # The first column of what the pipeline passes on is "id".
                 seen.append((X[:, 0].astype(int), np.asarray(sensitive_features)))
                 return super().fit(X, y, sensitive_features=sensitive_features)
 
+        def smallest_lam(results):
+            return int(np.argmin(results[f"param_{NAME}__lam"].astype(float)))
+
+        encode = make_column_transformer(
+            ("passthrough", ["id"]), (StandardScaler(), list("abcde"))
+        )
         recorder = Recorder(**classifier().get_params())
         search = GridSearchCV(
-            Pipeline(
-                [
-                    (
-                        "encode",
-                        make_column_transformer(
-                            ("passthrough", ["id"]), (StandardScaler(), list("abcde"))
-                        ),
-                    ),
-                    (NAME, recorder),
-                ]
-            ),
+            Pipeline([("encode", encode), (NAME, recorder)]),
             {f"{NAME}__lam": [0.3, 0.6, 1.0]},
             cv=KFold(3, shuffle=True, random_state=0),
-            refit=refit,
+            refit=smallest_lam,
             error_score="raise",
         )
-        search.fit(table(), y, **named(IDS, routing))
+        search.fit(TABLE, y, **named(IDS, routing))
         assert search.best_params_ == {f"{NAME}__lam": 0.3}
         assert len(seen) == 3 * 3 + 1
         for rows, groups in seen:
@@ -138,13 +136,13 @@ class TestPipeline:
             random_state=0,
             error_score="raise",
         )
-        search.fit(table(), y, **named(IDS, routing))
-        assert search.best_estimator_[-1].groups_[0].tolist() == IDS.tolist()
+        search.fit(TABLE, y, **named(IDS, routing))
+        assert groups_of(search.best_estimator_[-1]) == IDS.tolist()
 
     def test_cross_val_predict(self, routing):
         proba = cross_val_predict(
             pipeline(),
-            table(),
+            TABLE,
             y,
             cv=3,
             method="predict_proba",
@@ -154,11 +152,11 @@ class TestPipeline:
 
     def test_classifier_as_a_transformer(self, routing):
         chain = make_pipeline(classifier(), StandardScaler())
-        h = chain.fit_transform(X, y, **named(IDS, routing))
-        assert h.shape == (48, 16)
-        assert chain[0].groups_[0].tolist() == IDS.tolist()
+        assert chain.fit_transform(X, y, **named(IDS, routing)).shape == (48, 16)
+        assert groups_of(chain[0]) == IDS.tolist()
 
 
+@pytest.mark.usefixtures("only_with_routing")
 def test_scorer_gets_the_sensitive_features_of_the_test_part():
     seen = []
 
@@ -168,94 +166,80 @@ def test_scorer_gets_the_sensitive_features_of_the_test_part():
             y_true, y_pred, sensitive_features=sensitive_features % 2
         )
 
-    with sklearn.config_context(enable_metadata_routing=True):
-        scorer = make_scorer(record).set_score_request(sensitive_features=True)
-        result = cross_validate(
-            classifier(),
-            X,
-            y,
-            cv=KFold(3),
-            params={"sensitive_features": IDS},
-            scoring={"eod": scorer},
-            return_indices=True,
-            error_score="raise",
-        )
+    scorer = make_scorer(record).set_score_request(sensitive_features=True)
+    result = cross_validate(
+        classifier(),
+        X,
+        y,
+        cv=KFold(3),
+        params={"sensitive_features": IDS},
+        scoring={"eod": scorer},
+        return_indices=True,
+        error_score="raise",
+    )
     for (y_true, groups), test in zip(seen, result["indices"]["test"], strict=True):
         assert np.array_equal(groups, test)
         assert np.array_equal(y_true, y[test])
 
 
-def is_enabled():
-    return sklearn.config_context(enable_metadata_routing=True)
-
-
 class TestMetaEstimators:
-    @pytest.mark.parametrize("context", [is_enabled, nullcontext], ids=["on", "off"])
-    def test_calibrated(self, context):
-        with context():
-            model = CalibratedClassifierCV(classifier(), cv=KFold(3), ensemble=True)
-            model.fit(X, y, sensitive_features=IDS)
-        folds = [train for train, _ in KFold(3).split(X)]
-        for fitted, train in zip(model.calibrated_classifiers_, folds, strict=True):
-            assert fitted.estimator.groups_[0].tolist() == train.tolist()
+    def test_calibrated(self, routing):
+        model = CalibratedClassifierCV(classifier(), cv=KFold(3), ensemble=True)
+        model.fit(X, y, sensitive_features=IDS)
+        folds = [train.tolist() for train, _ in KFold(3).split(X)]
+        fitted = [member.estimator for member in model.calibrated_classifiers_]
+        assert [groups_of(estimator) for estimator in fitted] == folds
+
+    def test_multi_output(self, routing):
+        labels = np.column_stack([y, X[:, 1] > 0])
+        model = MultiOutputClassifier(classifier())
+        model.fit(X, labels, sensitive_features=IDS)
+        assert [groups_of(fitted) for fitted in model.estimators_] == [IDS.tolist()] * 2
+        assert model.predict(X).shape == (48, 2)
+
+
+@pytest.mark.usefixtures("only_with_routing")
+class TestMetaEstimatorsThatNeedRouting:
+    """Without it they pass on nothing, or sample weights alone."""
 
     def test_tuned_threshold(self):
-        with is_enabled():  # without it this one takes nothing but X and y
-            model = TunedThresholdClassifierCV(classifier(), cv=3, random_state=0)
-            model.fit(X, y, sensitive_features=IDS)
-        assert model.estimator_.groups_[0].tolist() == IDS.tolist()
+        model = TunedThresholdClassifierCV(classifier(), cv=3, random_state=0)
+        model.fit(X, y, sensitive_features=IDS)
+        assert groups_of(model.estimator_) == IDS.tolist()
         assert model.predict(X).shape == (48,)
 
     def test_bagging(self):
-        # Only metadata routing passes anything but sample weights to the members.
-        with is_enabled():
-            model = BaggingClassifier(
-                classifier().set_fit_request(sample_weight=False),
-                n_estimators=3,
-                random_state=0,
-            )
-            model.fit(X, y, sensitive_features=IDS)
+        model = BaggingClassifier(
+            classifier().set_fit_request(sample_weight=False),
+            n_estimators=3,
+            random_state=0,
+        )
+        model.fit(X, y, sensitive_features=IDS)
         for fitted, rows in zip(
             model.estimators_, model.estimators_samples_, strict=True
         ):
-            assert fitted.groups_[0].tolist() == sorted(set(rows))
-
-    @pytest.mark.parametrize("context", [is_enabled, nullcontext], ids=["on", "off"])
-    def test_multi_output(self, context):
-        labels = np.column_stack([y, X[:, 1] > 0])
-        with context():
-            model = MultiOutputClassifier(classifier())
-            model.fit(X, labels, sensitive_features=IDS)
-        for fitted in model.estimators_:
-            assert fitted.groups_[0].tolist() == IDS.tolist()
-        assert model.predict(X).shape == (48, 2)
+            assert groups_of(fitted) == sorted(set(rows))
 
     def test_voting(self):
-        with is_enabled():
-            model = VotingClassifier(
-                [("a", classifier()), ("b", classifier(lam=1))], voting="soft"
-            ).fit(X, y, sensitive_features=IDS)
-        assert model.estimators_[0].groups_[0].tolist() == IDS.tolist()
+        model = VotingClassifier(
+            [("a", classifier()), ("b", classifier(lam=1))], voting="soft"
+        ).fit(X, y, sensitive_features=IDS)
+        assert groups_of(model.estimators_[0]) == IDS.tolist()
 
-    def test_meta_estimators_of_a_pipeline(self):
-        with is_enabled():
-            model = CalibratedClassifierCV(
-                GridSearchCV(pipeline(), {f"{NAME}__lam": [0.3, 1.0]}, cv=2),
-                cv=KFold(2),
-            ).fit(table(), y, sensitive_features=IDS)
+    def test_several_around_a_pipeline(self):
+        search = GridSearchCV(pipeline(), {f"{NAME}__lam": [0.3, 1.0]}, cv=2)
+        model = CalibratedClassifierCV(search, cv=KFold(2))
+        model.fit(TABLE, y, sensitive_features=IDS)
         for fitted, (train, _) in zip(
             model.calibrated_classifiers_, KFold(2).split(X), strict=True
         ):
-            groups = fitted.estimator.best_estimator_[-1].groups_[0]
-            assert groups.tolist() == train.tolist()
+            best = fitted.estimator.best_estimator_
+            assert groups_of(best[-1]) == train.tolist()
 
     def test_groups_reach_the_predictions_of_a_baseline_that_takes_them(self):
-        with is_enabled():
-            model = make_pipeline(
-                StandardScaler(), GroupSpecificClassifier(max_epochs=1)
-            )
-            model.fit(X, y, sensitive_features=z)
-            given = model.predict_proba(X, sensitive_features=z)
+        model = make_pipeline(StandardScaler(), GroupSpecificClassifier(max_epochs=1))
+        model.fit(X, y, sensitive_features=z)
+        given = model.predict_proba(X, sensitive_features=z)
         assert not np.array_equal(given, model.predict_proba(X))
 
 
