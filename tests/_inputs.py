@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from torch import nn
 from torch.testing import assert_close
 
 from fairtask import AuxiliaryFairnessClassifier
+from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
 
 N_CLASSES = 2
 
@@ -63,3 +65,12 @@ def weights(classifier, part="task"):
 def assert_same_bits(actual, expected):
     """Assert that tensors, or lists or dicts of tensors, are equal to the last bit."""
     assert_close(actual, expected, rtol=0, atol=0)
+
+
+def make_network(fairness_head, n_features=4, seed=0):
+    """A network with a task head and a fairness head of this name, on 8 units."""
+    torch.manual_seed(seed)
+    head_class = FAIRNESS_HEADS[fairness_head]
+    heads = [nn.Linear(8, N_CLASSES)] if head_class.has_own_heads else []
+    trunk = MLP(n_features, [8], activation="tanh")
+    return MultiTaskNetwork(trunk, [nn.Linear(8, N_CLASSES)], [head_class(heads)])

@@ -7,23 +7,28 @@ from torchjd.aggregation import IMTLG, MGDA, PCGrad, Sum
 
 from fairtask._aggregation import AggregatedBackward, check_aggregator
 from fairtask.losses import GroupLossFairness
-from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
+from fairtask.modules import FAIRNESS_HEADS
 from fairtask.objective import Objective
-from tests._inputs import make_classifier, make_samples, weights
+from tests._inputs import (
+    assert_same_bits,
+    make_classifier,
+    make_network,
+    make_samples,
+    weights,
+)
 
 X, y, z = make_samples(300)
+
+
+def fit(**kwargs):
+    return make_classifier(**kwargs).fit(X, y, sensitive_features=z)
 
 
 @pytest.mark.parametrize("name", FAIRNESS_HEADS)
 def test_sum_of_the_rows_is_the_gradient_of_the_weighted_sum(name):
     gradients = []
     for aggregated in (True, False):
-        torch.manual_seed(0)
-        head_class = FAIRNESS_HEADS[name]
-        heads = [torch.nn.Linear(8, 2)] if head_class.has_own_heads else []
-        network = MultiTaskNetwork(
-            MLP(5, [8]), [torch.nn.Linear(8, 2)], [head_class(heads)]
-        )
+        network = make_network(name, n_features=5)
         outputs = network(torch.tensor(X))
         terms = Objective(0.3, [[GroupLossFairness()]])(
             outputs, torch.tensor(y)[:, None], torch.tensor(z)[:, None]
@@ -38,8 +43,8 @@ def test_sum_of_the_rows_is_the_gradient_of_the_weighted_sum(name):
 
 
 def test_sum_trains_as_without():
-    plain = make_classifier().fit(X, y, sensitive_features=z)
-    summed = make_classifier(aggregator=Sum()).fit(X, y, sensitive_features=z)
+    plain = fit()
+    summed = fit(aggregator=Sum())
     assert_close(weights(summed), weights(plain), rtol=1e-3, atol=1e-4)
 
 
@@ -53,16 +58,14 @@ def test_aggregators_train(aggregator):
 
 
 def test_single_task_learning_has_nothing_to_aggregate():
-    plain = make_classifier(lam=1).fit(X, y, sensitive_features=z)
-    same = make_classifier(lam=1, aggregator=MGDA()).fit(X, y, sensitive_features=z)
-    assert_close(weights(same), weights(plain), rtol=0, atol=0)
+    plain = fit(lam=1)
+    same = fit(lam=1, aggregator=MGDA())
+    assert_same_bits(weights(same), weights(plain))
 
 
-def test_what_is_no_aggregator():
+def test_object_of_another_class():
     with pytest.raises(ValueError, match="None or an instance of a class of torchjd"):
-        make_classifier(aggregator=torch.nn.Linear(1, 1)).fit(
-            X, y, sensitive_features=z
-        )
+        fit(aggregator=torch.nn.Linear(1, 1))
 
 
 def test_torchjd_is_not_installed(monkeypatch):

@@ -1,12 +1,14 @@
-"""Who pays what, seen on the gradients themselves."""
+"""Which part of a network pays for which loss, seen on the gradients themselves."""
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from fairtask.losses import GroupLossFairness
 from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
 from fairtask.objective import Objective
+from tests._inputs import make_network
 
 every_head = pytest.mark.parametrize("name", FAIRNESS_HEADS)
 
@@ -19,17 +21,11 @@ def make_batch():
     return X + z[:, None], y[:, None], z[:, None]
 
 
-def make_network(name):
-    torch.manual_seed(0)
-    head_class = FAIRNESS_HEADS[name]
-    heads = [torch.nn.Linear(8, 2)] if head_class.has_own_heads else []
-    trunk = MLP(4, [8], activation="tanh")
-    return MultiTaskNetwork(trunk, [torch.nn.Linear(8, 2)], [head_class(heads)])
+X, y, z = make_batch()
 
 
 def gradients(network, lam):
     """Gradient of the objective for the trunk, the task head and the fairness head."""
-    X, y, z = make_batch()
     network.zero_grad()
     Objective(lam, [[GroupLossFairness(2)]])(network(X), y, z).total().backward()
     return {
@@ -50,91 +46,65 @@ def is_zero(tensors):
 
 
 @every_head
-def test_task_head_gets_no_gradient_from_a_fairness_loss(name):
+class TestEveryHead:
+    def test_task_head_gets_no_gradient_from_a_fairness_loss(self, name):
+        assert is_zero(gradients(make_network(name), lam=0)["task"])
+
+    def test_task_head_gets_the_gradient_of_single_task_learning(self, name):
+        network = make_network(name)
+        alone = 0.25 * cross_entropy(network(X).task[0], y[:, 0])
+        expected = torch.autograd.grad(alone, list(network.task_heads.parameters()))
+        assert_close(gradients(network, lam=0.25)["task"], list(expected))
+
+    def test_trunk_pays_the_task_and_the_fairness_loss(self, name):
+        fairness, task, both = (
+            gradients(make_network(name), lam=lam)["trunk"] for lam in (0, 1, 0.25)
+        )
+        assert not is_zero(fairness)
+        expected = [0.25 * t + 0.75 * f for t, f in zip(task, fairness, strict=True)]
+        assert_close(both, expected)
+
+    def test_trunk_gets_the_gradient_of_the_fairness_loss_on_the_head(self, name):
+        # The task losses of the probe and of the anchored head do not reach the trunk.
+        network = make_network(name)
+        own = network.fairness_heads[0].heads
+        (head,) = network.task_heads if name == "task" else own
+        loss = GroupLossFairness(2)(head(network.trunk(X)), y[:, 0], z[:, 0])
+        expected = torch.autograd.grad(loss, list(network.trunk.parameters()))
+        assert_close(gradients(network, lam=0)["trunk"], list(expected))
+
+
+@pytest.mark.parametrize(
+    ("name", "task_weight", "fairness_weight"),
+    [("probe", 1, 0), ("literal", 0, 0.75), ("anchored", 1, 0.75)],
+)
+def test_fairness_head_is_trained_by(name, task_weight, fairness_weight):
+    # The weight of its own task loss is 1 whatever lam is.
     network = make_network(name)
-    assert is_zero(gradients(network, lam=0)["task"])
-
-
-@every_head
-def test_task_head_gets_the_gradient_of_single_task_learning(name):
-    network = make_network(name)
-    X, y, _ = make_batch()
-    single_task = torch.nn.functional.cross_entropy(network(X).task[0], y[:, 0])
-    expected = torch.autograd.grad(single_task, network.task_heads.parameters())
-    for got, alone in zip(gradients(network, lam=0.25)["task"], expected, strict=True):
-        assert_close(got, 0.25 * alone)
-
-
-@every_head
-def test_trunk_pays_the_task_and_the_fairness_loss(name):
-    network = make_network(name)
-    fairness = gradients(network, lam=0)["trunk"]
-    task = gradients(network, lam=1)["trunk"]
-    both = gradients(network, lam=0.25)["trunk"]
-    assert not is_zero(fairness)
-    for f, t, b in zip(fairness, task, both, strict=True):
-        assert_close(b, 0.25 * t + 0.75 * f)
-
-
-def fairness_head_gradients(name):
-    """Gradient of the fairness head, and of its fairness and task loss on h."""
-    network = make_network(name)
-    X, y, z = make_batch()
-    parameters = list(network.fairness_heads.parameters())
     head = network.fairness_heads[0].heads[0]
-    h = network.trunk(X).detach()
-    fairness = GroupLossFairness(2)(head(h), y[:, 0], z[:, 0])
-    task = torch.nn.functional.cross_entropy(head(h), y[:, 0])
-    return (
-        gradients(network, lam=0.25)["fairness"],
-        torch.autograd.grad(fairness, parameters),
-        torch.autograd.grad(task, parameters),
-    )
-
-
-def test_probe_learns_task_to_the_task_alone_whatever_lam_is():
-    got, _, task = fairness_head_gradients("probe")
-    assert_close(got, list(task))
-
-
-def test_literal_head_is_trained_by_the_fairness_loss_alone():
-    got, fairness, _ = fairness_head_gradients("literal")
-    assert_close(got, [0.75 * f for f in fairness])
-
-
-def test_anchored_head_is_trained_by_both():
-    got, fairness, task = fairness_head_gradients("anchored")
-    assert_close(got, [0.75 * f + t for f, t in zip(fairness, task, strict=True)])
+    logits = head(network.trunk(X).detach())
+    expected = task_weight * cross_entropy(logits, y[:, 0])
+    fairness = GroupLossFairness(2)(logits, y[:, 0], z[:, 0])
+    expected = expected + fairness_weight * fairness
+    expected = torch.autograd.grad(expected, list(head.parameters()))
+    assert_close(gradients(network, lam=0.25)["fairness"], list(expected))
 
 
 def test_task_head_as_fairness_head_has_no_weights_of_its_own():
     assert not list(make_network("task").fairness_heads.parameters())
 
 
-@every_head
-def test_trunk_gets_the_gradient_of_the_fairness_loss_on_the_head(name):
-    # Neither the probe's fit nor the anchor's reaches the trunk.
-    network = make_network(name)
-    X, y, z = make_batch()
-    h = network.trunk(X)
-    heads = network.task_heads if name == "task" else network.fairness_heads[0].heads
-    loss = GroupLossFairness(2)(heads[0](h), y[:, 0], z[:, 0])
-    expected = torch.autograd.grad(loss, list(network.trunk.parameters()))
-    assert_close(gradients(network, lam=0)["trunk"], list(expected))
-
-
-def test_value_of_the_objective_leaves_out_the_fit_of_the_probe():
-    network = make_network("probe")
-    X, y, z = make_batch()
-    terms = Objective(0.25, [[GroupLossFairness(2)]])(network(X), y, z)
+def test_value_of_the_objective_leaves_out_the_task_loss_of_the_probe():
+    outputs = make_network("probe")(X)
+    terms = Objective(0.25, [[GroupLossFairness(2)]])(outputs, y, z)
     task, fairness = terms.values
     assert_close(terms.total().detach(), 0.25 * task + 0.75 * fairness)
 
 
 def test_several_tasks_and_attributes_add_up():
     torch.manual_seed(0)
-    X, y, z = make_batch()
-    y, z = torch.cat([y, 1 - y], 1), torch.cat([z, (z + y[:, :1]) % 2], 1)
+    labels = torch.cat([y, 1 - y], 1)
+    groups = torch.cat([z, (z + labels[:, :1]) % 2], 1)
     heads = [torch.nn.Linear(8, 2) for _ in range(4)]
     network = MultiTaskNetwork(
         MLP(4, [8]),
@@ -144,11 +114,10 @@ def test_several_tasks_and_attributes_add_up():
     outputs = network(X)
     assert outputs.detached == [[], []]
     loss = GroupLossFairness(2, group_momentum=0.0)
-    terms = Objective(0.25, [[loss, loss], [loss, loss]])(outputs, y, z)
-    cross_entropy = torch.nn.functional.cross_entropy
-    task = [cross_entropy(outputs.task[k], y[:, k]) for k in range(2)]
+    terms = Objective(0.25, [[loss, loss], [loss, loss]])(outputs, labels, groups)
+    task = [cross_entropy(outputs.task[k], labels[:, k]) for k in range(2)]
     by_attribute = [
-        sum(loss(outputs.fairness[s][k], y[:, k], z[:, s]) for k in range(2))
+        sum(loss(outputs.fairness[s][k], labels[:, k], groups[:, s]) for k in range(2))
         for s in range(2)
     ]
     assert_close(terms.values, [term.detach() for term in [*task, *by_attribute]])
@@ -156,9 +125,8 @@ def test_several_tasks_and_attributes_add_up():
 
 
 def test_mlp_without_layers_is_the_identity():
-    trunk = MLP(3, [])
-    X = torch.randn(2, 3)
-    assert trunk.out_features == 3
+    trunk = MLP(4, [])
+    assert trunk.out_features == 4
     assert trunk(X) is X
 
 

@@ -8,20 +8,14 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.testing import assert_close
 
 from fairtask.losses import GroupLossDivergence
-from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
+from fairtask.modules import FAIRNESS_HEADS
 from fairtask.objective import Objective, cross_entropies
+from tests._inputs import make_network
 
 every_head = pytest.mark.parametrize("name", FAIRNESS_HEADS)
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 y, z = torch.arange(12)[:, None] % 2, torch.arange(12)[:, None] % 3 - 1
-
-
-def make_network(name, seed=0):
-    torch.manual_seed(seed)
-    head_class = FAIRNESS_HEADS[name]
-    heads = [torch.nn.Linear(8, 2)] if head_class.has_own_heads else []
-    return MultiTaskNetwork(MLP(4, [8]), [torch.nn.Linear(8, 2)], [head_class(heads)])
 
 
 def make_objective():
@@ -42,7 +36,7 @@ def test_one_graph(name):
 
 @every_head
 def test_gradients_of_many_networks_at_once(name):
-    networks = [make_network(name, seed) for seed in range(3)]
+    networks = [make_network(name, seed=seed) for seed in range(3)]
     parameters, _ = stack_module_state(networks)
     template, objective = copy.deepcopy(networks[0]), make_objective()
 

@@ -6,9 +6,13 @@ import pytest
 from fairtask._sensitive import encode_sensitive_features
 
 
-def encode(values, n_samples=None):
+def encode(values, n_samples=None, **kwargs):
     n_samples = len(values) if n_samples is None else n_samples
-    return encode_sensitive_features(values, n_samples=n_samples)
+    return encode_sensitive_features(values, n_samples=n_samples, **kwargs)
+
+
+def lists(groups):
+    return [of_attribute.tolist() for of_attribute in groups]
 
 
 @pytest.mark.parametrize(
@@ -33,28 +37,37 @@ def encode(values, n_samples=None):
 def test_groups_of_any_type(values, codes, groups):
     encoded = encode(values)
     assert encoded.codes[:, 0].tolist() == codes
-    assert encoded.groups[0].tolist() == groups
+    assert lists(encoded.groups) == [groups]
 
 
-def test_names_come_from_pandas():
-    table = pd.DataFrame({"sex": ["f", "m"], "race": ["x", "x"]}, index=[7, 3])
-    encoded = encode(table)
-    assert encoded.names == ["sex", "race"]
-    assert encoded.codes.tolist() == [[0, 0], [1, 0]]
-    assert encode(table["sex"]).names == ["sex"]
-
-
-def test_names_are_made_up_for_arrays():
-    assert encode(["a", "b"]).names == ["sensitive_feature"]
-    assert encode([["a", 1], ["b", 2]]).names == [
-        "sensitive_feature_0",
-        "sensitive_feature_1",
-    ]
-
-
-def test_columns_of_mixed_tables_keep_their_types():
-    encoded = encode([["a", 1], [None, 2], ["b", None]])
-    assert encoded.codes.tolist() == [[0, 0], [-1, 1], [1, -1]]
+@pytest.mark.parametrize(
+    ("values", "names", "codes"),
+    [
+        (
+            pd.DataFrame({"sex": ["f", "m"], "race": ["x", None]}, index=[7, 3]),
+            ["sex", "race"],
+            [[0, 0], [1, -1]],
+        ),
+        (pd.Series(["f", None], name="sex"), ["sex"], [[0], [-1]]),
+        (
+            pl.DataFrame({"sex": ["f", "m"], "race": ["x", None]}),
+            ["sex", "race"],
+            [[0, 0], [1, -1]],
+        ),
+        (pl.Series("sex", ["f", None]), ["sex"], [[0], [-1]]),
+        (["a", "b"], ["sensitive_feature"], [[0], [1]]),
+        # Columns of different types keep them.
+        (
+            [["a", 1], [None, 2], ["b", None]],
+            ["sensitive_feature_0", "sensitive_feature_1"],
+            [[0, 0], [-1, 1], [1, -1]],
+        ),
+    ],
+)
+def test_names_and_codes(values, names, codes):
+    encoded = encode(values)
+    assert encoded.names == names
+    assert encoded.codes.tolist() == codes
 
 
 def test_none_is_no_attribute():
@@ -99,130 +112,95 @@ def test_bad_sensitive_features(values, n_samples, message):
         encode(values, n_samples)
 
 
-def test_groups_that_are_expected():
-    encoded = encode_sensitive_features(
-        ["b", None], n_samples=2, groups=["a", "b", "c"]
+class TestAnnouncedGroups:
+    @pytest.mark.parametrize(
+        ("values", "groups", "codes"),
+        [
+            (["b", None], ["a", "b", "c"], [[1], [-1]]),
+            ({"sex": ["m"], "race": [3]}, [["f", "m"], [3, 2, 1]], [[1, 2]]),
+            (
+                {"sex": ["m"], "race": [3]},
+                {"sex": ["f", "m"], "race": [1, 2, 3]},
+                [[1, 2]],
+            ),
+        ],
     )
-    assert encoded.codes[:, 0].tolist() == [1, -1]
-    assert encoded.groups[0].tolist() == ["a", "b", "c"]
+    def test_give_the_codes(self, values, groups, codes):
+        if isinstance(values, dict):
+            values = pd.DataFrame(values)
+        assert encode(values, groups=groups).codes.tolist() == codes
 
+    def test_without_rows(self):
+        encoded = encode(None, n_samples=2, groups={"sex": ["f", "m"]})
+        assert encoded.names == ["sex"]
+        assert lists(encoded.groups) == [["f", "m"]]
+        assert encoded.codes.tolist() == [[-1], [-1]]
 
-@pytest.mark.parametrize(
-    "groups", [{"sex": ["f", "m"], "race": [1, 2, 3]}, [["f", "m"], [3, 2, 1]]]
-)
-def test_expected_groups_of_several_attributes(groups):
-    table = pd.DataFrame({"sex": ["m"], "race": [3]})
-    encoded = encode_sensitive_features(table, n_samples=1, groups=groups)
-    assert encoded.codes.tolist() == [[1, 2]]
-
-
-def test_later_rows_get_the_codes_of_the_first():
-    first = encode(pd.Series(["a", "b", "c"], name="z"))
-    later = encode_sensitive_features(
-        pd.Series(["c", "a"], name="z"), n_samples=2, known=first
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            ({"race": [1, 2]}, r"`groups` must name the attributes \['sex'\]"),
+            ([["f", "m"], [1, 2]], "`groups` must have an entry for each"),
+            (3, "`groups` must be a dict of names to groups, or a list"),
+        ],
     )
-    assert later.codes[:, 0].tolist() == [2, 0]
-    without = encode_sensitive_features(None, n_samples=2, known=first)
-    assert without.codes.tolist() == [[-1], [-1]]
+    def test_of_other_attributes(self, groups, message):
+        with pytest.raises(ValueError, match=message):
+            encode(pd.DataFrame({"sex": ["f", "m"]}), groups=groups)
 
 
-@pytest.mark.parametrize(
-    ("values", "kwargs", "message"),
-    [
-        (["x"], {}, r"must hold the groups \['a', 'b'\]; found \['x'\] as well"),
-        (pd.DataFrame({"sex": ["a"]}), {}, r"must have the columns \['sensitive_"),
-        (["x"], {"argument": "sensitive_features_val"}, "`sensitive_features_val` col"),
-    ],
-)
-def test_rows_that_do_not_fit_the_first(values, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        encode_sensitive_features(
-            values, n_samples=1, known=encode(["a", "b"]), **kwargs
-        )
+class TestLaterRows:
+    known = encode(["a", "b"]).attributes
 
+    def test_get_the_codes_of_the_first(self):
+        assert encode(["b", "a"], known=self.known).codes.tolist() == [[1], [0]]
+        assert encode(None, 2, known=self.known).codes.tolist() == [[-1], [-1]]
+        encode(["a"], known=self.known, groups=["b", "a"])  # the same groups
 
-def test_announced_groups_without_rows():
-    encoded = encode_sensitive_features(None, n_samples=2, groups={"sex": ["f", "m"]})
-    assert encoded.names == ["sex"]
-    assert encoded.groups[0].tolist() == ["f", "m"]
-    assert encoded.codes.tolist() == [[-1], [-1]]
+    def test_unseen_groups_may_count_as_unknown(self):
+        encoded = encode(["x", "b"], known=self.known, unseen="unknown")
+        assert encoded.codes[:, 0].tolist() == [-1, 1]
 
-
-def test_groups_announced_again_must_be_the_same():
-    first = encode(["a", "b"])
-    encode_sensitive_features(["a"], n_samples=1, known=first, groups=["b", "a"])
-    with pytest.raises(ValueError, match="`groups` must be those of the first call"):
-        encode_sensitive_features(["a"], n_samples=1, known=first, groups=["a"])
-
-
-def test_groups_announced_again_without_rows():
-    first = encode(["a", "b"])
-    with pytest.raises(ValueError, match="`groups` must be those of the first call"):
-        encode_sensitive_features(None, n_samples=1, known=first, groups=["a", "c"])
-
-
-def test_groups_of_an_intersection_need_its_name():
-    with pytest.raises(ValueError, match="of an intersection must be those of one"):
-        encode_sensitive_features(
-            None, n_samples=1, intersectional=True, groups={"a": [0, 1], "b": [0, 1]}
-        )
-
-
-def test_attributes_that_come_too_late():
-    first = encode(None, n_samples=1)
-    with pytest.raises(ValueError, match="must be None, as in the first call"):
-        encode_sensitive_features(["a"], n_samples=1, known=first)
-
-
-def test_groups_of_an_intersection_may_be_tuples():
-    table = pd.DataFrame({"sex": ["f"], "race": [1]})
-    groups = [("f", 1), ("m", 1)]
-    encoded = encode_sensitive_features(
-        table, n_samples=1, intersectional=True, groups=groups
+    @pytest.mark.parametrize(
+        ("values", "kwargs", "message"),
+        [
+            (["x"], {}, r"must hold the groups \['a', 'b'\]; found \['x'\] as well"),
+            (pd.DataFrame({"sex": ["a"]}), {}, r"must have the columns \['sensitive_"),
+            (
+                ["x"],
+                {"argument": "sensitive_features_val"},
+                "`sensitive_features_val` col",
+            ),
+            (["a"], {"groups": ["a"]}, "`groups` must be those of the first call"),
+            (None, {"groups": ["a", "c"]}, "`groups` must be those of the first call"),
+            (
+                ["a"],
+                {"known": encode(None, 1).attributes},
+                "must be None, as in the first call",
+            ),
+        ],
     )
-    assert encoded.groups[0].tolist() == groups
+    def test_that_do_not_fit_the_first(self, values, kwargs, message):
+        with pytest.raises(ValueError, match=message):
+            encode(values, 1, **{"known": self.known, **kwargs})
 
 
-def test_unseen_groups_may_count_as_unknown():
-    encoded = encode_sensitive_features(
-        ["x", "b"], n_samples=2, known=encode(["a", "b"]), unseen="unknown"
-    )
-    assert encoded.codes[:, 0].tolist() == [-1, 1]
+class TestIntersections:
+    def test_has_the_combinations_that_occur(self):
+        table = pd.DataFrame({"sex": ["f", "m", "f", None], "race": [1, 1, 2, 2]})
+        encoded = encode(table, intersectional=True)
+        assert encoded.names == ["sex & race"]
+        assert lists(encoded.groups) == [[("f", 1), ("f", 2), ("m", 1)]]
+        assert encoded.codes[:, 0].tolist() == [0, 2, 1, -1]
+        decoded = encoded.decode()["sex & race"].tolist()
+        assert decoded == [("f", 1), ("m", 1), ("f", 2), None]
 
+    def test_announced_groups_may_be_tuples(self):
+        table = pd.DataFrame({"sex": ["f"], "race": [1]})
+        groups = [("f", 1), ("m", 1)]
+        encoded = encode(table, intersectional=True, groups=groups)
+        assert lists(encoded.groups) == [groups]
 
-@pytest.mark.parametrize(
-    ("groups", "message"),
-    [
-        ({"race": [1, 2]}, r"`groups` must name the attributes \['sex'\]"),
-        ([["f", "m"], [1, 2]], "`groups` must have an entry for each"),
-        (3, "`groups` must be a dict of names to groups, or a list"),
-    ],
-)
-def test_bad_groups(groups, message):
-    with pytest.raises(ValueError, match=message):
-        encode_sensitive_features(
-            pd.DataFrame({"sex": ["f", "m"]}), n_samples=2, groups=groups
-        )
-
-
-def test_intersection_has_the_combinations_that_occur():
-    table = pd.DataFrame({"sex": ["f", "m", "f", None], "race": [1, 1, 2, 2]})
-    encoded = encode_sensitive_features(table, n_samples=4, intersectional=True)
-    assert encoded.names == ["sex & race"]
-    assert encoded.groups[0].tolist() == [("f", 1), ("f", 2), ("m", 1)]
-    assert encoded.codes[:, 0].tolist() == [0, 2, 1, -1]
-    assert encoded.decode()["sex & race"].tolist() == [
-        ("f", 1),
-        ("m", 1),
-        ("f", 2),
-        None,
-    ]
-
-
-def test_polars_columns_keep_names_and_missing_values():
-    table = pl.DataFrame({"sex": ["f", None], "age": [1, 2]})
-    encoded = encode(table)
-    assert encoded.names == ["sex", "age"]
-    assert encoded.codes.tolist() == [[0, 0], [-1, 1]]
-    assert encode(table["sex"]).names == ["sex"]
-    assert encode(table["sex"]).codes.tolist() == [[0], [-1]]
+    def test_announced_groups_need_its_name(self):
+        with pytest.raises(ValueError, match="of an intersection must be those of one"):
+            encode(None, 1, intersectional=True, groups={"a": [0, 1], "b": [0, 1]})
