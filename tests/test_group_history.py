@@ -7,7 +7,6 @@ from contextlib import redirect_stdout
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
@@ -18,25 +17,28 @@ from fairtask.baselines import (
     RegularizedClassifier,
 )
 from fairtask.exceptions import NothingPenalizedWarning
-from tests._inputs import make_classifier, make_samples, weights
+from tests._inputs import assert_same_bits, make_classifier, make_samples, weights
 
 X, y, z = make_samples(300)
 X_val, y_val, z_val = make_samples(100, seed=1)
 VALIDATION = {"X_val": X_val, "y_val": y_val, "sensitive_features_val": z_val}
 SEX = pd.Series(np.where(z, "m", "f"), name="sex")
 TABLE = pd.DataFrame({"sex": SEX, "age": np.resize(["old", "young", None], 300)})
-ESTIMATORS = [
-    AuxiliaryFairnessClassifier,
-    AdversarialClassifier,
-    GroupSpecificClassifier,
-    RegularizedClassifier,
-]
+# Rows without a cell: no sample of class 1 in group "m".
+INCOMPLETE = np.flatnonzero((y == 0) | (z == 0))
+# The network is the same before, in and after training.
+UNMOVED = {"lr": 1e-30, "weight_decay": 0, "dropout": 0, "max_epochs": 2}
 
 
-def unmoved(**kwargs):
-    """Return a classifier whose network is the same before, in and after training."""
-    settings = {"lr": 1e-30, "weight_decay": 0, "dropout": 0, "max_epochs": 2}
-    return make_classifier(**{**settings, **kwargs})
+def fit(groups=z, labels=y, rows=slice(None), validation=None, **kwargs):
+    """Fit a classifier; return it with its history."""
+    classifier = make_classifier(**kwargs)
+    if isinstance(groups, pd.DataFrame | pd.Series):
+        groups = groups.iloc[rows]
+    classifier.fit(
+        X[rows], labels[rows], sensitive_features=groups, **(validation or {})
+    )
+    return classifier, classifier.group_history_
 
 
 def log_losses(y_proba, y, groups, weight=None):
@@ -59,8 +61,7 @@ def assert_cells(row, expected):
 class TestValues:
     @pytest.mark.parametrize("lam", [0.2, 1.0])
     def test_training_part(self, lam):
-        classifier = unmoved(lam=lam).fit(X, y, sensitive_features=SEX)
-        history = classifier.group_history_
+        classifier, history = fit(SEX, lam=lam, **UNMOVED)
         assert history.columns.names == ["part", "attribute", "class", "group"]
         assert history.columns.tolist() == [
             ("train", "sex", label, group) for label in (0, 1) for group in ("f", "m")
@@ -71,58 +72,50 @@ class TestValues:
             assert_cells(history.loc[epoch, ("train", "sex")], expected)
 
     def test_first_batch_comes_before_the_first_step(self):
-        settings = {"batch_size": 300, "max_epochs": 1, "dropout": 0}
-        first = make_classifier(**settings).fit(X, y, sensitive_features=SEX)
-        initial = unmoved().fit(X, y, sensitive_features=SEX)
+        _, history = fit(SEX, batch_size=300, max_epochs=1, dropout=0)
+        initial, _ = fit(SEX, **UNMOVED)
         expected = log_losses(initial.predict_proba(X), y, SEX)
-        assert_cells(first.group_history_.loc[1, ("train", "sex")], expected)
+        assert_cells(history.loc[1, ("train", "sex")], expected)
 
     def test_validation_part_is_without_dropout(self):
-        classifier = make_classifier(dropout=0.5)
-        classifier.fit(X, y, sensitive_features=z, **VALIDATION)
+        classifier, history = fit(dropout=0.5, validation=VALIDATION)
         expected = log_losses(classifier.predict_proba(X_val), y_val, z_val)
-        row = classifier.group_history_.loc[5, ("valid", "sensitive_feature")]
-        assert_cells(row, expected)
+        assert_cells(history.loc[5, ("valid", "sensitive_feature")], expected)
 
     def test_cells_add_up_to_the_task_loss(self):
-        classifier = make_classifier().fit(X, y, sensitive_features=z)
+        classifier, history = fit()
         counts = pd.Series(1, range(300)).groupby([y, z]).sum().to_numpy()
-        means = classifier.group_history_["train"].to_numpy() @ counts / 300
-        np.testing.assert_allclose(
-            means, classifier.history_["train_task_loss"], rtol=1e-5
-        )
+        means = history["train"].to_numpy() @ counts / 300
+        expected = classifier.history_["train_task_loss"]
+        np.testing.assert_allclose(means, expected, rtol=1e-5)
 
     @pytest.mark.parametrize("size", [1, 100])
     def test_however_many_samples_are_summed_at_once(self, monkeypatch, size):
-        expected = make_classifier().fit(X, y, sensitive_features=z, **VALIDATION)
+        _, expected = fit(validation=VALIDATION)
         monkeypatch.setattr(_history, "REDUCED_AT_ONCE", size)
-        classifier = make_classifier().fit(X, y, sensitive_features=z, **VALIDATION)
-        pd.testing.assert_frame_equal(
-            classifier.group_history_, expected.group_history_, rtol=1e-5
-        )
+        _, history = fit(validation=VALIDATION)
+        pd.testing.assert_frame_equal(history, expected, rtol=1e-5)
 
     @pytest.mark.parametrize("weighted_losses", ["all", "task"])
     def test_weights_count_where_they_do_in_the_fairness_losses(self, weighted_losses):
         weight = np.random.default_rng(0).random(300)
-        classifier = unmoved(weighted_losses=weighted_losses)
+        classifier = make_classifier(weighted_losses=weighted_losses, **UNMOVED)
         classifier.fit(X, y, sensitive_features=SEX, sample_weight=weight)
         weight = weight if weighted_losses == "all" else None
         expected = log_losses(classifier.predict_proba(X), y, SEX, weight)
         assert_cells(classifier.group_history_.loc[1, ("train", "sex")], expected)
 
     def test_unknown_groups_are_in_no_cell(self):
-        classifier = unmoved().fit(X, y, sensitive_features=TABLE)
-        history = classifier.group_history_
+        classifier, history = fit(TABLE, **UNMOVED)
         expected = log_losses(classifier.predict_proba(X), y, TABLE["age"])
         assert len(expected) == 4
         assert_cells(history.loc[1, ("train", "age")], expected)
 
     def test_cell_without_samples(self):
-        rows = np.flatnonzero((y == 0) | (z == 0))
-        classifier = unmoved().fit(X[rows], y[rows], sensitive_features=SEX[rows])
-        history = classifier.group_history_
+        classifier, history = fit(SEX, rows=INCOMPLETE, **UNMOVED)
         assert history["train", "sex", 1, "m"].isna().all()
-        expected = log_losses(classifier.predict_proba(X[rows]), y[rows], SEX[rows])
+        proba = classifier.predict_proba(X[INCOMPLETE])
+        expected = log_losses(proba, y[INCOMPLETE], SEX[INCOMPLETE])
         assert len(expected) == 3
         assert_cells(history.loc[1, ("train", "sex")], expected)
 
@@ -130,8 +123,7 @@ class TestValues:
         labels = pd.DataFrame(
             {"income": np.where(y, "low", "high"), "band": np.digitize(X[:, 1], [0, 1])}
         )
-        classifier = unmoved().fit(X, labels, sensitive_features=TABLE)
-        history = classifier.group_history_
+        classifier, history = fit(TABLE, labels, **UNMOVED)
         levels = ["part", "attribute", "task", "class", "group"]
         assert history.columns.names == levels
         probabilities = classifier.predict_proba(X)
@@ -145,8 +137,7 @@ class TestValues:
                 assert_cells(history.loc[1, ("train", attribute, task)], expected)
 
     def test_groups_of_an_intersection(self):
-        classifier = make_classifier(intersectional=True)
-        history = classifier.fit(X, y, sensitive_features=TABLE).group_history_
+        _, history = fit(TABLE, intersectional=True)
         groups = history.columns.unique("group").tolist()
         assert groups == [("f", "old"), ("f", "young"), ("m", "old"), ("m", "young")]
         assert history["train", "sex & age", 1, ("m", "old")].notna().all()
@@ -154,27 +145,19 @@ class TestValues:
 
 class TestWhatIsRecorded:
     def test_attribute_that_is_not_penalised(self):
-        table = TABLE.assign(country="here")
         with pytest.warns(NothingPenalizedWarning, match="'country' has no two known"):
-            classifier = make_classifier().fit(X, y, sensitive_features=table)
-        assert classifier.group_history_["train", "country"].notna().all(axis=None)
-        # It changes nothing.
-        expected = make_classifier().fit(X, y, sensitive_features=TABLE)
+            classifier, history = fit(TABLE.assign(country="here"))
+        assert history["train", "country"].notna().all(axis=None)
+        without, _ = fit(TABLE)  # it changes nothing
         for part in ("task", "fairness"):
-            got = weights(classifier, part)
-            for name, weight in weights(expected, part).items():
-                assert torch.equal(got[name], weight), name
+            assert_same_bits(weights(classifier, part), weights(without, part))
 
-    def test_no_sensitive_features(self):
-        classifier = make_classifier(lam=1).fit(X, y)
-        history = classifier.group_history_
+    @pytest.mark.parametrize("groups", [None, np.full(300, None)])
+    def test_no_groups(self, groups):
+        classifier, history = fit(groups, lam=1)
         assert history.shape == (5, 0)
         assert history.columns.names == ["part", "attribute", "class", "group"]
         pd.testing.assert_index_equal(history.index, classifier.history_.index)
-
-    def test_no_group_known_at_all(self):
-        classifier = make_classifier(lam=1).fit(X, y, sensitive_features=[None] * 300)
-        assert classifier.group_history_.shape == (5, 0)
 
     def test_not_fitted(self):
         with pytest.raises(NotFittedError):
@@ -183,18 +166,14 @@ class TestWhatIsRecorded:
     def test_is_not_in_the_history_and_its_log(self):
         columns, printed = [], []
         for groups in (z, None):
-            output = io.StringIO()
-            with redirect_stdout(output):
-                classifier = make_classifier(lam=1, verbose=2, max_epochs=1)
-                classifier.fit(X, y, sensitive_features=groups)
+            with redirect_stdout(io.StringIO()) as output:
+                classifier, _ = fit(groups, lam=1, verbose=2, max_epochs=1)
             printed.append(output.getvalue().splitlines()[0].split())
             columns.append(list(classifier.history_))
-            assert set(classifier.net_.history[-1]) >= set(columns[-1])
-            assert not any(
-                isinstance(value, list)
-                for name, value in classifier.net_.history[-1].items()
-                if name != "batches"
-            )
+            recorded = dict(classifier.net_.history[-1])
+            assert set(recorded) >= set(columns[-1])
+            del recorded["batches"]
+            assert not any(isinstance(value, list) for value in recorded.values())
         assert columns[0] == columns[1]
         assert printed[0] == printed[1]
 
@@ -204,16 +183,22 @@ class TestWhatIsRecorded:
                 if len(net.history) == 3:
                     raise KeyboardInterrupt
 
-        classifier = make_classifier(callbacks=[End()])
-        history = classifier.fit(X, y, sensitive_features=z).group_history_
+        _, history = fit(callbacks=[End()])
         assert history.index.tolist() == [1, 2, 3]
         assert history.isna().all(axis=1).tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@pytest.mark.parametrize(
+    "estimator_class",
+    [
+        AuxiliaryFairnessClassifier,
+        AdversarialClassifier,
+        GroupSpecificClassifier,
+        RegularizedClassifier,
+    ],
+)
 def test_every_estimator(tmp_path, estimator_class):
-    settings = {"max_epochs": 2, "lr": 1e-30, "weight_decay": 0, "dropout": 0}
-    classifier = estimator_class(random_state=0, device="cpu", **settings)
+    classifier = estimator_class(random_state=0, device="cpu", **UNMOVED)
     classifier.fit(X, y, sensitive_features=SEX)
     (logits,) = classifier.net_.evaluate(
         classifier._dataset(X), lambda network, X, _: network(X).task
@@ -228,23 +213,16 @@ def test_every_estimator(tmp_path, estimator_class):
 
 class TestGoingOn:
     def test_warm_start(self):
-        classifier = make_classifier(warm_start=True, max_epochs=2)
-        classifier.fit(X, y, sensitive_features=z)
-        first = classifier.group_history_
+        classifier, first = fit(warm_start=True, max_epochs=2)
         classifier.fit(X, y, sensitive_features=z, **VALIDATION)
         history = classifier.group_history_
         assert history.index.tolist() == [1, 2, 3, 4]
         pd.testing.assert_frame_equal(history.loc[:2, ["train"]], first)
-        assert history["valid"].isna().all(axis=1).tolist() == [
-            True,
-            True,
-            False,
-            False,
-        ]
+        without = history["valid"].isna().all(axis=1)
+        assert without.tolist() == [True, True, False, False]
 
     def test_failed_training_leaves_it(self):
-        classifier = make_classifier(warm_start=True)
-        before = classifier.fit(X, y, sensitive_features=z).group_history_
+        classifier, before = fit(warm_start=True)
         with pytest.raises(ValueError, match="diverged"):
             classifier.set_params(lr=1e30).fit(X, y, sensitive_features=z)
         pd.testing.assert_frame_equal(classifier.group_history_, before)
@@ -257,42 +235,35 @@ class TestGoingOn:
         )
         classifier.partial_fit(X, y, sensitive_features=z)
         history = classifier.group_history_
-        assert history.columns.tolist() == [
-            ("train", "sensitive_feature", label, group)
-            for label in (0, 1)
-            for group in (0, 1)
-        ]
+        cells = [(label, group) for label in (0, 1) for group in (0, 1)]
+        assert history["train", "sensitive_feature"].columns.tolist() == cells
         expected = [[True, False, False, False], [True] * 4]
         assert history.notna().to_numpy().tolist() == expected
 
     def test_early_stopping(self):
-        classifier = make_classifier(
+        classifier, history = fit(
             early_stopping=True, n_iter_no_change=2, max_epochs=50, lr=0.05
         )
-        history = classifier.fit(X, y, sensitive_features=z).group_history_
         assert len(history) == len(classifier.history_) < 50
         assert history.notna().all(axis=None)
         assert history.columns.unique("part").tolist() == ["train", "valid"]
 
     @pytest.mark.parametrize("transfer", ["pickle", "save"])
     def test_copies(self, tmp_path, transfer):
-        rows = np.flatnonzero((y == 0) | (z == 0))  # a cell is NaN
-        data = X[rows], y[rows]
-        classifier = make_classifier(max_epochs=2)
-        classifier.fit(
-            *data,
-            sensitive_features=TABLE.loc[rows],
-            **{**VALIDATION, "sensitive_features_val": TABLE[:100]},
+        validation = {**VALIDATION, "sensitive_features_val": TABLE[:100]}
+        classifier, history = fit(
+            TABLE, rows=INCOMPLETE, validation=validation, max_epochs=2
         )
+        assert history.isna().any(axis=None)
         if transfer == "pickle":
             copy = pickle.loads(pickle.dumps(classifier))
         else:
             classifier.save(tmp_path / "model")
             copy = AuxiliaryFairnessClassifier.load(tmp_path / "model")
-        history = classifier.group_history_
-        assert history.isna().any(axis=None)
         pd.testing.assert_frame_equal(copy.group_history_, history)
-        copy.partial_fit(*data, sensitive_features=TABLE.loc[rows])
+        copy.partial_fit(
+            X[INCOMPLETE], y[INCOMPLETE], sensitive_features=TABLE.loc[INCOMPLETE]
+        )
         assert len(copy.group_history_) == 3
         pd.testing.assert_frame_equal(copy.group_history_.loc[:2], history)
         assert len(classifier.group_history_) == 2

@@ -27,7 +27,6 @@ from fairtask.losses import (
 )
 from tests._inputs import batches
 
-GROUP_LOSS_CLASSES = [BoundedGroupLoss, GroupLossDivergence, GroupLossFairness]
 RATE_LOSS_CLASSES = [DemographicParityLoss, FalsePositiveRateLoss, TruePositiveRateLoss]
 # Every loss with everything it can compare.
 KINDS = [
@@ -45,7 +44,6 @@ KINDS = [
     )
 ]
 every_loss = pytest.mark.parametrize("make_loss", KINDS)
-all_parities = pytest.mark.parametrize("parity", PARITIES)
 
 
 def penalty(loss_class, *losses, **kwargs):
@@ -103,35 +101,36 @@ def test_cell_means_are_weighted():
 
 
 class TestPenalties:
-    def test_glf_of_two_groups_is_the_gap(self):
-        assert penalty(GroupLossFairness, 0.2, 0.5) == pytest.approx(0.3)
-
-    def test_glf_of_more_groups_is_one_minus_jain(self):
-        # 1 - (1 + 2 + 3)^2 / (3 * (1 + 4 + 9)) = 1 - 36 / 42
-        assert penalty(GroupLossFairness, 1, 2, 3) == pytest.approx(1 - 36 / 42)
-
-    def test_glf_leaves_out_an_absent_group(self):
-        # 1 - (1 + 3)^2 / (2 * (1 + 9)) = 1 - 16 / 20
-        assert penalty(GroupLossFairness, 1, math.nan, 3) == pytest.approx(0.2)
+    @pytest.mark.parametrize(
+        ("loss_class", "losses", "expected"),
+        [
+            (GroupLossFairness, [0.2, 0.5], 0.3),  # of two groups the gap
+            # Of more groups 1 - (1 + 2 + 3)^2 / (3 * (1 + 4 + 9)).
+            (GroupLossFairness, [1, 2, 3], 1 - 36 / 42),
+            (GroupLossFairness, [1, math.nan, 3], 1 - 16 / 20),
+            (GroupLossFairness, [9, 0, 0], 1 - 1 / 3),  # the largest value
+            # P = (2/3, 1/3): exp(KL) - 1 = 2 * (2/3)^(2/3) * (1/3)^(1/3) - 1
+            (
+                GroupLossDivergence,
+                [0, math.log(2)],
+                2 * (2 / 3) ** (2 / 3) * (1 / 3) ** (1 / 3) - 1,
+            ),
+            (BoundedGroupLoss, [0.2, 0.7, 0.5], 0.7),  # of the worst group
+            (partial(BoundedGroupLoss, bound=0.3), [0.2, 0.7], 0.4),
+            (partial(BoundedGroupLoss, bound=0.9), [0.2, 0.7], 0),
+        ],
+    )
+    def test_by_hand(self, loss_class, losses, expected):
+        assert penalty(loss_class, *losses) == pytest.approx(expected)
 
     @given(scale=st.floats(1e-6, 1e6))
     def test_glf_of_more_groups_does_not_depend_on_the_scale(self, scale):
         scaled = penalty(GroupLossFairness, scale, 2 * scale, 3 * scale)
         assert scaled == pytest.approx(1 - 36 / 42)
 
-    def test_glf_of_more_groups_stays_below_its_bound(self):
-        assert penalty(GroupLossFairness, 9, 0, 0) == pytest.approx(1 - 1 / 3)
-
-    def test_gld_by_hand(self):
-        # P = (2/3, 1/3): exp(KL) - 1 = 2 * (2/3)^(2/3) * (1/3)^(1/3) - 1
-        expected = 2 * (2 / 3) ** (2 / 3) * (1 / 3) ** (1 / 3) - 1
-        assert penalty(GroupLossDivergence, 0, math.log(2)) == pytest.approx(expected)
-
     def test_gld_leaves_out_an_absent_group(self):
-        expected = penalty(GroupLossDivergence, 0.1, 0.7)
-        assert penalty(GroupLossDivergence, 0.1, math.nan, 0.7) == pytest.approx(
-            expected
-        )
+        absent = penalty(GroupLossDivergence, 0.1, math.nan, 0.7)
+        assert absent == pytest.approx(penalty(GroupLossDivergence, 0.1, 0.7))
 
     @pytest.mark.parametrize("gap", [1e-2, 1e-3])
     def test_gld_near_equality_is_the_squared_gap_over_8(self, gap):
@@ -139,16 +138,10 @@ class TestPenalties:
         assert value == pytest.approx(gap**2 / 8, rel=1e-3)
 
     def test_gld_of_more_groups_near_equality_is_half_the_variance(self):
-        value = penalty(GroupLossDivergence, 0.40, 0.41, 0.43)
-        variance = torch.tensor([0.40, 0.41, 0.43]).double().var(correction=0).item()
+        losses = 0.40, 0.41, 0.43
+        variance = torch.tensor(losses).double().var(correction=0).item()
+        value = penalty(GroupLossDivergence, *losses)
         assert value == pytest.approx(variance / 2, rel=2e-2)
-
-    def test_bgl_is_the_worst_group(self):
-        assert penalty(BoundedGroupLoss, 0.2, 0.7, 0.5) == pytest.approx(0.7)
-
-    def test_bgl_counts_what_exceeds_the_bound(self):
-        assert penalty(BoundedGroupLoss, 0.2, 0.7, bound=0.3) == pytest.approx(0.4)
-        assert penalty(BoundedGroupLoss, 0.2, 0.7, bound=0.9) == 0
 
     @pytest.mark.parametrize("loss_class", [GroupLossFairness, GroupLossDivergence])
     @given(value=st.floats(0, 20), n_groups=st.integers(2, 50))
@@ -160,33 +153,28 @@ class TestParity:
     """Cross-entropies of class 0: 0.1 and 0.3 in group 0; 0.5 in group 1."""
 
     logits = logits_with_loss(0.1, 0.3, 0.5)
-    groups = torch.tensor([0, 0, 1])
 
-    def test_overall_compares_the_means_of_the_groups(self):
-        loss = GroupLossFairness(2, parity="overall")
-        value = loss(self.logits, torch.tensor([0, 0, 0]), self.groups)
-        assert value.item() == pytest.approx(0.5 - 0.2)
-
-    def test_equalized_odds_compares_inside_each_class(self):
-        # Class 0: groups 0 and 1 with 0.1 and 0.5. Class 1: group 0 alone, hence 0.
-        # Mean over the two classes: (0.4 + 0) / 2.
-        loss = GroupLossFairness(2, parity="equalized_odds")
-        value = loss(self.logits, torch.tensor([0, 1, 0]), self.groups)
-        assert value.item() == pytest.approx(0.2)
+    @pytest.mark.parametrize(
+        ("parity", "y", "groups", "expected"),
+        [
+            ("overall", [0, 0, 0], [0, 0, 1], 0.5 - 0.2),
+            ("overall", [0, 0, 0], [0, UNKNOWN, 1], 0.5 - 0.1),
+            # Class 0: groups 0 and 1 with 0.1 and 0.5. Class 1: group 0 alone, hence 0.
+            ("equalized_odds", [0, 1, 0], [0, 0, 1], (0.4 + 0) / 2),
+        ],
+    )
+    def test_by_hand(self, parity, y, groups, expected):
+        loss = GroupLossFairness(2, parity=parity)
+        value = loss(self.logits, torch.tensor(y), torch.tensor(groups))
+        assert value.item() == pytest.approx(expected)
 
     def test_equal_opportunity_compares_inside_the_positive_class(self):
         logits = self.logits.flip(1)  # the same losses, now of class 1
         loss = GroupLossFairness(2, parity="equal_opportunity")
-        value = loss(logits, torch.tensor([1, 0, 1]), self.groups)
+        value = loss(logits, torch.tensor([1, 0, 1]), torch.tensor([0, 0, 1]))
         assert value.item() == pytest.approx(0.4)
 
-    def test_unknown_groups_are_left_out(self):
-        loss = GroupLossFairness(2, parity="overall")
-        groups = torch.tensor([0, UNKNOWN, 1])
-        value = loss(self.logits, torch.tensor([0, 0, 0]), groups)
-        assert value.item() == pytest.approx(0.4)
-
-    @all_parities
+    @pytest.mark.parametrize("parity", PARITIES)
     def test_code_of_no_group_is_unknown(self, parity):
         # With code 2 of two groups a sample would fall into a cell of the next class.
         loss = GroupLossFairness(2, parity=parity)
@@ -194,25 +182,28 @@ class TestParity:
         value = loss(logits, y, torch.tensor([0, 0, 2, 1]))
         assert value == loss(logits, y, torch.tensor([0, 0, UNKNOWN, 1]))
 
-    def test_more_than_two_classes(self):
+    @pytest.mark.parametrize(
+        ("kwargs", "expected"),
+        [
+            ({}, math.log(3) / 3),  # the mean over three classes
+            (
+                {"parity": "equal_opportunity", "positive_classes": [2]},
+                math.log(3),
+            ),
+        ],
+    )
+    def test_more_than_two_classes(self, kwargs, expected):
         # Uniform logits but for one sample of class 2: its loss is 0 instead of log 3.
         logits = torch.zeros(4, 3)
         logits[3, 2] = 1000
-        loss = GroupLossFairness(2, 3)
-        value = loss(logits, torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 0, 1]))
-        assert value.item() == pytest.approx(math.log(3) / 3)
-
-    def test_equal_opportunity_of_named_classes(self):
-        logits = torch.zeros(4, 3)
-        logits[3, 2] = 1000
-        loss = GroupLossFairness(2, 3, parity="equal_opportunity", positive_classes=[2])
-        value = loss(logits, torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 0, 1]))
-        assert value.item() == pytest.approx(math.log(3))
+        y, groups = torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 0, 1])
+        value = GroupLossFairness(2, 3, **kwargs)(logits, y, groups)
+        assert value.item() == pytest.approx(expected)
 
     def test_zero_one_loss_is_the_probability_of_the_other_class(self):
         # Probabilities of the label: exp(-0.1) and exp(-0.5) in groups 0 and 1.
         loss = GroupLossFairness(2, parity="overall", sample_loss="zero_one")
-        value = loss(self.logits[[0, 2]], torch.tensor([0, 0]), self.groups[[0, 2]])
+        value = loss(self.logits[[0, 2]], torch.tensor([0, 0]), torch.tensor([0, 1]))
         assert value.item() == pytest.approx(math.exp(-0.1) - math.exp(-0.5))
 
 
@@ -278,15 +269,14 @@ class TestRates:
         )
 
 
-class TestResized:
-    def test_copy_keeps_the_settings_and_forgets_what_was_seen(self):
-        template = BoundedGroupLoss(2, bound=0.25, parity="overall")
-        template(torch.randn(4, 2), torch.zeros(4, dtype=int), torch.arange(4) % 2)
-        loss = template.resized(3, 4)
-        assert loss.running_means.shape == (1, 3)
-        assert not loss.seen.any()
-        assert (loss.bound, loss.parity) == (0.25, "overall")
-        assert template.seen.all()
+def test_resized_copy_keeps_the_settings_and_forgets_what_was_seen():
+    template = BoundedGroupLoss(2, bound=0.25, parity="overall")
+    template(torch.randn(4, 2), torch.zeros(4, dtype=int), torch.arange(4) % 2)
+    loss = template.resized(3, 4)
+    assert loss.running_means.shape == (1, 3)
+    assert not loss.seen.any()
+    assert (loss.bound, loss.parity) == (0.25, "overall")
+    assert template.seen.all()
 
 
 class TestRunningMeans:
