@@ -13,10 +13,7 @@ from fairtask.baselines import (
     RegularizedClassifier,
 )
 from fairtask.baselines._adversarial import AdversaryHead, AdversaryLoss
-from fairtask.baselines._group_specific import (
-    GroupSpecificHead,
-    GroupSpecificObjective,
-)
+from fairtask.baselines._group_specific import GroupSpecificHead, GroupSpecificObjective
 from fairtask.baselines._regularized import LagrangianObjective, RegularizedHead
 from fairtask.datasets import make_biased_classification
 from fairtask.exceptions import NothingPenalizedWarning

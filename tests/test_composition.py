@@ -141,12 +141,7 @@ class TestPipeline:
 
     def test_cross_val_predict(self, routing):
         proba = cross_val_predict(
-            pipeline(),
-            TABLE,
-            y,
-            cv=3,
-            method="predict_proba",
-            params=named(z, routing),
+            pipeline(), TABLE, y, cv=3, method="predict_proba", params=named(z, routing)
         )
         assert proba.shape == (48, 2)
 

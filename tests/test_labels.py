@@ -86,11 +86,6 @@ def test_classes_that_are_yet_to_occur():
         ([0, None], {}, "`y` must not have missing values"),
         (pd.Series(["a", None]), {}, "`y` must not have missing values"),
         ([0, "a"], {}, r"class labels of one type; found \['int', 'str'\]"),
-        (
-            pd.DataFrame(TWO_TASKS, columns=["a", "a"]),
-            {},
-            r"`y` must have distinct names; \['a'\]",
-        ),
     ],
 )
 def test_bad_labels(y, kwargs, message):

@@ -186,10 +186,7 @@ class TestParity:
         ("kwargs", "expected"),
         [
             ({}, math.log(3) / 3),  # the mean over three classes
-            (
-                {"parity": "equal_opportunity", "positive_classes": [2]},
-                math.log(3),
-            ),
+            ({"parity": "equal_opportunity", "positive_classes": [2]}, math.log(3)),
         ],
     )
     def test_more_than_two_classes(self, kwargs, expected):

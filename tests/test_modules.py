@@ -1,5 +1,7 @@
 """Which part of a network pays for which loss, seen on the gradients themselves."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -7,7 +9,7 @@ from torch.testing import assert_close
 
 from fairtask.losses import GroupLossFairness
 from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
-from fairtask.objective import Objective
+from fairtask.objective import Objective, cross_entropies
 from tests._inputs import make_network
 
 every_head = pytest.mark.parametrize("name", FAIRNESS_HEADS)
@@ -73,6 +75,17 @@ class TestEveryHead:
         expected = torch.autograd.grad(loss, list(network.trunk.parameters()))
         assert_close(gradients(network, lam=0)["trunk"], list(expected))
 
+    def test_one_graph(self, name):
+        torch.compiler.reset()
+        network = make_network(name)
+        objective = Objective(0.3, [[GroupLossFairness(2, group_momentum=0.0)]])
+
+        def total(X, y, z):
+            return objective(network(X), y, z).total()
+
+        captured = torch.compile(total, fullgraph=True, backend="eager")
+        assert_close(captured(X, y, z), total(X, y, z))
+
 
 @pytest.mark.parametrize(
     ("name", "task_weight", "fairness_weight"),
@@ -99,6 +112,23 @@ def test_value_of_the_objective_leaves_out_the_task_loss_of_the_probe():
     terms = Objective(0.25, [[GroupLossFairness(2)]])(outputs, y, z)
     task, fairness = terms.values
     assert_close(terms.total().detach(), 0.25 * task + 0.75 * fairness)
+
+
+def test_weighted_cross_entropy_is_a_mean_over_the_samples():
+    logits = torch.zeros(3, 2)
+    weight = torch.tensor([[2.0], [1.0], [0.0]])
+    losses = [*cross_entropies([logits], y[:3], weight)]
+    losses += cross_entropies([logits], y[:3], weight / 2)
+    assert torch.stack(losses).tolist() == pytest.approx([math.log(2), math.log(2) / 2])
+
+
+def test_weights_of_the_groups_leave_the_task():
+    outputs = make_network("probe")(X)
+    objective = Objective(0.3, [[GroupLossFairness(2, group_momentum=0.0)]])
+    plain = objective(outputs, y, z).values
+    weighted = objective(outputs, y, z, group_weight=torch.arange(32.0)).values
+    assert weighted[0] == plain[0]
+    assert weighted[1] != plain[1]
 
 
 def test_several_tasks_and_attributes_add_up():

@@ -15,9 +15,9 @@ from torch.testing import assert_close
 from fairtask._data import InMemorySource, SampleDataset
 from fairtask._net import FairnessNet, functional_step
 from fairtask.losses import GroupLossDivergence, GroupLossFairness
-from fairtask.modules import MLP, MultiTaskNetwork, ProbeHead
+from fairtask.modules import FAIRNESS_HEADS
 from fairtask.objective import Objective
-from tests._inputs import make_classifier, make_samples
+from tests._inputs import make_classifier, make_network, make_samples
 
 TERMS = ["task_loss", "fairness_loss_z"]
 
@@ -32,17 +32,11 @@ def make_dataset(n=10):
     return SampleDataset(InMemorySource(X), make_target(n))
 
 
-def make_network(trunk=None, seed=0):
-    torch.manual_seed(seed)
-    trunk = MLP(2, [4]) if trunk is None else trunk
-    return MultiTaskNetwork(trunk, [nn.Linear(4, 2)], [ProbeHead([nn.Linear(4, 2)])])
-
-
 def make_net(lam=0.25, trunk=None, **kwargs):
+    network = make_network("probe", n_features=2)
+    network.trunk = trunk or network.trunk
     objective = Objective(lam, [[GroupLossDivergence(2)]])
-    return FairnessNet(
-        make_network(trunk), objective, term_names=TERMS, verbose=0, **kwargs
-    )
+    return FairnessNet(network, objective, term_names=TERMS, verbose=0, **kwargs)
 
 
 class TestFairnessNet:
@@ -76,7 +70,7 @@ class TestFairnessNet:
         class Sum(nn.Module):
             def __init__(self):
                 super().__init__()
-                self.of_a, self.of_b = nn.Linear(2, 4), nn.Linear(3, 4)
+                self.of_a, self.of_b = nn.Linear(2, 8), nn.Linear(3, 8)
 
             def forward(self, X):
                 return self.of_a(X["a"]) + self.of_b(X["b"]).mean(1)
@@ -103,8 +97,9 @@ class TestFunctionalStep:
     def make_objective(lam):
         return Objective(lam, [[GroupLossFairness(2, group_momentum=0.9)]])
 
-    def test_vmap_equals_each_model_alone(self):
-        networks = [make_network(seed=seed) for seed in range(3)]
+    @pytest.mark.parametrize("head", FAIRNESS_HEADS)
+    def test_vmap_equals_each_model_alone(self, head):
+        networks = [make_network(head, n_features=2, seed=seed) for seed in range(3)]
         objectives = [self.make_objective(lam) for lam in self.lams]
         alone = copy.deepcopy(networks), copy.deepcopy(objectives)
         weights, buffers = stack_module_state(networks)
@@ -128,7 +123,11 @@ class TestFunctionalStep:
                 value.backward()
                 assert_close(values[i], value.detach())
                 for name, weight in model.named_parameters():
-                    assert_close(gradients[name][i], weight.grad)
+                    gradient = gradients[name][i]
+                    if weight.grad is None:
+                        assert not gradient.any()
+                    else:
+                        assert_close(gradient, weight.grad)
                 loss = terms_of.fairness_losses[0][0]
                 prefix = "fairness_losses.0.0."
                 assert_close(of_objectives[prefix + "seen"][i], loss.seen)

@@ -20,10 +20,7 @@ X_val, y_val, z_val = make_samples(200, seed=1)
 VALIDATION = {"X_val": X_val, "y_val": y_val, "sensitive_features_val": z_val}
 FAIRNESS_LOSS = "train_fairness_loss_sensitive_feature"
 LABELS = pd.DataFrame(
-    {
-        "income": np.where(y, "high", "low"),
-        "band": np.digitize(X[:, 1], [-0.5, 0.5]),
-    }
+    {"income": np.where(y, "high", "low"), "band": np.digitize(X[:, 1], [-0.5, 0.5])}
 )
 # The weights stay as they are.
 UNMOVED = {"lr": 1e-30, "weight_decay": 0, "max_epochs": 1}
@@ -347,10 +344,11 @@ class TestWarmStart:
             classifier.fit(X, y)
 
     def test_failed_training_leaves_what_was_fitted(self, classifier):
-        before = classifier.predict_proba(X)
+        before, history = classifier.predict_proba(X), classifier.group_history_
         with pytest.raises(ValueError, match="diverged"):
             fit(classifier.set_params(lr=1e30))
         assert np.array_equal(classifier.predict_proba(X), before)
+        pd.testing.assert_frame_equal(classifier.group_history_, history)
 
 
 @pytest.mark.parametrize("train", [fit, partial_fit])
