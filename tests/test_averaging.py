@@ -5,24 +5,26 @@ from torch import nn
 from fairtask._averaging import WeightAverage
 
 
-def network_of(value):
-    """A network whose weight, running mean and count of batches are known."""
-    network = nn.BatchNorm1d(1)
+def set_to(network, value, n_batches=0):
     nn.init.constant_(network.weight, value)
     nn.init.constant_(network.running_mean, value)
-    network.num_batches_tracked.fill_(int(value))
+    network.num_batches_tracked.fill_(n_batches)
+
+
+@pytest.fixture
+def network():
+    """A network whose weight, running mean and count of batches are known."""
+    network = nn.BatchNorm1d(1)
+    set_to(network, 1.0)
     return network
 
 
-def test_follows_the_weights():
+def test_follows_the_weights(network):
     average = WeightAverage(decay=0.5)
-    network = network_of(1.0)
     average.update(network)  # starts there
     expected = 1.0
     for step, value in enumerate([4.0, -2.0, 7.0, 3.0, 3.0, 3.0, 3.0, 9.0], start=1):
-        nn.init.constant_(network.weight, value)
-        nn.init.constant_(network.running_mean, value)
-        network.num_batches_tracked.fill_(step)
+        set_to(network, value, n_batches=step)
         average.update(network)
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
@@ -33,14 +35,14 @@ def test_follows_the_weights():
     assert network.num_batches_tracked.item() == 8
 
 
-def test_training_goes_on_from_the_weights():
-    average = WeightAverage(decay=0.9)
-    network = network_of(1.0)
+def test_training_goes_on_from_the_weights(network):
+    average, weight = WeightAverage(decay=0.9), network.weight
     average.update(network)
-    nn.init.constant_(network.weight, 2.0)
+    set_to(network, 2.0)
     average.update(network)
     average.take_place(network)
     assert network.weight.item() != 2.0
+    assert network.weight is weight  # changed in place: an optimizer holds it
     average.step_aside(network)
     assert network.weight.item() == 2.0
 
@@ -58,19 +60,8 @@ def test_frozen_weights_stay_as_they_are():
     assert torch.equal(network.weight, before)
 
 
-def test_without_a_step_there_is_nothing_to_put_in_place():
-    network = network_of(1.0)
+def test_without_a_step_there_is_nothing_to_put_in_place(network):
     average = WeightAverage(decay=0.9)
     average.take_place(network)
     average.step_aside(network)
     assert network.weight.item() == 1.0
-
-
-def test_weights_are_changed_in_place():
-    # An optimizer holds them.
-    average, network = WeightAverage(decay=0.9), network_of(1.0)
-    weight = network.weight
-    average.update(network)
-    average.take_place(network)
-    assert network.weight is weight
-    assert torch.equal(weight, torch.ones(1))
