@@ -1,4 +1,4 @@
-"""Hand-computed values, then what every fairness loss must keep to."""
+"""Fairness losses: values computed by hand, then properties of every loss."""
 
 import copy
 import math
@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.testing import assert_close
 
@@ -58,6 +59,13 @@ def logits_with_loss(*losses):
     """Logits of two classes whose cross-entropy with class 0 is as given."""
     margin = -torch.expm1(torch.tensor(losses, dtype=torch.float64)).log()
     return torch.stack([margin, torch.zeros_like(margin)], dim=1)
+
+
+def evaluate(loss, *losses):
+    """Value of a loss on a sample of class 0 per group, with these cross-entropies."""
+    n_samples = len(losses)
+    y, groups = torch.zeros(n_samples, dtype=int), torch.arange(n_samples)
+    return loss(logits_with_loss(*losses), y, groups)
 
 
 class TestGroupSums:
@@ -259,7 +267,7 @@ class TestRates:
             for g in range(n_groups)
             if (counted & (groups == g)).any()
         ]
-        logits = 1e4 * torch.nn.functional.one_hot(y_pred, 2).double()
+        logits = 1e4 * nn.functional.one_hot(y_pred, 2).double()
         expected = max(rates) - min(rates) if len(rates) > 1 else torch.tensor(0.0)
         assert_close(
             loss_class(n_groups)(logits, y, groups), expected, check_dtype=False
@@ -277,50 +285,44 @@ def test_resized_copy_keeps_the_settings_and_forgets_what_was_seen():
 
 
 class TestRunningMeans:
-    y = torch.tensor([0, 0])
-    groups = torch.tensor([0, 1])
-
     def loss(self, momentum):
         return GroupLossFairness(2, parity="overall", group_momentum=momentum).double()
 
     def test_value_is_the_penalty_of_the_running_means(self):
         loss = self.loss(0.75)
-        loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
-        value = loss(logits_with_loss(0.4, 0.6), self.y, self.groups)
+        evaluate(loss, 0.2, 0.6)
+        value = evaluate(loss, 0.4, 0.6)
         # 0.75 * 0.2 + 0.25 * 0.4 = 0.25 against 0.6
         assert loss.running_means.tolist()[0] == pytest.approx([0.25, 0.6])
         assert value.item() == pytest.approx(0.35)
 
     def test_gradient_is_that_of_the_batch_at_the_running_means(self):
         loss = self.loss(0.75)
-        loss(logits_with_loss(0.9, 0.1), self.y, self.groups)
+        evaluate(loss, 0.9, 0.1)
         logits = logits_with_loss(0.2, 0.3).requires_grad_()
+        y, groups = torch.tensor([0, 0]), torch.tensor([0, 1])
         # The running gap is 0.725 - 0.15 > 0, that of the batch 0.2 - 0.3 < 0.
-        loss(logits, self.y, self.groups).backward()
-        cross_entropies = torch.nn.functional.cross_entropy(
-            logits, self.y, reduction="none"
-        )
-        (expected,) = torch.autograd.grad(
-            cross_entropies[0] - cross_entropies[1], logits
-        )
+        loss(logits, y, groups).backward()
+        first, second = nn.functional.cross_entropy(logits, y, reduction="none")
+        (expected,) = torch.autograd.grad(first - second, logits)
         assert_close(logits.grad, expected)
 
     def test_absent_cell_keeps_its_mean_and_stays_in_the_comparison(self):
         loss = self.loss(0.75)
-        loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
-        value = loss(logits_with_loss(0.2), self.y[:1], self.groups[:1])
+        evaluate(loss, 0.2, 0.6)
+        value = evaluate(loss, 0.2)
         assert value.item() == pytest.approx(0.4)
 
     def test_zero_momentum_forgets_an_absent_cell(self):
         loss = self.loss(0.0)
-        loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
-        assert loss(logits_with_loss(0.2), self.y[:1], self.groups[:1]).item() == 0
+        evaluate(loss, 0.2, 0.6)
+        assert evaluate(loss, 0.2).item() == 0
 
     def test_evaluation_looks_at_the_batch_and_leaves_the_means(self):
         loss = self.loss(0.75)
-        loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
+        evaluate(loss, 0.2, 0.6)
         before = copy.deepcopy(loss.state_dict())
-        value = loss.eval()(logits_with_loss(0.3, 0.4), self.y, self.groups)
+        value = evaluate(loss.eval(), 0.3, 0.4)
         assert value.item() == pytest.approx(0.1)
         assert_close(loss.state_dict(), before)
 
@@ -336,10 +338,9 @@ class TestRunningMeans:
 
     def test_means_are_saved_with_the_module(self):
         loss, restored = self.loss(0.75), self.loss(0.75)
-        loss(logits_with_loss(0.2, 0.6), self.y, self.groups)
+        evaluate(loss, 0.2, 0.6)
         restored.load_state_dict(loss.state_dict())
-        batch = logits_with_loss(0.5, 0.1), self.y, self.groups
-        assert loss(*batch) == restored(*batch)
+        assert evaluate(loss, 0.5, 0.1) == evaluate(restored, 0.5, 0.1)
 
 
 @every_loss
@@ -428,47 +429,40 @@ class TestEveryLoss:
             assert_close(buffers["running_means"][i], loss.running_means)
 
 
-def test_a_loss_of_the_users_own_needs_a_penalty_only():
+def test_a_new_penalty_on_group_losses_needs_one_method():
     class Variance(GroupLossPenalty):
         def penalty(self, means, present):
             return means.var(-1, correction=0)
 
-    value = Variance(2, parity="overall")(
-        logits_with_loss(0.2, 0.6), torch.tensor([0, 0]), torch.tensor([0, 1])
-    )
+    value = evaluate(Variance(2, parity="overall"), 0.2, 0.6)
     assert value.item() == pytest.approx(0.04)
-
-
-OPPORTUNITY = {"parity": "equal_opportunity"}
 
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        (
-            {"parity": "equal_odds"},
-            "`parity` must be one of .*equalized_odds.*equal_odds",
-        ),
+        ({"parity": "odds"}, "`parity` must be one of .*equalized_odds.* 'odds'"),
         ({"group_momentum": 1.0}, r"`group_momentum` must be in \[0, 1\) .* got 1.0"),
         (
             {"sample_loss": "hinge"},
             "`sample_loss` must be one of .*'zero_one'.*'hinge'",
-        ),
-        ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
-        (
-            {"positive_classes": [2], **OPPORTUNITY},
-            r"hold codes of the 2 classes; got \[2\]",
-        ),
-        (
-            {"positive_classes": [], **OPPORTUNITY},
-            r"hold codes of the 2 classes; got \[\]",
-        ),
-        (
-            {**OPPORTUNITY, "n_classes": 3},
-            "`positive_classes` must name classes .* 3 classes",
         ),
     ],
 )
 def test_bad_settings(kwargs, message):
     with pytest.raises(ValueError, match=message):
         GroupLossFairness(2, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("parity", "n_classes", "positive", "message"),
+    [
+        ("equalized_odds", 2, [1], "`positive_classes` goes with parity="),
+        ("equal_opportunity", 2, [2], r"hold codes of the 2 classes; got \[2\]"),
+        ("equal_opportunity", 2, [], r"hold codes of the 2 classes; got \[\]"),
+        ("equal_opportunity", 3, None, "`positive_classes` must name .* 3 classes"),
+    ],
+)
+def test_bad_positive_classes(parity, n_classes, positive, message):
+    with pytest.raises(ValueError, match=message):
+        GroupLossFairness(2, n_classes, parity=parity, positive_classes=positive)
