@@ -695,7 +695,7 @@ class FairnessEstimator(
 
     def _probabilities(self, X: Any, given_groups: Any = None) -> list[np.ndarray]:
         """Compute the probabilities of each task's classes."""
-        dataset = self._dataset(X, given_groups)
+        dataset = self._dataset(X, given_groups)  # raises where nothing is fitted
         logits = self.net_.evaluate(
             dataset,
             lambda network, X, target: network.task_logits(

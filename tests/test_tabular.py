@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from torch import nn
@@ -364,6 +364,11 @@ class TestPredict:
             classifier.predict_proba(X),
             rtol=1e-5,
         )
+
+    @pytest.mark.parametrize("method", ["predict", "predict_proba", "transform"])
+    def test_before_fit(self, method):
+        with pytest.raises(NotFittedError):
+            getattr(make_classifier(), method)(X)
 
     def test_renamed_column(self):
         table = pd.DataFrame(X, columns=list("abcde"))
