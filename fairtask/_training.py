@@ -61,9 +61,9 @@ def make_network(
         weight.requires_grad for weight in trunk.parameters()
     ):
         raise ValueError(
-            "`hidden_layer_sizes` must hold a layer, or a module in its place must have "
-            "weights: groups act on predictions through the trunk, which has no weights "
-            "to train."
+            "`hidden_layer_sizes` must hold a layer, or a module in its place must "
+            "have weights: groups act on predictions through the trunk, which has no "
+            "weights to train."
         )
     with RandomStream(seeds[1]):
         heads = [

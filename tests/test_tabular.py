@@ -469,7 +469,7 @@ class TestBadInput:
             ({"device": "gpu"}, "`device` .* 'gpu'"),
             ({"hidden_layer_sizes": 8}, "'hidden_layer_sizes' .* array-like. Got 8"),
             ({"hidden_layer_sizes": (8, 0)}, r"`hidden_layer_sizes` .* got \[8, 0\]"),
-            ({"hidden_layer_sizes": ()}, "`hidden_layer_sizes` must hold a layer when"),
+            ({"hidden_layer_sizes": ()}, "`hidden_layer_sizes` must hold a layer"),
             ({"fairness_loss": "glp"}, "'fairness_loss' .* among {.*'gld'.*}.* 'glp'"),
             (
                 {"fairness_loss": lambda *_, **__: None},
