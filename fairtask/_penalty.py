@@ -105,20 +105,20 @@ class Penalty(Method):
         settings = {name: getattr(self, name) for name in taken}
         if "positive_classes" in settings:
             settings["positive_classes"] = positive
+        loss, cause = None, None
         try:
             loss = make(n_groups, n_classes, **settings)
         except TypeError as error:
-            raise ValueError(
-                f"`fairness_loss={self.fairness_loss!r}` cannot be made from "
-                f"({n_groups}, {n_classes}) and its `settings`, {taken!r}: {error}"
-            ) from error
+            cause = error
         if not isinstance(loss, FairnessLoss):
+            problem = f"which returned {loss!r}"
+            if cause is not None:
+                problem = f"which cannot be made with {settings}: {cause}"
             raise ValueError(
                 f"`fairness_loss` must be one of {sorted(FAIRNESS_LOSSES)}, a "
                 "FairnessLoss, a subclass of it, or a callable from the numbers of "
-                f"groups and classes to one; got {self.fairness_loss!r}, which "
-                f"returned {loss!r}."
-            )
+                f"groups and classes to one; got {self.fairness_loss!r}, {problem}."
+            ) from cause
         return loss
 
     def _refuse_unused_settings(self, taken: Sequence[str]) -> None:

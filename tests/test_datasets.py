@@ -82,6 +82,7 @@ def test_counts(fetch, n_samples, n_positives, groups):
     assert found == groups
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("fetch", FETCHERS)
 def test_bunch_is_consistent(fetch):
@@ -192,6 +193,7 @@ def test_compas_filter(own_copy, column, value):
     assert len(fetch_compas(data_home=own_copy).data) == 6_171
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_bank_duration_is_left_out_unless_asked_for():
     honest = load(fetch_bank_marketing)

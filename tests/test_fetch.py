@@ -287,6 +287,7 @@ def test_data_home_that_is_a_file(refused, set_source, tmp_path):
         fetch_file(FILE, home)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("fetch", FETCHERS)
 def test_downloaded_data_are_those_that_were_there(server, set_source, tmp_path, fetch):

@@ -503,6 +503,7 @@ class TestUnreadable:
 
 
 class TestComposition:
+    @pytest.mark.slow
     @pytest.mark.parametrize("collect", [list, np.array, pd.Series])
     def test_grid_search_on_paths_under_a_budget(self, files, collect):
         groups = pd.Series(z, name="tint")

@@ -148,6 +148,7 @@ class TestBatches:
         assert torch.equal(X, X_workers)
         assert torch.equal(rows, rows_workers)
 
+    @pytest.mark.slow
     def test_spawned_workers_make_the_same_batches(self, spawn):
         alone, _ = an_epoch(make_source(augmentation={}), seed=0)
         source = make_source(augmentation={}, num_workers=1)

@@ -288,6 +288,7 @@ def test_equals_fairlearn(name, table, weighted):
     assert_allclose(value, expected, atol=1e-9)
 
 
+@pytest.mark.slow
 @in_fairlearn
 @settings(max_examples=30)
 @given(table=tables(n_groups=st.just(4), complete=True), names=st.permutations("abcd"))
@@ -606,6 +607,7 @@ def multiclass_tables(draw):
     return y, proba.argmax(1), proba, z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["parity", "opportunity", "odds", "auc"])
 @settings(max_examples=20)
 @given(table=multiclass_tables())

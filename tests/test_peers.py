@@ -145,6 +145,7 @@ def test_11_a_first_part_without_a_group():
     assert classifier.history_["train_fairness_loss_sensitive_feature"].iloc[1] > 0
 
 
+@pytest.mark.slow
 def test_12_an_epoch_does_not_take_ten_times_a_plain_loop():
     # The ratio itself is measured in benchmarks/epoch_time.py; this bound is wide
     # enough for a busy machine, and the best of several epochs is compared.

@@ -482,7 +482,7 @@ class TestBadInput:
             ),
             (
                 {"fairness_loss": GroupLossDivergence(), "group_momentum": 0.5},
-                "does not take `group_momentum=0.5`.* An instance or a callable has",
+                "does not take `group_momentum=0.5`.* settings of its own",
             ),
             ({"positive_classes": [1]}, "`positive_classes` goes with parity="),
             (
