@@ -163,7 +163,8 @@ def _pack(value: Any, where: str) -> Any:
         return value
     if isinstance(value, torch.device | PurePath):
         return str(value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufUO":
+    is_array = isinstance(value, np.ndarray)
+    if is_array and value.ndim == 1 and value.dtype.kind in "biufUO":
         kind = value.dtype.str if value.dtype.kind != "O" else "object"
         return {"array": kind, "values": _pack(value.tolist(), where)}
     if isinstance(value, list):
@@ -172,7 +173,9 @@ def _pack(value: Any, where: str) -> Any:
         return {"tuple": _pack(list(value), where)}
     if isinstance(value, dict):
         return {"dict": [_pack(list(pair), where) for pair in value.items()]}
-    kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+    kind = type(value).__name__
+    if is_array:
+        kind = f"{value.ndim}-dimensional array of {value.dtype}"
     raise ValueError(
         f"{where} holds a {kind}, which a file without code cannot hold. Fit with "
         "names, numbers or strings in its place, or use pickle."

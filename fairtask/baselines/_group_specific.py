@@ -120,7 +120,7 @@ class GroupSpecificObjective(nn.Module):
     ) -> Terms:
         """Compute the terms of a batch; see `Objective.forward`."""
         logits, penalties = list(outputs.task), []
-        fit = torch.zeros_like(logits[0][0, 0])
+        head_loss = torch.zeros_like(logits[0][0, 0])
         for s, offsets in enumerate(outputs.fairness):
             membership = _membership(groups[:, s], offsets[0].shape[1])
             own = [_mixed(of_task, membership) for of_task in offsets]
@@ -129,7 +129,7 @@ class GroupSpecificObjective(nn.Module):
             if group_weight is not None:
                 squares = squares * group_weight
             penalties.append(squares.mean())
-            fit = fit + group_cross_entropy(
+            head_loss = head_loss + group_cross_entropy(
                 outputs.detached[s][0], groups[:, s], group_weight
             )
         task_losses = cross_entropies(logits, y, task_weight)
@@ -139,7 +139,7 @@ class GroupSpecificObjective(nn.Module):
                 torch.stack(task_losses).sum(),
                 *(self.offset_penalty * penalty for penalty in penalties),
             ],
-            fit,
+            head_loss,
         )
 
 

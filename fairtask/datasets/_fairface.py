@@ -58,10 +58,10 @@ def fetch_fairface(
     subset: str = "all",
     return_X_y: bool = False,
 ) -> Any:
-    """Load the paths and labels of FairFace, from a folder [1]_.
+    """Load the paths and labels of FairFace, from a folder.
 
-    The task is to predict whether a person is 30 years or older. FairFace has 97,698
-    images; the folder may hold any part of them.
+    The task is to predict whether a person is 30 years or older. FairFace [1]_ has
+    97,698 images; the folder may hold any part of them.
 
     Parameters
     ----------

@@ -194,7 +194,9 @@ def equal_opportunity_difference(
     groups: Any = None,
     min_group_size: int = 1,
 ) -> Any:
-    r"""Difference between groups in the true positive rate [1]_.
+    r"""Difference between groups in the true positive rate.
+
+    It is 0 under equal opportunity [1]_.
 
     .. math::
 
@@ -255,7 +257,9 @@ def equalized_odds_difference(
     groups: Any = None,
     min_group_size: int = 1,
 ) -> Any:
-    r"""Difference between groups in the true and the false positive rate [1]_.
+    r"""Difference between groups in the true and the false positive rate.
+
+    It is 0 under equalized odds [1]_.
 
     .. math::
 
