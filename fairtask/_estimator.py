@@ -129,6 +129,17 @@ class FairnessEstimator(
         "verbose": ["verbose"],
     }
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Join the constraints of a class with those that it inherits."""
+        super().__init_subclass__(**kwargs)
+        cls._parameter_constraints = {
+            name: constraints
+            for base in reversed(cls.__mro__)
+            for name, constraints in vars(base)
+            .get("_parameter_constraints", {})
+            .items()
+        }
+
     # Pipelines and searches route it without a call of `set_fit_request`.
     __metadata_request__fit: ClassVar[dict] = {"sensitive_features": True}
     __metadata_request__partial_fit: ClassVar[dict] = {"sensitive_features": True}

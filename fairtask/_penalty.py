@@ -15,7 +15,7 @@ from fairtask.losses import FAIRNESS_LOSSES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS, FairnessHead
 from fairtask.objective import Objective
 
-__all__ = ["LOSS_SETTINGS", "Auxiliary", "Penalty"]
+__all__ = ["LOSS_SETTINGS", "Auxiliary", "Penalty", "WeightedSum"]
 
 LOSS_SETTINGS: dict[str, Any] = {
     "parity": "equalized_odds",
@@ -30,8 +30,35 @@ A loss names those that it takes in `FairnessLoss.settings`.
 
 
 @dataclass(kw_only=True)
-class Penalty(Method):
-    """Weighted sum of task losses and fairness losses, the latter on heads' outputs.
+class WeightedSum(Method):
+    """Minimise a weighted sum of task and fairness losses.
+
+    The parameters are those of `~fairtask.AuxiliaryFairnessClassifier`.
+    """
+
+    lam: float
+    aggregator: Any = None
+    weighted_losses: str = "all"
+
+    def __post_init__(self) -> None:
+        self.uses_groups = self.lam < 1
+        self.weighs_groups = self.weighted_losses == "all"
+
+    def make_objective(self, losses: Sequence[Sequence[nn.Module]]) -> nn.Module:
+        """See `Method.make_objective`."""
+        # Without a fairness loss there is nothing to weigh the task against.
+        return Objective(self.lam if losses else 1.0, losses)
+
+    def make_backward(self) -> AggregatedBackward | None:
+        """See `Method.make_backward`."""
+        if self.aggregator is None:
+            return None
+        return AggregatedBackward(check_aggregator(self.aggregator))
+
+
+@dataclass(kw_only=True)
+class Penalty(WeightedSum):
+    """Penalise differences between groups in the outputs of heads.
 
     The parameters are those of `~fairtask.AuxiliaryFairnessClassifier`.
     """
@@ -41,9 +68,6 @@ class Penalty(Method):
     sample_loss: str
     positive_classes: Sequence[Any] | None
     group_momentum: float | str
-    lam: float
-    aggregator: Any
-    weighted_losses: str
 
     fixed_parameters: ClassVar[tuple[str, ...]] = (
         "fairness_loss",
@@ -51,10 +75,6 @@ class Penalty(Method):
         "sample_loss",
         "positive_classes",
     )
-
-    def __post_init__(self) -> None:
-        self.uses_groups = self.lam < 1
-        self.weighs_groups = self.weighted_losses == "all"
 
     def make_losses(self, tasks: Tasks, n_groups: int) -> list[FairnessLoss]:
         """See `Method.make_losses`."""
@@ -73,17 +93,6 @@ class Penalty(Method):
         return any(
             loss.can_compare(labels[k], members) for k, loss in enumerate(losses)
         )
-
-    def make_objective(self, losses: Sequence[Sequence[FairnessLoss]]) -> nn.Module:
-        """See `Method.make_objective`."""
-        # Without a fairness loss there is nothing to weigh the task against.
-        return Objective(self.lam if losses else 1.0, losses)
-
-    def make_backward(self) -> AggregatedBackward | None:
-        """See `Method.make_backward`."""
-        if self.aggregator is None:
-            return None
-        return AggregatedBackward(check_aggregator(self.aggregator))
 
     def _make_loss(
         self, n_groups: int, n_classes: int, positive: list[int] | None

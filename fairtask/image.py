@@ -45,7 +45,6 @@ class ImageEstimator(FairnessEstimator):
     on_error: Literal["raise", "skip"] = "raise"
 
     _parameter_constraints: ClassVar[dict] = {
-        **FairnessEstimator._parameter_constraints,
         "backbone": [str, nn.Module],
         "pretrained": ["boolean"],
         "backbone_params": [dict, None],
@@ -224,8 +223,3 @@ class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **ImageEstimator._parameter_constraints,
-        **AuxiliaryEstimator._parameter_constraints,
-    }

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fairtask.losses import FairnessLoss
 from fairtask.modules import HeadOutputs
 
 __all__ = ["Objective", "Terms", "cross_entropies"]
@@ -62,8 +61,9 @@ class Objective(nn.Module):
     lam : float in [0, 1], or Tensor, scalar
         Weight :math:`\lambda` of the task. A tensor is a buffer of this module, so that
         `torch.func.functional_call` can replace it.
-    fairness_losses : sequence of S sequences of FairnessLoss
-        The losses of each attribute, one for each output of its head. Empty for
+    fairness_losses : sequence of S sequences of nn.Module
+        The losses of each attribute, one for each output of its head, with the forward
+        of a `~fairtask.losses.FairnessLoss`. Empty for
         single-task learning.
 
     References
@@ -76,7 +76,7 @@ class Objective(nn.Module):
     def __init__(
         self,
         lam: float | Tensor,
-        fairness_losses: Sequence[Sequence[FairnessLoss]] = (),
+        fairness_losses: Sequence[Sequence[nn.Module]] = (),
     ) -> None:
         super().__init__()
         if isinstance(lam, Tensor):

@@ -31,7 +31,6 @@ class TableEstimator(FairnessEstimator):
     trunk: nn.Module | Callable[[int], nn.Module] | None = None
 
     _parameter_constraints: ClassVar[dict] = {
-        **FairnessEstimator._parameter_constraints,
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -243,8 +242,3 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **TableEstimator._parameter_constraints,
-        **AuxiliaryEstimator._parameter_constraints,
-    }

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from fairtask._aggregation import AggregatedBackward, check_aggregator
 from fairtask._auxiliary import PENALTY_CONSTRAINTS
 from fairtask._estimator import FairnessEstimator
 from fairtask._labels import Tasks
-from fairtask._method import MakeHead, Method
+from fairtask._method import MakeHead
+from fairtask._penalty import WeightedSum
 from fairtask._validation import check_layer_sizes
 from fairtask.image import ImageEstimator
 from fairtask.modules import MLP, FairnessHead
-from fairtask.objective import Objective
 from fairtask.tabular import TableEstimator
 
 __all__ = [
@@ -77,22 +76,19 @@ class AdversaryLoss(nn.Module):
 
 
 @dataclass(kw_only=True)
-class Adversarial(Method):
+class Adversarial(WeightedSum):
     """Adversaries predict the groups; the trunk is trained against them.
 
     The parameters are those of `AdversarialClassifier`.
     """
 
-    lam: float
     adversary_hidden_layer_sizes: Sequence[int]
-    aggregator: Any
-    weighted_losses: str
 
     fixed_parameters: ClassVar[tuple[str, ...]] = ("adversary_hidden_layer_sizes",)
 
     def __post_init__(self) -> None:
-        self.uses_groups = self.needs_trained_trunk = self.lam < 1
-        self.weighs_groups = self.weighted_losses == "all"
+        super().__post_init__()
+        self.needs_trained_trunk = self.uses_groups
 
     def make_fairness_head(
         self,
@@ -112,16 +108,6 @@ class Adversarial(Method):
     def make_losses(self, tasks: Tasks, n_groups: int) -> list[nn.Module]:
         """See `Method.make_losses`."""
         return [AdversaryLoss()]
-
-    def make_objective(self, losses: Sequence[Sequence[Any]]) -> nn.Module:
-        """See `Method.make_objective`."""
-        return Objective(self.lam if losses else 1.0, losses)
-
-    def make_backward(self) -> AggregatedBackward | None:
-        """See `Method.make_backward`."""
-        if self.aggregator is None:
-            return None
-        return AggregatedBackward(check_aggregator(self.aggregator))
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -188,11 +174,6 @@ class AdversarialClassifier(TableEstimator, AdversarialEstimator):
     (3,)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **TableEstimator._parameter_constraints,
-        **AdversarialEstimator._parameter_constraints,
-    }
-
 
 @dataclass(eq=False, repr=False)
 class AdversarialImageClassifier(ImageEstimator, AdversarialEstimator):
@@ -225,8 +206,3 @@ class AdversarialImageClassifier(ImageEstimator, AdversarialEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **ImageEstimator._parameter_constraints,
-        **AdversarialEstimator._parameter_constraints,
-    }

@@ -311,11 +311,6 @@ class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
     (3,)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **TableEstimator._parameter_constraints,
-        **GroupSpecificEstimator._parameter_constraints,
-    }
-
 
 @dataclass(eq=False, repr=False)
 class GroupSpecificImageClassifier(ImageEstimator, GroupSpecificEstimator):
@@ -346,8 +341,3 @@ class GroupSpecificImageClassifier(ImageEstimator, GroupSpecificEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **ImageEstimator._parameter_constraints,
-        **GroupSpecificEstimator._parameter_constraints,
-    }

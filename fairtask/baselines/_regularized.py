@@ -58,7 +58,7 @@ class LagrangianObjective(Objective):
 
     def __init__(
         self,
-        fairness_losses: Sequence[Sequence[FairnessLoss]],
+        fairness_losses: Sequence[Sequence[nn.Module]],
         *,
         multiplier_init: float,
         multiplier_lr: float,
@@ -98,7 +98,7 @@ class Regularized(Penalty):
         """See `Method.make_fairness_head`."""
         return RegularizedHead()
 
-    def make_objective(self, losses: Sequence[Sequence[FairnessLoss]]) -> nn.Module:
+    def make_objective(self, losses: Sequence[Sequence[nn.Module]]) -> nn.Module:
         """See `Method.make_objective`."""
         if self.multiplier_lr is None:
             return super().make_objective(losses)
@@ -195,11 +195,6 @@ class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     (3,)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **TableEstimator._parameter_constraints,
-        **RegularizedEstimator._parameter_constraints,
-    }
-
 
 @dataclass(eq=False, repr=False)
 class RegularizedImageClassifier(ImageEstimator, RegularizedEstimator):
@@ -235,8 +230,3 @@ class RegularizedImageClassifier(ImageEstimator, RegularizedEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **ImageEstimator._parameter_constraints,
-        **RegularizedEstimator._parameter_constraints,
-    }
