@@ -22,7 +22,6 @@ from fairtask.losses import (
     GroupLossDivergence,
     GroupLossFairness,
     GroupLossPenalty,
-    RatePenalty,
     TruePositiveRateLoss,
     group_sums,
 )
@@ -37,7 +36,7 @@ KINDS = [
     for name, loss_class in FAIRNESS_LOSSES.items()
     for settings in (
         [{}]
-        if issubclass(loss_class, RatePenalty)
+        if "parity" not in loss_class.settings
         else [
             *({"parity": parity} for parity in PARITIES),
             {"parity": "equalized_odds", "sample_loss": "zero_one"},
@@ -51,7 +50,9 @@ def penalty(loss_class, *losses, **kwargs):
     """Penalty of one stratum with these cell losses; NaN stands for an absent cell."""
     values = torch.tensor([losses], dtype=torch.float64)
     present = ~values.isnan()
-    loss = loss_class(len(losses), parity="overall", **kwargs)
+    if "parity" in loss_class.settings:
+        kwargs["parity"] = "overall"
+    loss = loss_class(len(losses), **kwargs)
     return loss.penalty(values.nan_to_num(), present).item()
 
 
@@ -432,7 +433,9 @@ class TestEveryLoss:
 def test_a_new_penalty_on_group_losses_needs_one_method():
     class Variance(GroupLossPenalty):
         def penalty(self, means, present):
-            return means.var(-1, correction=0)
+            n = present.sum(-1, keepdim=True).clamp_min(1)
+            mean = torch.where(present, means, 0).sum(-1, keepdim=True) / n
+            return (torch.where(present, means - mean, 0).square() / n).sum(-1)
 
     value = evaluate(Variance(2, parity="overall"), 0.2, 0.6)
     assert value.item() == pytest.approx(0.04)

@@ -27,7 +27,6 @@ from fairtask.losses import (
     GroupLossDivergence,
     GroupLossFairness,
     GroupLossPenalty,
-    RatePenalty,
 )
 from fairtask.metrics import equalized_odds_difference
 from fairtask.modules import FAIRNESS_HEADS
@@ -73,7 +72,7 @@ class TestFit:
             for name, loss in FAIRNESS_LOSSES.items()
             for parity in PARITIES
             # Rates are a parity of their own, and take the default.
-            if parity == "equalized_odds" or not issubclass(loss, RatePenalty)
+            if parity == "equalized_odds" or "parity" in loss.settings
         ],
     )
     @each_fairness_head
