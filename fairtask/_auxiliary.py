@@ -1,13 +1,13 @@
 """Estimators of the auxiliary method."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from fairtask._estimator import FairnessEstimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._penalty import Auxiliary
 from fairtask.losses import FAIRNESS_LOSSES, PARITIES, SAMPLE_LOSSES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS
@@ -27,10 +27,11 @@ PENALTY_CONSTRAINTS: dict[str, list] = {
 """Constraints of the parameters that methods with a fairness loss have."""
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class AuxiliaryEstimator(FairnessEstimator):
     """Estimators with fairness losses on heads of their own, for any modality."""
 
+    _: KW_ONLY
     fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld"
     parity: Literal["overall", "equalized_odds", "equal_opportunity"] = "equalized_odds"
     sample_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy"

@@ -24,6 +24,7 @@ __all__ = [
     "Samples",
     "Source",
     "as_pandas",
+    "batch_sizes",
     "n_samples_of",
     "of_each_part",
 ]
@@ -224,6 +225,20 @@ class InMemorySource(Source):
         return InMemorySource(self[::step], self.device)
 
 
+def batch_sizes(n_samples: int, batch_size: int, *, is_trained_on: bool) -> list[int]:
+    """Return the number of samples in each batch.
+
+    A batch normalisation cannot be trained on a single sample, which joins the batch
+    before it.
+    """
+    sizes = [batch_size] * (n_samples // batch_size)
+    if n_samples % batch_size:
+        sizes.append(n_samples % batch_size)
+    if is_trained_on and len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [batch_size + 1]
+    return sizes
+
+
 class InMemoryBatches:
     """Iterate over an `InMemorySource`, one index operation per tensor and batch.
 
@@ -239,18 +254,22 @@ class InMemoryBatches:
         self.random = random
 
     def __len__(self) -> int:
-        return -(-len(self.source) // self.batch_size)
+        return len(self._sizes())
+
+    def _sizes(self) -> list[int]:
+        return batch_sizes(
+            len(self.source), self.batch_size, is_trained_on=self.random is not None
+        )
 
     def __iter__(self) -> Iterator[tuple[Any, Positions]]:
-        n_samples = len(self.source)
         if self.random is None:
-            for start in range(0, n_samples, self.batch_size):
+            for start in range(0, len(self.source), self.batch_size):
                 rows = slice(start, start + self.batch_size)
                 yield self.source[rows], rows
             return
         with self.random:
-            order = torch.randperm(n_samples)
-        for indices in order.to(self.source.device).split(self.batch_size):
+            order = torch.randperm(len(self.source))
+        for indices in order.to(self.source.device).split(self._sizes()):
             yield self.source[indices], indices
 
 

@@ -43,8 +43,7 @@ def warn_without_sensitive_features() -> None:
         "`fit` got no `sensitive_features`, so that no difference between groups is "
         "penalised. Pass them (through a pipeline or a search as "
         "`<step>__sensitive_features`, or by metadata routing), or learn the task "
-        "alone, as with lam=1 of AuxiliaryFairnessClassifier and "
-        "AuxiliaryFairnessImageClassifier.",
+        "alone, with lam=1.",
     )
 
 
@@ -53,8 +52,8 @@ def warn_without_two_groups(attribute: str, groups: np.ndarray) -> None:
     warn_user(
         NothingPenalizedWarning,
         f"`sensitive_features` column {attribute!r} has no two known groups to "
-        f"compare; its groups are {groups.tolist()}. No difference is penalised for "
-        "it.",
+        f"compare{' inside a class' if len(groups) > 1 else ''}; its groups are "
+        f"{groups.tolist()}. No difference is penalised for it.",
     )
 
 

@@ -1,14 +1,23 @@
 """The estimator: `fit` from top to bottom, predictions, files and histories."""
 
 import copy
+import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Self,
+    TypeVar,
+    dataclass_transform,
+)
 
 import numpy as np
 import pandas as pd
@@ -46,7 +55,9 @@ from fairtask._training import OPTIMIZERS, continue_net, make_net, make_network
 from fairtask._validation import check_device, check_sample_weight
 from fairtask.modules import MultiTaskNetwork
 
-__all__ = ["Expected", "FairnessEstimator"]
+__all__ = ["Expected", "FairnessEstimator", "estimator"]
+
+Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
 
 class Expected(NamedTuple):
@@ -72,9 +83,32 @@ def _unchanged_on_error(fit: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-# A dataclass writes the constructor that scikit-learn wants, one that only assigns, and
-# passes parameters on to subclasses; editors and type checkers see its signature.
-@dataclass(eq=False, repr=False, kw_only=True)
+@dataclass_transform(eq_default=False)
+def estimator(cls: type[Estimator]) -> type[Estimator]:
+    """Write the constructor of an estimator, from the parameters that it declares.
+
+    The constructor of a dataclass is the one that scikit-learn wants: it only assigns.
+    Subclasses inherit parameters, and editors and type checkers see the signature. It
+    lists the parameters of the modality first, then those of the method and those of
+    the training: those of each class before those of the classes that it derives from.
+    """
+    cls = dataclass(eq=False, repr=False)(cls)
+    declared = {
+        name: depth
+        for depth, base in enumerate(cls.__mro__)
+        for name in vars(base).get("__annotations__", {})
+    }
+    signature = inspect.signature(cls.__init__)
+    parameters = sorted(
+        signature.parameters.values(),
+        key=lambda p: (p.kind, declared.get(p.name, -1)),
+    )
+    ordered = signature.replace(parameters=parameters)
+    cls.__init__.__signature__ = ordered
+    return cls
+
+
+@estimator
 class FairnessEstimator(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -88,6 +122,7 @@ class FairnessEstimator(
     knows the groups. A subclass says how they are made from its parameters.
     """
 
+    _: KW_ONLY
     intersectional: bool = False
     class_weight: Any = None
     optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw"
@@ -273,7 +308,9 @@ class FairnessEstimator(
             Sensitive attributes, see `fit`.
         groups : dict of str to array-like, or list of array-like, default=None
             All groups of each attribute; required if the first part does not contain
-            every group. None: those in `sensitive_features`.
+            every group. With ``intersectional``, the tuples under the joined name, such
+            as ``{"sex & race": [("f", "a"), ...]}``. None: those in
+            `sensitive_features`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample, relative to the mean of this part.
 

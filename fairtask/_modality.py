@@ -28,6 +28,11 @@ class Modality(ABC):
     divergence_remedy: ClassVar[str] = ""
     """How to avoid a divergence other than by the learning rate: a clause."""
 
+    @property
+    def weights_remedy(self) -> str:
+        """How a trunk gets weights to train: a clause."""
+        return "The trunk must have weights"
+
     @abstractmethod
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         """Check samples.
@@ -160,7 +165,8 @@ def representation_width(module: nn.Module, example: torch.Tensor, name: str) ->
         ) from error
     finally:
         module.train(was_training)
-    if isinstance(output, torch.Tensor) and output.ndim == 2 and len(output) == 1:
+    is_row = isinstance(output, torch.Tensor) and output.ndim == 2 and len(output) == 1
+    if is_row and output.shape[1]:
         return output.shape[1]
     found = (
         f"shape {tuple(output.shape)}"

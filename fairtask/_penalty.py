@@ -139,7 +139,7 @@ class Penalty(WeightedSum):
                 raise ValueError(
                     f"`fairness_loss={self.fairness_loss!r}` does not take "
                     f"`{name}={value!r}`; leave `{name}` at its default, {default!r}. "
-                    f"It takes {list(taken) or 'settings of its own'}."
+                    f"It takes {list(taken) or 'settings of its own, when it is made'}."
                 )
 
 

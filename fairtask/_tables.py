@@ -52,6 +52,13 @@ class TableModality(Modality):
     )
     divergence_remedy: ClassVar[str] = "Standardise `X`, whose features may be large"
 
+    @property
+    def weights_remedy(self) -> str:
+        """See `Modality.weights_remedy`."""
+        if self.trunk is not None:
+            return "`trunk` must have weights that are not frozen"
+        return "`hidden_layer_sizes` must hold a layer"
+
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         """See `Modality.validate`; returns an array, or a sparse matrix of numbers."""
         X = as_pandas(X)
@@ -88,15 +95,16 @@ class TableModality(Modality):
                 n_inputs, sizes, activation=self.activation, dropout=self.dropout
             )
             return trunk, trunk.out_features
-        if isinstance(self.trunk, nn.Module):
-            own = copy.deepcopy(self.trunk).to("cpu").float()
-        else:
-            own = self.trunk(n_inputs)
+        own = self.trunk
+        if not isinstance(own, nn.Module):
+            own = own(n_inputs)
             if not isinstance(own, nn.Module):
                 raise ValueError(
                     "`trunk` must be a torch.nn.Module, or a callable from the number "
                     f"of features to one; the callable returned {own!r}."
                 )
+        # A callable, too, may return a module that is used elsewhere.
+        own = copy.deepcopy(own).to("cpu").float()
         return own, representation_width(own, torch.zeros(1, n_inputs), "trunk")
 
     def state(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from skorch.helper import predefined_split
 from torch import nn
 
 from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
-from fairtask._data import SampleDataset
+from fairtask._data import SampleDataset, batch_sizes
 from fairtask._epoch_scores import EpochScore
 from fairtask._labels import Tasks
 from fairtask._method import Method
@@ -61,9 +61,8 @@ def make_network(
         weight.requires_grad for weight in trunk.parameters()
     ):
         raise ValueError(
-            "`hidden_layer_sizes` must hold a layer, or a module in its place must "
-            "have weights: groups act on predictions through the trunk, which has no "
-            "weights to train."
+            f"{modality.weights_remedy}: groups act on predictions through the trunk, "
+            "which has no weights to train. Or learn the task alone, with lam=1."
         )
     with RandomStream(seeds[1]):
         heads = [
@@ -133,7 +132,7 @@ def make_net(
         of_optimizer = {**of_optimizer, "weight_decay": estimator.weight_decay}
     batch_size = _resolve_batch_size(estimator.batch_size, n_samples)
     callbacks = _check_callbacks(estimator.callbacks, estimator.lr_schedule)
-    n_steps = max_epochs * -(-n_samples // batch_size)
+    n_steps = max_epochs * len(batch_sizes(n_samples, batch_size, is_trained_on=True))
     if is_planned and estimator.lr_schedule != "constant" and n_steps >= MIN_CYCLE:
         learning_rate = LearningRate(estimator.lr_schedule, n_steps)
         callbacks.append(("learning_rate", learning_rate))

@@ -30,8 +30,10 @@ def check_callbacks(callbacks: list | None, reserved: Collection[str]) -> list:
     callbacks = callbacks or []
     names: list[str] = []
     for entry in callbacks:
-        name = entry[0] if isinstance(entry, tuple) else None
-        if not isinstance(entry[-1] if isinstance(entry, tuple) else entry, Callback):
+        name, callback = None, entry
+        if isinstance(entry, tuple) and len(entry) == 2:
+            name, callback = entry
+        if not isinstance(callback, Callback):
             raise ValueError(
                 "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
                 f"got {entry!r}."

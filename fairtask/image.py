@@ -1,7 +1,7 @@
 """The estimator for images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -10,13 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from fairtask._auxiliary import AuxiliaryEstimator
-from fairtask._estimator import FairnessEstimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._images._modality import ImageModality
 
 __all__ = ["AuxiliaryFairnessImageClassifier", "ImageEstimator"]
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class ImageEstimator(FairnessEstimator):
     """Base class of the estimators for images: add the estimator of a method.
 
@@ -98,7 +98,7 @@ class ImageEstimator(FairnessEstimator):
         return tags
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class AuxiliaryFairnessImageClassifier(ImageEstimator, AuxiliaryEstimator):
     r"""Image classifier that learns its tasks and group fairness together.
 

@@ -1,7 +1,7 @@
 """The estimator for tables."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -10,14 +10,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from fairtask._auxiliary import AuxiliaryEstimator
-from fairtask._estimator import FairnessEstimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._tables import TableModality
 from fairtask.modules import ACTIVATIONS
 
 __all__ = ["AuxiliaryFairnessClassifier", "TableEstimator"]
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class TableEstimator(FairnessEstimator):
     """Base class of the estimators for tables: add the estimator of a method.
 
@@ -59,7 +59,7 @@ class TableEstimator(FairnessEstimator):
         return tags
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     r"""Neural network for tables that learns its tasks and group fairness together.
 

@@ -50,7 +50,7 @@ def penalty(loss_class, *losses, **kwargs):
     """Penalty of one stratum with these cell losses; NaN stands for an absent cell."""
     values = torch.tensor([losses], dtype=torch.float64)
     present = ~values.isnan()
-    if "parity" in loss_class.settings:
+    if "parity" in getattr(loss_class, "func", loss_class).settings:
         kwargs["parity"] = "overall"
     loss = loss_class(len(losses), **kwargs)
     return loss.penalty(values.nan_to_num(), present).item()

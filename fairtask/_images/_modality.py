@@ -65,6 +65,11 @@ class ImageModality(Modality):
         "hidden_layer_sizes",
     )
 
+    @property
+    def weights_remedy(self) -> str:
+        """See `Modality.weights_remedy`."""
+        return "`hidden_layer_sizes` must hold a layer on a frozen backbone"
+
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Images:
         """See `Modality.validate`. Files are not opened."""
         return as_images(X)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pickle import PicklingError
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fairtask._data import Source
+from fairtask._data import Source, batch_sizes
 from fairtask._images._reading import Images
 from fairtask._random import RandomStream, everything_seeded
 
@@ -220,18 +221,15 @@ class _Epoch:
     ) -> None:
         self.random = random
         self.seeded = seeded
-        self.ends = list(range(batch_size, n_samples, batch_size))
-        # A batch normalisation cannot be trained on a single image. It joins the batch
-        # before it.
-        if random is not None and self.ends and self.ends[-1] == n_samples - 1:
-            self.ends.pop()
-        self.ends.append(n_samples)
+        self.sizes = batch_sizes(
+            n_samples, batch_size, is_trained_on=random is not None
+        )
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self.sizes)
 
     def __iter__(self) -> Iterator[list[tuple[int, int | None]]]:
-        n_samples = self.ends[-1]
+        n_samples = sum(self.sizes)
         order = list(range(n_samples))
         seeds: list[Any] = [None] * n_samples
         if self.random is not None:
@@ -239,6 +237,6 @@ class _Epoch:
                 order = torch.randperm(n_samples).tolist()
                 if self.seeded:
                     seeds = torch.randint(2**31 - 1, (n_samples,)).tolist()
-        samples = list(zip(order, seeds, strict=True))
-        for start, end in zip([0, *self.ends], self.ends, strict=False):
-            yield samples[start:end]
+        samples = zip(order, seeds, strict=True)
+        for size in self.sizes:
+            yield list(islice(samples, size))

@@ -1,7 +1,7 @@
 """An adversary that predicts the groups from the representation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from fairtask._auxiliary import PENALTY_CONSTRAINTS
-from fairtask._estimator import FairnessEstimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._labels import Tasks
 from fairtask._method import MakeHead
 from fairtask._penalty import WeightedSum
@@ -110,10 +110,11 @@ class Adversarial(WeightedSum):
         return [AdversaryLoss()]
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class AdversarialEstimator(FairnessEstimator):
     """Estimators with adversaries that predict the groups, for any modality."""
 
+    _: KW_ONLY
     lam: float = 0.5
     adversary_hidden_layer_sizes: Sequence[int] = ()
     aggregator: Any = None
@@ -136,7 +137,7 @@ class AdversarialEstimator(FairnessEstimator):
         )
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class AdversarialClassifier(TableEstimator, AdversarialEstimator):
     r"""Multilayer perceptron against adversaries that predict the groups.
 
@@ -175,7 +176,7 @@ class AdversarialClassifier(TableEstimator, AdversarialEstimator):
     """
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class AdversarialImageClassifier(ImageEstimator, AdversarialEstimator):
     """Image classifier against adversaries that predict the groups.
 

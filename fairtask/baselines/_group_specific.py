@@ -1,7 +1,7 @@
 """Group-specific heads, added to a shared one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from fairtask._estimator import FairnessEstimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._method import MakeHead, Method
 from fairtask.baselines._adversarial import group_cross_entropy
 from fairtask.image import ImageEstimator
@@ -181,10 +181,11 @@ class GroupSpecific(Method):
         return GroupSpecificObjective(self.offset_penalty)
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class GroupSpecificEstimator(FairnessEstimator):
     """Estimators with a head for each group, for any modality."""
 
+    _: KW_ONLY
     offset_penalty: float = 0.0
 
     _parameter_constraints: ClassVar[dict] = {
@@ -270,7 +271,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         return self._accuracy(y_pred, y, sample_weight)
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
     r"""Multilayer perceptron with a head for each group.
 
@@ -312,7 +313,7 @@ class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
     """
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class GroupSpecificImageClassifier(ImageEstimator, GroupSpecificEstimator):
     """Image classifier with a head for each group.
 

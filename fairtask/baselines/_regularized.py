@@ -1,7 +1,7 @@
 """Regularisation: a fairness loss on the prediction itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from fairtask._auxiliary import PENALTY_CONSTRAINTS
-from fairtask._estimator import FairnessEstimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._method import MakeHead
 from fairtask._penalty import Penalty
 from fairtask.image import ImageEstimator
@@ -109,10 +109,11 @@ class Regularized(Penalty):
         )
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class RegularizedEstimator(FairnessEstimator):
     """Estimators with fairness losses on the task heads' outputs, for any modality."""
 
+    _: KW_ONLY
     fairness_loss: str | FairnessLoss | Callable[..., FairnessLoss] = "gld"
     parity: Literal["overall", "equalized_odds", "equal_opportunity"] = "equalized_odds"
     sample_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy"
@@ -158,7 +159,7 @@ class RegularizedEstimator(FairnessEstimator):
         )
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     r"""Multilayer perceptron with a fairness loss on its own output.
 
@@ -196,7 +197,7 @@ class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     """
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class RegularizedImageClassifier(ImageEstimator, RegularizedEstimator):
     """Image classifier with a fairness loss on its own output.
 

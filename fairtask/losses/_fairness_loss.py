@@ -160,6 +160,12 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
             means, present = self._track(means, sizes)
         comparable = present.sum(-1) >= 2
         penalties = self.penalty(means, present)
+        if penalties.shape != comparable.shape:
+            raise ValueError(
+                f"`penalty` of {type(self).__name__} must return a tensor of shape "
+                f"{tuple(comparable.shape)}, a number per stratum; got "
+                f"{tuple(penalties.shape)}."
+            )
         return torch.where(comparable, penalties, torch.zeros_like(penalties)).mean()
 
     def cell_means(
