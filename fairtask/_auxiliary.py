@@ -48,14 +48,4 @@ class AuxiliaryEstimator(FairnessEstimator):
     }
 
     def _make_method(self) -> Auxiliary:
-        return Auxiliary(
-            fairness_loss=self.fairness_loss,
-            parity=self.parity,
-            sample_loss=self.sample_loss,
-            positive_classes=self.positive_classes,
-            group_momentum=self.group_momentum,
-            fairness_head=self.fairness_head,
-            lam=self.lam,
-            aggregator=self.aggregator,
-            weighted_losses=self.weighted_losses,
-        )
+        return Auxiliary(**self._parameters_of(Auxiliary))

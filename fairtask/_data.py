@@ -265,7 +265,9 @@ class InMemoryBatches:
         if self.random is None:
             for start in range(0, len(self.source), self.batch_size):
                 rows = slice(start, start + self.batch_size)
-                yield self.source[rows], rows
+                # Copies: slices are views, and a trunk may work in place.
+                X = of_each_part(lambda part: part.clone(), self.source[rows])
+                yield X, rows
             return
         with self.random:
             order = torch.randperm(len(self.source))

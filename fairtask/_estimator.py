@@ -179,6 +179,10 @@ class FairnessEstimator(
     __metadata_request__fit: ClassVar[dict] = {"sensitive_features": True}
     __metadata_request__partial_fit: ClassVar[dict] = {"sensitive_features": True}
 
+    def _parameters_of(self, part: type) -> dict[str, Any]:
+        """Return the parameters that a modality or a method is made from."""
+        return {f.name: getattr(self, f.name) for f in fields(part) if f.init}
+
     @abstractmethod
     def _make_modality(self) -> Modality:
         """Return the modality, from the parameters."""
@@ -616,12 +620,7 @@ class FairnessEstimator(
             ),
             **settings,
         )
-        try:
-            return net.initialize()
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"`optimizer` cannot be made with these settings: {error}"
-            ) from error
+        return net.initialize()
 
     def _set_fitted(
         self,
@@ -882,7 +881,7 @@ def _is_same_setting(before: Any, now: Any) -> bool:
     if isinstance(before, nn.Module) or isinstance(now, nn.Module):
         return before is now  # another of the same form has other weights
     before, now = (
-        list(value) if isinstance(value, tuple | np.ndarray) else value
+        np.array(value).tolist() if isinstance(value, tuple | np.ndarray) else value
         for value in (before, now)
     )
     return repr(before) == repr(now)

@@ -61,12 +61,14 @@ def functional_step(
     loss : Tensor, scalar
     """
     of_network, of_objective = state
+    X, target = batch
     _, terms = batch_terms(
         lambda X: functional_call(network, of_network, (X,)),
         lambda outputs, **target: functional_call(
             objective, of_objective, (outputs,), target
         ),
-        *batch,
+        X,
+        {name: value for name, value in target.items() if name != "recorded_groups"},
     )
     return terms.total()
 
@@ -152,6 +154,15 @@ class FairnessNet(NeuralNet):
                 groups.setdefault(key, group)["params"].append(weight)
         return [list(groups.values())], kwargs
 
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "FairnessNet":
+        """Make the optimizer; name it in errors."""
+        try:
+            return super().initialize_optimizer(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`optimizer` cannot be made with these settings: {error}"
+            ) from error
+
     def get_dataset(self, X: Any, y: Any = None) -> SampleDataset:
         """Return samples as a dataset that cuts its own batches."""
         if isinstance(X, SampleDataset):
@@ -208,14 +219,17 @@ class FairnessNet(NeuralNet):
     ) -> Tensor:
         """Combine the losses of all heads on one batch."""
         target = to_tensor(y_true, device=self.device)
-        recorded = target.pop("recorded_groups", None)
+        recorded_groups = target.pop("recorded_groups", None)
         terms = self.criterion_(y_pred, **target)
-        self._record(y_pred, terms, target, recorded, training)
+        self._record(y_pred, terms, target, recorded_groups, training)
         return terms.total()
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take a step of the optimizer, and of the mean of the weights."""
-        step = super().train_step(batch, **fit_params)
+        # torch's own optimizers draw no random numbers; others may.
+        is_known = type(self.optimizer_).__module__.startswith("torch.optim")
+        with nullcontext() if is_known or self.random is None else self.random:
+            step = super().train_step(batch, **fit_params)
         if self.average is not None:
             self.average.update(self.module_)
         return step

@@ -107,7 +107,7 @@ class Penalty(WeightedSum):
         taken = getattr(make, "settings", ())
         if not set(taken) <= set(LOSS_SETTINGS) or isinstance(taken, str):
             raise ValueError(
-                f"`settings` of {make.__name__} must be a tuple of names among "
+                f"`settings` of {make!r} must be a tuple of names among "
                 f"{list(LOSS_SETTINGS)}; got {taken!r}."
             )
         self._refuse_unused_settings(taken)

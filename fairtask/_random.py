@@ -1,5 +1,6 @@
 """Random numbers of one training, apart from the global random state."""
 
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,14 @@ __all__ = ["RandomStream", "everything_seeded"]
 GENERATORS = threading.RLock()
 """Held while torch's global generators belong to one thread."""
 
+# A process that is forked while another thread holds the lock would wait forever.
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=GENERATORS.acquire,
+        after_in_parent=GENERATORS.release,
+        after_in_child=GENERATORS.release,
+    )
+
 
 class RandomStream:
     """Random numbers of one training.
@@ -21,7 +30,8 @@ class RandomStream:
     Initialisation and dropout draw from torch's global generators only. Inside of
     ``with stream:`` these generators hold the state of the stream; afterwards they have
     the state that they had before, and the stream goes on where it stopped. Other
-    threads that need random numbers wait meanwhile, so keep the block short.
+    streams wait meanwhile, so keep the block short. A thread that draws from torch
+    directly disturbs the stream.
 
     Parameters
     ----------
@@ -31,6 +41,7 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device | None = None) -> None:
+        self._depth = 0  # of blocks inside each other
         self._generators = [torch.default_generator]
         if device is not None and device.type == "cuda":
             self._generators.append(torch.cuda.default_generators[device.index or 0])
@@ -41,12 +52,22 @@ class RandomStream:
 
     def __enter__(self) -> Self:
         GENERATORS.acquire()
-        self._swap()
+        try:
+            if not self._depth:
+                self._swap()
+            self._depth += 1
+        except BaseException:
+            GENERATORS.release()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._swap()
-        GENERATORS.release()
+        try:
+            self._depth -= 1
+            if not self._depth:
+                self._swap()
+        finally:
+            GENERATORS.release()
 
     def _swap(self) -> None:
         """Exchange the states of the generators with those kept here."""

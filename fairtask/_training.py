@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 
@@ -18,7 +18,6 @@ from fairtask._modality import Modality
 from fairtask._net import FairnessNet
 from fairtask._random import RandomStream
 from fairtask._sensitive import SensitiveAttributes
-from fairtask._validation import check_callbacks
 from fairtask.modules import MultiTaskNetwork
 
 __all__ = ["OPTIMIZERS", "continue_net", "make_net", "make_network"]
@@ -88,9 +87,22 @@ def continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> N
     if type(net.optimizer_) is type(before.optimizer_):
         # Not its learning rate. A copy: steps are taken in place, and a training that
         # fails must leave the old.
+        moments = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        place = {name: i for i, name in enumerate(_optimized(before))}
         state = net.optimizer_.state_dict()
-        state["state"] = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        state["state"] = {
+            i: moments[place[name]]
+            for i, name in enumerate(_optimized(net))
+            if place.get(name) in moments
+        }
         net.optimizer_.load_state_dict(state)
+
+
+def _optimized(net: FairnessNet) -> list[str]:
+    """Names of the weights of an optimizer, in its order."""
+    names = {weight: name for name, weight in net.module_.named_parameters()}
+    groups = net.optimizer_.param_groups
+    return [names[weight] for group in groups for weight in group["params"]]
 
 
 def make_net(
@@ -169,14 +181,27 @@ def _resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
 
 
 def _check_callbacks(callbacks: list | None, lr_schedule: str) -> list:
-    """Return copies: a callback keeps what it saw, and belongs to one training."""
-    copies = copy.deepcopy(check_callbacks(callbacks, CALLBACK_NAMES))
-    if lr_schedule != "constant" and any(
-        isinstance(entry[-1] if isinstance(entry, tuple) else entry, LRScheduler)
-        for entry in copies
-    ):
-        raise ValueError(
-            "`callbacks` has a schedule of the learning rate, and so has "
-            f"`lr_schedule={lr_schedule!r}`; set it to 'constant'."
-        )
-    return copies
+    """Return copies: a callback keeps its state, and belongs to one training."""
+    names: list[str] = []
+    for entry in callbacks or []:
+        name, callback = None, entry
+        if isinstance(entry, tuple) and len(entry) == 2:
+            name, callback = entry
+        if not isinstance(callback, Callback):
+            raise ValueError(
+                "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
+                f"got {entry!r}."
+            )
+        if name in CALLBACK_NAMES or name in names:
+            raise ValueError(
+                "`callbacks` must have distinct names, other than "
+                f"{sorted(CALLBACK_NAMES)}; got {name!r}."
+            )
+        if name is not None:
+            names.append(name)
+        if lr_schedule != "constant" and isinstance(callback, LRScheduler):
+            raise ValueError(
+                "`callbacks` has a schedule of the learning rate, and so has "
+                f"`lr_schedule={lr_schedule!r}`; set it to 'constant'."
+            )
+    return copy.deepcopy(callbacks or [])

@@ -1,15 +1,13 @@
 """Checks of arguments other than samples, labels and groups."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import _check_sample_weight
-from skorch.callbacks import Callback
 
 __all__ = [
-    "check_callbacks",
     "check_device",
     "check_distinct",
     "check_image_size",
@@ -17,35 +15,6 @@ __all__ = [
     "check_one_of",
     "check_sample_weight",
 ]
-
-
-def check_callbacks(callbacks: list | None, reserved: Collection[str]) -> list:
-    """Return callbacks as a list.
-
-    Raises
-    ------
-    ValueError
-        If an entry is no callback, or a name is used twice or is one of `reserved`.
-    """
-    callbacks = callbacks or []
-    names: list[str] = []
-    for entry in callbacks:
-        name, callback = None, entry
-        if isinstance(entry, tuple) and len(entry) == 2:
-            name, callback = entry
-        if not isinstance(callback, Callback):
-            raise ValueError(
-                "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
-                f"got {entry!r}."
-            )
-        if name in reserved or name in names:
-            raise ValueError(
-                "`callbacks` must have distinct names, other than "
-                f"{sorted(reserved)}; got {name!r}."
-            )
-        if name is not None:
-            names.append(name)
-    return callbacks
 
 
 def check_device(device: str | torch.device) -> torch.device:

@@ -66,22 +66,7 @@ class ImageEstimator(FairnessEstimator):
     }
 
     def _make_modality(self) -> ImageModality:
-        return ImageModality(
-            backbone=self.backbone,
-            pretrained=self.pretrained,
-            backbone_params=self.backbone_params,
-            image_size=self.image_size,
-            augmentation=self.augmentation,
-            freeze=self.freeze,
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            dropout=self.dropout,
-            layer_decay=self.layer_decay,
-            ema_decay=self.ema_decay,
-            mixed_precision=self.mixed_precision,
-            channels_last=self.channels_last,
-            num_workers=self.num_workers,
-            on_error=self.on_error,
-        )
+        return ImageModality(**self._parameters_of(ImageModality))
 
     @property
     def image_size_(self) -> tuple[int, int]:

@@ -40,18 +40,13 @@ class TableEstimator(FairnessEstimator):
     def _make_modality(self) -> TableModality:
         if self.trunk is not None:
             for name in ("hidden_layer_sizes", "activation", "dropout"):
-                value, default = getattr(self, name), getattr(TableEstimator, name)
+                value, default = getattr(self, name), getattr(type(self), name)
                 if not np.array_equal(value, default):
                     raise ValueError(
                         f"`{name}={value!r}` has no use with a `trunk` of your own; "
                         f"leave it at its default, {default!r}."
                     )
-        return TableModality(
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            activation=self.activation,
-            dropout=self.dropout,
-            trunk=self.trunk,
-        )
+        return TableModality(**self._parameters_of(TableModality))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

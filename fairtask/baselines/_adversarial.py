@@ -16,6 +16,7 @@ from fairtask._method import MakeHead
 from fairtask._penalty import WeightedSum
 from fairtask._validation import check_layer_sizes
 from fairtask.image import ImageEstimator
+from fairtask.losses import sum_over_processes
 from fairtask.modules import MLP, FairnessHead
 from fairtask.tabular import TableEstimator
 
@@ -34,8 +35,8 @@ def group_cross_entropy(
     if weight is not None:
         known = known * weight
     losses = cross_entropy(logits, groups.clamp_min(0), reduction="none")
-    total = known.sum()
-    return (known * losses).sum() / torch.where(total > 0, total, 1)
+    loss, total = sum_over_processes([(known * losses).sum(), known.sum()])
+    return loss / torch.where(total > 0, total, 1)
 
 
 class AdversaryHead(FairnessHead):
@@ -129,12 +130,7 @@ class AdversarialEstimator(FairnessEstimator):
     }
 
     def _make_method(self) -> Adversarial:
-        return Adversarial(
-            lam=self.lam,
-            adversary_hidden_layer_sizes=self.adversary_hidden_layer_sizes,
-            aggregator=self.aggregator,
-            weighted_losses=self.weighted_losses,
-        )
+        return Adversarial(**self._parameters_of(Adversarial))
 
 
 @estimator

@@ -207,10 +207,9 @@ class GroupSpecificEstimator(FairnessEstimator):
         ----------
         X : array-like of shape (n_samples, ...)
             Samples.
-        sensitive_features : array-like of shape (n_samples,) or \
-                (n_samples, n_attributes), default=None
-            Sensitive attributes, as in `fit`. A sample of unknown group is predicted by
-            the shared head alone. None: the heads are mixed by the predicted groups.
+        sensitive_features : array-like, default=None
+            Sensitive attributes, as in `fit`. A sample of unknown group gets the shared
+            head alone. None: the heads are mixed by the predicted groups.
 
         Returns
         -------
@@ -226,10 +225,7 @@ class GroupSpecificEstimator(FairnessEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        sensitive_features : array-like of shape (n_samples,) or \
-                (n_samples, n_attributes), default=None
+        X, sensitive_features : array-like
             See `predict`.
 
         Returns
@@ -252,14 +248,9 @@ class GroupSpecificEstimator(FairnessEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Their labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
-        sensitive_features : array-like of shape (n_samples,) or \
-                (n_samples, n_attributes), default=None
+        X, y, sample_weight : array-like
+            Samples, their labels and their weights.
+        sensitive_features : array-like, default=None
             See `predict`.
 
         Returns

@@ -82,7 +82,7 @@ class Regularized(Penalty):
     """Fairness losses on the outputs of the task heads."""
 
     multiplier_lr: float | None
-    multiplier_init: float
+    multiplier_init: float | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +104,9 @@ class Regularized(Penalty):
             return super().make_objective(losses)
         return LagrangianObjective(
             losses,
-            multiplier_init=self.multiplier_init,
+            multiplier_init=(
+                10.0 if self.multiplier_init is None else self.multiplier_init
+            ),
             multiplier_lr=self.multiplier_lr,
         )
 
@@ -137,26 +139,13 @@ class RegularizedEstimator(FairnessEstimator):
                 f"`multiplier_init={self.multiplier_init!r}` has no use without "
                 "`multiplier_lr`; leave it at its default, None."
             )
-        default = RegularizedEstimator.lam
+        default = type(self).lam
         if self.multiplier_lr is not None and self.lam != default:
             raise ValueError(
                 f"`lam={self.lam!r}` has no use with `multiplier_lr`, by which the "
                 f"weights are found; leave it at its default, {default}."
             )
-        return Regularized(
-            fairness_loss=self.fairness_loss,
-            parity=self.parity,
-            sample_loss=self.sample_loss,
-            positive_classes=self.positive_classes,
-            group_momentum=self.group_momentum,
-            lam=self.lam,
-            multiplier_lr=self.multiplier_lr,
-            multiplier_init=10.0
-            if self.multiplier_init is None
-            else self.multiplier_init,
-            aggregator=self.aggregator,
-            weighted_losses=self.weighted_losses,
-        )
+        return Regularized(**self._parameters_of(Regularized))
 
 
 @estimator
