@@ -136,6 +136,6 @@ class ProgressBar(Callback):
         self.bar_.update()
 
     def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
-        """Leave the bar as it is; it holds a stream, which cannot be pickled."""
+        """Close the bar and drop it, because its stream cannot be pickled."""
         self.bar_.close()
         self.bar_ = None

@@ -58,7 +58,7 @@ def warn_without_two_groups(attribute: str, groups: np.ndarray) -> None:
 
 
 def warn_if_nothing_is_compared(n_attributes: int, is_known: np.ndarray) -> None:
-    """Warn if a training that goes on penalises nothing.
+    """Warn if a continued training penalises nothing.
 
     Parameters
     ----------

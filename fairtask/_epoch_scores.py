@@ -1,4 +1,4 @@
-"""Scores of an epoch on validation data, by which the best epoch is found."""
+"""Scores of an epoch on validation data, that select the best epoch."""
 
 from collections.abc import Callable
 from typing import Any

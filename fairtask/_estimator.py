@@ -364,7 +364,7 @@ class FairnessEstimator(
     def _make_parts(self, continues: bool) -> tuple[Modality, Method]:
         """Return a modality and a method for one training.
 
-        In a training that goes on, the modality takes over the state of the last one,
+        In a continued training, the modality takes over the state of the last one,
         and parameters that do not fit the network are refused.
         """
         modality, method = self._make_modality(), self._make_method()
@@ -376,7 +376,7 @@ class FairnessEstimator(
             if not _is_same_setting(before, now):
                 raise ValueError(
                     f"`{name}` was {before!r} when the network was made and cannot "
-                    f"become {now!r} in a training that goes on; set warm_start=False, "
+                    f"become {now!r} in a continued training; set warm_start=False, "
                     "or fit a clone."
                 )
         modality.restore(self._modality.state())
@@ -413,7 +413,7 @@ class FairnessEstimator(
             known=None if known is None else known.attributes,
         )
         weight = check_sample_weight(sample_weight, n_samples)
-        # The classes in a part of a stream do not tell the mean over all parts.
+        # One part of a stream does not determine the mean weight over all parts.
         task_weight = task_weights(
             self.class_weight, weight, y_codes, tasks, normalize=not is_stream
         )
@@ -513,7 +513,7 @@ class FairnessEstimator(
             )
             if self.early_stopping:
                 epoch_score = EpochScore(self.epoch_scoring, validation, *expected)
-        # A training that goes on does not repeat its batches and dropout.
+        # A continued training does not repeat its batches and dropout.
         n_epochs = len(self.net_.history) if continues else 0
         net = self._make_net(
             modality,

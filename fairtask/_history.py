@@ -150,7 +150,7 @@ def group_table(
     parts = ["train"]
     if any("valid" in epoch for epoch in epochs):
         parts.append("valid")
-    # An epoch may lack a part: a training that goes on may have no validation data,
+    # An epoch may lack a part: a continued training may have no validation data,
     # and a callback can end an epoch at its beginning.
     absent = [float("nan")] * len(cells)
     return pd.concat(

@@ -25,7 +25,7 @@ class Method(ABC):
     """
 
     fixed_parameters: ClassVar[tuple[str, ...]] = ()
-    """Parameters that cannot change in a training that goes on."""
+    """Parameters that cannot change in a continued training."""
 
     network_class: ClassVar[type[MultiTaskNetwork]] = MultiTaskNetwork
 
@@ -34,7 +34,7 @@ class Method(ABC):
     """Whether groups matter in training. If not, `fit` makes no heads and no losses."""
 
     needs_trained_trunk: bool = False
-    """Whether groups act on predictions through the trunk, which needs weights then."""
+    """Whether groups act on predictions through the trunk, which must have weights."""
 
     weighs_groups: bool = True
     """Whether sample weights count in the losses that depend on the groups."""

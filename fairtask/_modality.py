@@ -23,7 +23,7 @@ class Modality(ABC):
     """
 
     fixed_parameters: ClassVar[tuple[str, ...]] = ()
-    """Parameters that cannot change in a training that goes on."""
+    """Parameters that cannot change in a continued training."""
 
     divergence_remedy: ClassVar[str] = ""
     """How to avoid a divergence other than by the learning rate: a clause."""
@@ -73,7 +73,7 @@ class Modality(ABC):
 
     @abstractmethod
     def make_trunk(self, *, pretrained: bool) -> tuple[nn.Module, int]:
-        """Return a new trunk, and the width of the representation that it puts out.
+        """Return a new trunk, and the width of its representation.
 
         Parameters
         ----------
@@ -174,6 +174,6 @@ def representation_width(module: nn.Module, example: torch.Tensor, name: str) ->
         else f"type {type(output).__name__}"
     )
     raise ValueError(
-        f"`{name}` must put out a representation of shape (n_samples, width); for one "
+        f"`{name}` must return a representation of shape (n_samples, width); for one "
         f"sample of shape {shape} its output has {found}."
     )

@@ -355,7 +355,7 @@ class FairnessNet(NeuralNet):
         """Forget the validation data, their logits and the random numbers.
 
         The module has the averaged weights; the average itself is only needed by a
-        training that goes on.
+        continued training.
         """
         self.train_split = self.random = None
         self._valid_logits = []

@@ -325,14 +325,14 @@ def _recode(
     """Turn codes of the groups found into codes of the groups expected."""
     position = {group: i for i, group in enumerate(expected.tolist())}
     new_codes = [position.get(group, UNKNOWN) for group in found.tolist()]
-    strangers = [
+    unexpected = [
         group
         for group, code in zip(found.tolist(), new_codes, strict=True)
         if code == UNKNOWN
     ]
-    if strangers and unseen == "raise":
+    if unexpected and unseen == "raise":
         raise ValueError(
-            f"{where} must hold the groups {expected.tolist()}; found {strangers} as "
+            f"{where} must hold the groups {expected.tolist()}; found {unexpected} as "
             "well."
         )
     table = np.array([*new_codes, UNKNOWN], dtype=np.int64)

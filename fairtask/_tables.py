@@ -224,15 +224,15 @@ class TableEncoder:
                 f"`X` must have the columns of `fit`; {missing} are missing."
             )
         numbers = table.drop(columns=list(self.categories))
-        strangers = [
+        not_numeric = [
             name
             for name, column in numbers.items()
             if not is_numeric_dtype(column.infer_objects().dtype)
         ]
-        if strangers:
+        if not_numeric:
             raise ValueError(
-                f"`X` column {strangers[0]!r} must hold numbers, as in `fit`; its type "
-                f"is {table[strangers[0]].dtype}."
+                f"`X` column {not_numeric[0]!r} must hold numbers, as in `fit`; its "
+                f"type is {table[not_numeric[0]].dtype}."
             )
         for name, values in self.categories.items():
             column = table[name].infer_objects()

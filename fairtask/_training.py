@@ -35,7 +35,7 @@ CALLBACK_NAMES = (
     *("best_epoch", "learning_rate", "progress_bar"),
     *("epoch_timer", "train_loss", "valid_loss", "print_log"),  # skorch's own
 )
-"""Names that callbacks of the user cannot have."""
+"""Names that a user's callbacks cannot have."""
 
 
 def make_network(
@@ -133,7 +133,7 @@ def make_net(
         Whether this is the whole training, over which a learning rate can change.
     validation : SampleDataset, optional
     epoch_score : EpochScore, optional
-        Score by which the best epoch is found.
+        Score that selects the best epoch.
     **settings
         Parameters of `FairnessNet`.
     """
@@ -151,7 +151,7 @@ def make_net(
     if estimator.verbose == 1:
         callbacks.append(("progress_bar", ProgressBar()))
     if epoch_score is not None:
-        # The first: a callback of the user may end the training after an epoch.
+        # The first: a user's callback may end the training after an epoch.
         best_epoch = BestEpoch(epoch_score, estimator.n_iter_no_change)
         callbacks.insert(0, ("best_epoch", best_epoch))
     return FairnessNet(

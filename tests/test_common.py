@@ -1,4 +1,4 @@
-"""What every public estimator and every public name keeps to."""
+"""Rules for every public estimator and name."""
 
 import importlib
 import inspect

@@ -149,7 +149,7 @@ class TestEvaluation:
         store.save_error(Run("mine", 1), {"error": "no"})
         assert store.pending() == [Run("mine", 0, 0.5), Run("mine", 0)]
         assert notes_of(store)[0] == (
-            "Not finished: 2 of the runs that were asked for are still to come."
+            "Not finished: 2 requested runs have no result yet."
         )
 
     def test_collapsed_heads_are_counted(self, store):
@@ -255,7 +255,7 @@ class TestTable:
         assert notes_of(store) == [
             "flaky: 1 failed: no luck",
             "flaky: 1 of 2 runs.",
-            "No MR and Δm, for want of some of these repeats: flaky.",
+            "MR and Δm are missing for methods without all of these repeats: flaky.",
         ]
         [fronts] = fronts_of(store)
         assert fronts.n_repeats == 2
@@ -274,7 +274,7 @@ class TestTable:
             "mine: Mine.",
             "mine: 1 failed: no luck",  # in one line, as LaTeX's comments are
             "mine: 1 of 2 runs.",
-            "No MR and Δm, for want of some of these repeats: mine.",
+            "MR and Δm are missing for methods without all of these repeats: mine.",
         ]
 
     def test_runs_of_the_ablation_are_not_in_it(self, store):

@@ -406,7 +406,10 @@ class TestMethods:
             ("def (", "methods.py: SyntaxError: "),
             ("x = 1", "expected a list of fairtask.experiments.Method"),
             ("METHODS = ['logistic']", "expected a list of fairtask.experiments.Meth"),
-            ("METHODS = [Method('a/b', None)]", "must do for a folder; got 'a/b'"),
+            (
+                "METHODS = [Method('a/b', None)]",
+                "must be a valid folder name; got 'a/b'",
+            ),
             ("METHODS = [Method('boosting', None)]", "a method 'boosting' already"),
         ],
     )
@@ -697,7 +700,7 @@ class TestCommandLine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode == 130
-        assert error == "interrupted; the same command goes on from here\n"
+        assert error == "interrupted; the same command continues from here\n"
 
     def test_a_damaged_run_is_made_again(self, command, store):
         command("run", methods="boosting")

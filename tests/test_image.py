@@ -408,7 +408,7 @@ class TestAverage:
             return clf
 
         plain, averaged = parts(), parts(ema_decay=0.9)
-        # Trained on as if there were none, and not what is trained.
+        # The average does not change the training.
         np.testing.assert_allclose(
             plain.history_["train_loss"], averaged.history_["train_loss"]
         )

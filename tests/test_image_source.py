@@ -198,6 +198,7 @@ class TestBatches:
         assert torch.equal(thinned, in_order[::4])
         assert rows.tolist() == [0, 1, 2]
 
+    @pytest.mark.slow  # torch waits five seconds for the worker
     def test_error_of_a_worker_names_the_row(self, image, tmp_path):
         image.save(tmp_path / "image.png")
         paths = [tmp_path / "image.png", tmp_path / "missing.png"]

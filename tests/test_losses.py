@@ -441,6 +441,15 @@ def test_a_new_penalty_on_group_losses_needs_one_method():
     assert value.item() == pytest.approx(0.04)
 
 
+def test_a_penalty_has_a_number_per_stratum():
+    class OneNumber(GroupLossPenalty):
+        def penalty(self, means, present):
+            return means.var()
+
+    with pytest.raises(ValueError, match=r"`penalty` of OneNumber must .*\(1,\).*\(\)"):
+        evaluate(OneNumber(2, parity="overall"), 0.2, 0.6)
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [

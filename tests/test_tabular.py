@@ -1,4 +1,4 @@
-"""The classifier for tables: what it learns, and what it refuses."""
+"""The classifier for tables: learning and input checks."""
 
 import io
 import pickle

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from torch import nn
 from torch.testing import assert_close
@@ -17,6 +18,7 @@ X, y, z = make_samples(300)
 
 
 def make_module():
+    torch.manual_seed(0)
     return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh())
 
 
@@ -50,6 +52,21 @@ class TestModule:
         assert trained.transform(X).shape == (300, 8)
         assert trained.score(X, y) > 0.8
 
+    def test_batch_normalisation_trains_without_a_batch_of_one(self):
+        classifier = make_trunk_classifier(make_module(), batch_size=32)
+        classifier.fit(X[:65], y[:65], sensitive_features=z[:65])
+        assert np.isfinite(classifier.history_["train_loss"]).all()
+
+    def test_samples_stay_as_they_are(self):
+        def in_place(n_features):
+            return nn.Sequential(nn.ReLU(inplace=True), nn.Linear(n_features, 8))
+
+        samples = X.astype(np.float32)
+        before = samples.copy()
+        classifier = make_trunk_classifier(in_place)
+        classifier.fit(samples, y, sensitive_features=z).predict(samples)
+        np.testing.assert_array_equal(samples, before)
+
     def test_clone_has_a_copy(self):
         classifier = make_trunk_classifier(make_module())
         copied = clone(classifier)
@@ -72,7 +89,9 @@ class TestModule:
             fit(make_module()).save(tmp_path / "model")
 
     def test_without_weights(self):
-        with pytest.raises(ValueError, match="a module in its place must have weights"):
+        with pytest.raises(
+            ValueError, match="`trunk` must have weights that are not frozen"
+        ):
             fit(nn.Identity())
         assert fit(nn.Identity(), lam=1).transform(X).shape == (300, 5)
 
@@ -123,9 +142,9 @@ def test_another_trunk_is_refused_in_a_training_that_goes_on(before, now):
         (
             nn.Sequential(nn.Linear(5, 8), nn.Unflatten(1, (2, 4))),
             {},
-            r"`trunk` must put out .* \(n_samples, width\).* has shape \(1, 2, 4\)",
+            r"`trunk` must return .* \(n_samples, width\).* has shape \(1, 2, 4\)",
         ),
-        (lambda n: nn.LSTM(n, 8), {}, "`trunk` must put out .* has type tuple"),
+        (lambda n: nn.LSTM(n, 8), {}, "`trunk` must return .* has type tuple"),
         (lambda n: n, {}, "`trunk` must be a torch.nn.Module, .* returned 5"),
         (7, {}, "'trunk' parameter .* Got 7"),
         (
@@ -141,3 +160,11 @@ def test_bad_trunk(trunk, kwargs, message):
     classifier = make_trunk_classifier(trunk).set_params(**kwargs)
     with pytest.raises(ValueError, match=message):
         classifier.fit(X, y, sensitive_features=z)
+
+
+def test_a_callable_may_return_the_same_module():
+    module = nn.Sequential(nn.Linear(5, 8), nn.Tanh()).double()
+    first = fit(lambda n_features: module)
+    before = first.predict_proba(X)
+    fit(lambda n_features: module, random_state=1)
+    np.testing.assert_array_equal(first.predict_proba(X), before)

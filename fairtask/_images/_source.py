@@ -118,7 +118,7 @@ def _channels_last(image: Image.Image, *, transform: ToPixels) -> Tensor:
 
 @dataclass(eq=False)
 class ImageSource(Source, Dataset):
-    """Images that are read when their batch is due.
+    """Images that are read batch by batch.
 
     Parameters
     ----------

@@ -55,13 +55,12 @@ class AdversaryHead(FairnessHead):
         """See `FairnessHead.forward`."""
         (head,) = self.heads
         weights = {
-            name: _turn_sign_of_gradient(weight)
-            for name, weight in head.named_parameters()
+            name: _reverse_gradient(weight) for name, weight in head.named_parameters()
         }
         return [functional_call(head, weights, (h,))], []
 
 
-def _turn_sign_of_gradient(value: Tensor) -> Tensor:
+def _reverse_gradient(value: Tensor) -> Tensor:
     """Return the same value, 2 v - v, whose gradient is -1."""
     return 2 * value.detach() - value
 

@@ -1,4 +1,4 @@
-"""The data of an experiment: a data set that has a name, or a table of the user."""
+"""The data of an experiment: a data set that has a name, or a user's table."""
 
 import hashlib
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
 
 
@@ -97,7 +97,7 @@ def _add_arguments(parser: argparse.ArgumentParser, *, repeats: int) -> None:
     add("--target", "labels, of a CSV file", metavar="COLUMN")
     add("--positive", "label, as written in a CSV file (default: the greater)")
     flag("--drop-sensitive", "leave the sensitive columns out of the features")
-    add("--methods", "default: all that suit", **names)
+    add("--methods", "default: all for this kind of data", **names)
     methods = "a file of Python with a list METHODS of fairtask.experiments.Method"
     add("--methods-file", methods, action="append", default=[], metavar="FILE")
     add("--preset", "recipe (default: paper)", choices=PRESETS, default="paper")

@@ -156,7 +156,8 @@ def _add(methods: dict[str, Method], source: str, found: Any) -> None:
     for method in found:
         if Path(method.name).name != method.name or method.name in ("", ".."):
             raise ValueError(
-                f"{source}: a method's name must do for a folder; got {method.name!r}."
+                f"{source}: a method's name must be a valid folder name; got "
+                f"{method.name!r}."
             )
         if method.name in methods:
             raise ValueError(f"{source}: there is a method {method.name!r} already.")

@@ -67,8 +67,7 @@ def _on_missing_runs(evaluation: Evaluation, compared: pd.DataFrame) -> list[str
     notes = []
     if evaluation.n_pending:
         notes.append(
-            f"Not finished: {evaluation.n_pending} of the runs that were asked for are "
-            "still to come."
+            f"Not finished: {evaluation.n_pending} requested runs have no result yet."
         )
     failed = Counter((run.method, error) for run, error in evaluation.failures)
     notes += [f"{name}: {n} failed: {error}" for (name, error), n in failed.items()]
@@ -87,7 +86,8 @@ def _on_missing_runs(evaluation: Evaluation, compared: pd.DataFrame) -> list[str
     unranked = n_runs.index.difference(compared.index.get_level_values("method"))
     if n_common and len(unranked):
         notes.append(
-            f"No MR and Δm, for want of some of these repeats: {', '.join(unranked)}."
+            "MR and Δm are missing for methods without all of these repeats: "
+            f"{', '.join(unranked)}."
         )
     return notes + [f"No run, or a damaged one: {path}" for path in evaluation.damaged]
 

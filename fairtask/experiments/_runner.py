@@ -42,7 +42,7 @@ def carry_out_all(
     """Carry out the runs that the store lacks; return the number that failed now.
 
     Each run is written when it ends. There are `n_jobs` processes, and each computes in
-    one thread. `methods_files` have methods of the user, and `retry_failed` repeats the
+    one thread. `methods_files` have the user's methods, and `retry_failed` repeats the
     runs that failed before. A ValueError is raised if a run of the store was made with
     other settings than it would be now.
     """
@@ -81,7 +81,7 @@ def _outcomes(
 ) -> Iterator[tuple[Run, str]]:
     """Carry out runs in processes; give each run with its error or "".
 
-    A process may die, for want of memory for example. The runs that were under way are
+    A process may die, for example when memory runs out. The runs in progress are
     then repeated one at a time, to find the one that kills its process. With one job
     there is no other process, and its death ends the command.
     """

@@ -48,7 +48,7 @@ def group_sums(columns: Sequence[Tensor], codes: Tensor, n_groups: int) -> list[
 def sum_over_processes(sums: list[Tensor]) -> list[Tensor]:
     """Add up the sums of all processes that train together; there is one process here.
 
-    NOTE: every fairness loss calls it exactly once per batch, whatever the batch holds.
+    NOTE: each loss of groups calls it exactly once per batch, whatever the batch holds.
     The history and the checks of a fit do not call it. All processes therefore make the
     same number of calls, as a collective operation requires.
     """

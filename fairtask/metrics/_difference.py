@@ -346,5 +346,5 @@ def check_min_group_size(min_group_size: Any) -> None:
 
 
 def warn_undefined(message: str) -> None:
-    """Issue an UndefinedMetricWarning at the line of the user."""
+    """Issue an UndefinedMetricWarning at the user's line."""
     warn_user(UndefinedMetricWarning, message)

@@ -39,7 +39,7 @@ def delta_m(
     baseline : label
         Row of the baseline.
     higher_is_better : sequence of str
-        Names of the metrics, such as "AUC", of which more is better.
+        Names of the metrics, such as "AUC", where higher is better.
     reduce : {"mean", "sum_per_task"}, default="mean"
         The mean over all columns [1]_, or the sum over the metrics of each task and
         then the mean over the tasks, as in the tables of "Learning fair latent
@@ -119,7 +119,7 @@ def mean_rank(
     table : DataFrame
         A row per method and a column per metric, see `delta_m`.
     higher_is_better : sequence of str
-        Names of the metrics, such as "AUC", of which more is better.
+        Names of the metrics, such as "AUC", where higher is better.
     baseline : label, default=None
         Row that is not ranked. None: all are.
 
@@ -154,7 +154,7 @@ def mean_rank(
 def _oriented(
     table: Any, baseline: Hashable | None, higher_is_better: Sequence[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Check a table; return it with -1 for each metric of which more is better."""
+    """Check a table; return it with -1 for each metric where higher is better."""
     if not isinstance(table, pd.DataFrame) or table.columns.nlevels > 2:
         raise ValueError(
             "`table` must be a DataFrame with a row per method and one or two levels "

@@ -284,7 +284,7 @@ class ParetoFrontDisplay:
             ylabel=f"{in_words(self.performance_name)} (higher is better)",
         )
         self.ax_.margins(0.08)
-        # Beside the axes there may be no room in a figure of the user.
+        # Beside the axes there may be no room in a user's figure.
         place: dict = {} if ax is not None else BESIDE
         self.ax_.legend(
             title=f"bars: {self.bars}" if self.bars else None,

@@ -1,0 +1,87 @@
+"""Random numbers of one training."""
+
+import multiprocessing
+import threading
+
+import pytest
+import torch
+
+from fairtask._random import GENERATORS, RandomStream
+from tests._inputs import assert_same_bits, make_classifier, make_samples, weights
+
+
+def draw(stream):
+    with stream:
+        return torch.rand(3)
+
+
+def test_a_stream_goes_on_where_it_stopped():
+    torch.manual_seed(7)
+    expected = torch.rand(6)
+    stream = RandomStream(7)
+    first, _, second = draw(stream), torch.rand(5), draw(stream)
+    assert torch.equal(torch.cat([first, second]), expected)
+
+
+def test_the_global_state_is_kept():
+    before = torch.get_rng_state()
+    stream = RandomStream(0)
+    with stream, stream:  # a stream may be entered twice
+        inside = torch.rand(1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(inside, draw(RandomStream(0))[:1])
+
+
+def test_an_error_gives_the_generators_back():
+    before = torch.get_rng_state()
+    with pytest.raises(KeyError), RandomStream(0):
+        raise KeyError
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="processes fork"
+)
+def test_a_forked_process_can_draw_while_a_thread_draws():
+    is_held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with GENERATORS:
+            is_held.set()
+            release.wait(0.2)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    process = multiprocessing.get_context("fork").Process(
+        target=draw, args=(RandomStream(0),)
+    )
+    process.start()
+    process.join(20)
+    is_finished = process.exitcode == 0
+    process.kill()
+    holder.join()
+    assert is_finished
+
+
+class NoisySGD(torch.optim.SGD):
+    """Gradient descent with noise, as in Langevin dynamics."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = super().step(closure)
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.add_(torch.randn_like(weight), alpha=1e-3)
+        return loss
+
+
+def test_an_optimizer_may_draw():
+    X, y, z = make_samples(200)
+    before = torch.get_rng_state()
+    first, second = (
+        make_classifier(optimizer=NoisySGD).fit(X, y, sensitive_features=z)
+        for _ in range(2)
+    )
+    assert_same_bits(weights(first), weights(second))
+    assert torch.equal(torch.get_rng_state(), before)
