@@ -14,7 +14,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/pytest -n auto
 
 quick: $(VENV)/.installed-test
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -233,7 +233,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     >>> from fairtask import AuxiliaryFairnessClassifier
     >>> from fairtask.datasets import make_biased_classification
     >>> X, y, z = make_biased_classification(random_state=0)
-    >>> clf = AuxiliaryFairnessClassifier(max_epochs=20, random_state=0)
+    >>> clf = AuxiliaryFairnessClassifier(max_epochs=5, random_state=0)
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """

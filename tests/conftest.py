@@ -6,3 +6,15 @@ settings.register_profile("fairtask", deadline=None, derandomize=True)
 settings.load_profile("fairtask")
 # The tests run in several processes already.
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Count the tests that read real data among the slow ones."""
+    for item in items:
+        if item.get_closest_marker("real_data"):
+            item.add_marker("slow")
+
+
+def pytest_runtest_setup(item):
+    """Seed torch, so that a test does not depend on those before it."""
+    torch.manual_seed(0)

@@ -88,6 +88,7 @@ class TestRegularized:
         classifier = fit(RegularizedClassifier, fairness_loss=fairness_loss)
         assert np.isfinite(classifier.history_.to_numpy()).all()
 
+    @pytest.mark.slow
     def test_reduces_the_difference_it_penalises(self, biased):
         with_penalty, without = difference_of_rates(
             RegularizedClassifier, biased, fairness_loss="dpl"
@@ -159,6 +160,7 @@ class TestAdversarial:
         assert_close(loss, -cross_entropy(logits[:2], groups[:2]))
         assert AdversaryLoss()(logits, torch.zeros(4), torch.full((4,), -1)) == 0
 
+    @pytest.mark.slow
     def test_hides_the_groups(self, biased):
         with_adversary, without = difference_of_rates(
             AdversarialClassifier, biased, adversary_hidden_layer_sizes=(16,)

@@ -109,6 +109,7 @@ class TestReplicates:
         order = ["z", "other", "y", "predicted", "w"]
         return kinds.groupby(order, sort=True).ngroup().to_numpy()
 
+    @pytest.mark.slow
     @by_metric
     def test_spread_is_that_of_repeated_experiments(self, metric):
         # Groups that differ clearly: there the distribution is that of the estimate.

@@ -108,6 +108,7 @@ def test_public_names_are_documented(name):
     assert not missing
 
 
+@pytest.mark.slow
 def test_import_is_light():
     # Each costs a second or more, or is an option.
     heavy = ["matplotlib", "timm", "torchjd", "torchvision"]

@@ -221,6 +221,7 @@ def test_files_in_the_environment_need_no_download(monkeypatch, fetch):
     assert all(Path(name).is_relative_to(folder) for name in fetch().filenames)
 
 
+@pytest.mark.slow
 def test_import_is_light():
     # Without fairtask/__init__.py, which loads the estimators and so torch.
     code = (

@@ -418,6 +418,7 @@ def latent(estimator, **kwargs):
 
 
 class TestLatentDisplay:
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["pca", "tsne"])
     def test_every_sample_is_drawn_once_per_attribute(self, classifier, method):
         display = latent(classifier, sensitive_features=MANY, method=method)

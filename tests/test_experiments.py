@@ -779,6 +779,7 @@ class TestCommandLine:
         assert error.count("\n") == 1
         assert not (tmp_path / "results").exists()  # the folder is not bound by it
 
+    @pytest.mark.slow
     def test_a_new_head_on_the_representation(self, command, store):
         file = Path(__file__).parents[1] / "benchmarks" / "quality.py"
         command("run", methods="fairtask,fairtask-refit", file=file)

@@ -118,6 +118,7 @@ def watched_backbone():
 
 
 class TestFit:
+    @pytest.mark.slow
     @pytest.mark.parametrize("estimator_class", ESTIMATORS)
     def test_learns_the_task(self, estimator_class):
         X, y, z = make_faces(96)
@@ -559,6 +560,7 @@ class TestPersistence:
         clf.save(tmp_path / "model")
         return type(clf).load(tmp_path / "model")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("freeze", [None, "backbone"])
     @pytest.mark.parametrize("estimator_class", ESTIMATORS)
     def test_save_and_load(self, tmp_path, estimator_class, freeze):

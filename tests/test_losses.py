@@ -402,6 +402,7 @@ class TestEveryLoss:
         assert not logits.grad[groups < 0].any()
         assert logits.grad[groups >= 0].any()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("momentum", [0.0, 0.9, "auto"])
     def test_one_graph_and_equal_values_when_compiled(self, make_loss, momentum):
         torch.compiler.reset()  # the cases share one compiled function otherwise

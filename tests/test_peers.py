@@ -38,6 +38,7 @@ def test_1_random_state_decides_and_the_global_one_is_left():
     assert not np.array_equal(first.predict_proba(X), other.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_2_an_adversary_whose_units_are_dead_gives_no_nan(seed):
     classifier = AdversarialClassifier(

@@ -445,6 +445,7 @@ class TestWarnings:
         with pytest.warns(CollapsedHeadWarning, match="'sensitive_feature' has coll"):
             classifier.fit(X, labels[:, :n_tasks].squeeze(), sensitive_features=z)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fairness_head", ["probe", "task", "anchored"])
     def test_a_head_that_knows_the_task_does_not_collapse(self, fairness_head):
         # Warnings are errors.

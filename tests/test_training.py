@@ -138,6 +138,7 @@ class TestEarlyStopping:
         assert len(score) == score.idxmax() + 3 < 100
         assert seen == score.tolist()  # the last epoch is among them
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", "roc_auc"])
     def test_weights_are_those_of_the_best_epoch(self, scoring):
         classifier = self.early(

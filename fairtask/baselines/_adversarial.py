@@ -165,7 +165,7 @@ class AdversarialClassifier(TableEstimator, AdversarialEstimator):
     >>> from fairtask.baselines import AdversarialClassifier
     >>> from fairtask.datasets import make_biased_classification
     >>> X, y, z = make_biased_classification(random_state=0)
-    >>> clf = AdversarialClassifier(max_epochs=20, random_state=0)
+    >>> clf = AdversarialClassifier(max_epochs=5, random_state=0)
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """

@@ -296,9 +296,9 @@ class GroupSpecificClassifier(TableEstimator, GroupSpecificEstimator):
     >>> from fairtask.baselines import GroupSpecificClassifier
     >>> from fairtask.datasets import make_biased_classification
     >>> X, y, z = make_biased_classification(random_state=0)
-    >>> clf = GroupSpecificClassifier(max_epochs=20, random_state=0)
+    >>> clf = GroupSpecificClassifier(max_epochs=5, random_state=0)
     >>> clf.fit(X, y, sensitive_features=z)
-    GroupSpecificClassifier(max_epochs=20, random_state=0)
+    GroupSpecificClassifier(max_epochs=5, random_state=0)
     >>> clf.predict(X[:3], sensitive_features=z[:3]).shape
     (3,)
     """

@@ -180,7 +180,7 @@ class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     >>> from fairtask.baselines import RegularizedClassifier
     >>> from fairtask.datasets import make_biased_classification
     >>> X, y, z = make_biased_classification(random_state=0)
-    >>> clf = RegularizedClassifier(fairness_loss="tprl", max_epochs=20, random_state=0)
+    >>> clf = RegularizedClassifier(fairness_loss="tprl", max_epochs=5, random_state=0)
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
