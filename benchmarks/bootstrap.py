@@ -4,8 +4,8 @@
   of `fairness_report`, against fairlearn's `MetricFrame(n_boot=...)` with the same
   rates, per resample.
 - Coverage: share of simulated data sets whose 95 % interval holds the true difference,
-  over several designs; the percentile interval of the same resamples, which is what
-  `MetricFrame` gives, beside it.
+  over several designs, beside the percentile interval of the same resamples, as
+  `MetricFrame` gives it.
 
 One thread for the time.
 
@@ -128,7 +128,7 @@ def coverage(n_simulations, n_resamples, n_jobs):
 
 
 def timing(n_samples=200_000, n_groups=10, n_boot=3):
-    """Seconds per resample, ours and fairlearn's, and their ratio."""
+    """Seconds per resample of fairtask and of fairlearn, and their ratio."""
     rng = np.random.default_rng(0)
     z = rng.choice(list("abcdefghij")[:n_groups], n_samples)
     y_true, y_pred = rng.integers(0, 2, (2, n_samples))
@@ -144,7 +144,7 @@ def timing(n_samples=200_000, n_groups=10, n_boot=3):
         fairness_report(
             y_true, y_pred, sensitive_features=z, n_resamples=1000, random_state=0
         )
-        ours = (time.perf_counter() - start) / 1000
+        of_fairtask = (time.perf_counter() - start) / 1000
         start = time.perf_counter()
         fairlearn.MetricFrame(
             metrics=rates, y_true=y_true, y_pred=y_pred, sensitive_features=z
@@ -160,8 +160,8 @@ def timing(n_samples=200_000, n_groups=10, n_boot=3):
             ci_quantiles=[0.025, 0.975],
             random_state=0,
         )
-        theirs = (time.perf_counter() - start - once) / n_boot
-        rows.append({"fairtask [s]": ours, "fairlearn [s]": theirs})
+        of_fairlearn = (time.perf_counter() - start - once) / n_boot
+        rows.append({"fairtask [s]": of_fairtask, "fairlearn [s]": of_fairlearn})
     table = pd.DataFrame(rows)
     table["ratio"] = table["fairlearn [s]"] / table["fairtask [s]"]
     return table.median()

@@ -1,7 +1,7 @@
 """A search under a fairness budget on Adult, judged on data it has not seen.
 
 `GridSearchCV` over ``lam`` and ``fairness_loss``, in three folds of 80 % of the data.
-What each rule of `fairtask.model_selection` chooses is fitted to these 80 %; the other
+The choice of each rule of `fairtask.model_selection` is fitted to these 80 %; the other
 20 % are the test part, whose equalized-odds difference is printed with its 95 %
 interval.
 

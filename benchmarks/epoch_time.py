@@ -34,8 +34,8 @@ from fairtask.datasets import fetch_adult
 
 DEFAULTS = AuxiliaryFairnessClassifier().get_params()
 DROPOUT, LR, LAM = (DEFAULTS[name] for name in ("dropout", "lr", "lam"))
-BATCH_SIZE = 512  # what `batch_size="auto"` stands for on Adult
-WEIGHT_DECAY = 1.0  # what `weight_decay=None` stands for with AdamW
+BATCH_SIZE = 512  # that of `batch_size="auto"` on Adult
+WEIGHT_DECAY = 1.0  # that of `weight_decay=None` with AdamW
 
 
 def make_trunk(n_features):

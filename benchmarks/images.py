@@ -49,7 +49,7 @@ def make_task(n, seed=0):
 
 
 class Files(Dataset):
-    """What is written by hand for a timm model."""
+    """The loop that people write by hand for a timm model."""
 
     def __init__(self, paths, y, config, size):
         self.paths, self.y = paths, y
@@ -101,7 +101,7 @@ def epoch_by_hand(paths, y, options):
     return seconds
 
 
-def epoch_of_ours(paths, y, z, options, lam):
+def epoch_of_fairtask(paths, y, z, options, lam):
     """Seconds of the second of two epochs."""
     clf = AuxiliaryFairnessImageClassifier(
         options.backbone,
@@ -126,8 +126,8 @@ def compare_times(options):
             rows.append(
                 [
                     epoch_by_hand(paths, y, options),
-                    epoch_of_ours(paths, y, z, options, lam=1.0),
-                    epoch_of_ours(paths, y, z, options, lam=0.2),
+                    epoch_of_fairtask(paths, y, z, options, lam=1.0),
+                    epoch_of_fairtask(paths, y, z, options, lam=0.2),
                 ]
             )
     times = np.array(rows)

@@ -1,4 +1,4 @@
-"""How many of scikit-learn's checks estimators pass: ours and fairlearn's.
+"""How many of scikit-learn's checks pass: estimators of fairtask and of fairlearn.
 
 python benchmarks/scikit_learn_checks.py
 """
