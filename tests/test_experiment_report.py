@@ -376,6 +376,7 @@ class TestFronts:
         assert fronts.volumes.isna().all()
 
 
+@pytest.mark.slow
 class TestReport:
     def test_files_and_page(self, store, report, capsys):
         save(store, "mine", Y_TRUE, lam=0.2)

@@ -437,6 +437,7 @@ class TestMethods:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 class TestPeers:
     @pytest.fixture
     def data(self):
@@ -532,6 +533,7 @@ class TestStore:
         assert json.loads(path.read_text(encoding="utf-8"))["error"] == "é"
 
 
+@pytest.mark.slow
 class TestCommandLine:
     def test_a_failure_is_recorded_and_the_others_go_on(
         self, command, store, write_methods

@@ -388,6 +388,7 @@ class TestOptimizer:
             assert len(fit(aggregator=PCGrad(), freeze=freeze).history_) == 2
 
 
+@pytest.mark.slow
 class TestAverage:
     def test_of_the_weights(self):
         plain, averaged = fit(), fit(ema_decay=0.9)

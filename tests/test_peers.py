@@ -1,6 +1,6 @@
 """Defects of `fairlearn.adversarial.AdversarialFairnessClassifier`, one test each.
 
-The numbers are those of the list in the user guide ("What is tested against").
+The numbers are those of the list in the user guide ("Defects of a similar estimator").
 """
 
 import pickle
@@ -23,6 +23,8 @@ from fairtask.losses import GroupLossDivergence
 from fairtask.modules import MLP, MultiTaskNetwork
 from fairtask.objective import Objective
 from tests._inputs import make_classifier, make_samples, weights
+
+pytestmark = pytest.mark.slow
 
 X, y, z = make_samples(300)
 
