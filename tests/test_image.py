@@ -357,6 +357,14 @@ class TestOptimizer:
         groups = self.groups_of(weight_decay=None)
         assert {group["weight_decay"] for group in groups.values()} == {1.0}
 
+    def test_other_groups_in_a_further_part(self):
+        clf = make_classifier()
+        clf.partial_fit(X, y, sensitive_features=z)
+        for changed in ({"layer_decay": 0.5}, {"weight_decay": None}, {"freeze": 1}):
+            clf.set_params(**changed).partial_fit(X, y, sensitive_features=z)
+            trained = [p for p in clf.net_.module_.parameters() if p.requires_grad]
+            assert len(clf.net_.optimizer_.state) == len(trained)
+
     def test_has_no_frozen_weights(self):
         groups = self.groups_of(backbone="test_resnet", freeze=-1)
         assert not any("layer1" in name for name in groups)

@@ -412,6 +412,15 @@ class TestIntersections:
         assert_close(weights(together), weights(alone))
 
 
+def test_an_error_of_a_callback_is_its_own():
+    class Broken(Callback):
+        def initialize(self):
+            raise ValueError("no such folder")
+
+    with pytest.raises(ValueError, match=r"^no such folder$"):
+        fit(make_classifier(callbacks=[Broken()]))
+
+
 def test_gradient_norm_is_clipped_by_a_callback():
     # With plain SGD of one step the weights move by lr times the clipped norm.
     settings = {
