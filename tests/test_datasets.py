@@ -241,62 +241,52 @@ def test_import_is_light():
 # Damaged files
 
 
-def check_damage(folder, path, change, match):
-    file = folder / path
+def keep(n_lines):
+    return lambda text: "".join(text.splitlines(keepends=True)[:n_lines])
+
+
+def replace(old, new):
+    return lambda text: text.replace(old, new, 1)
+
+
+def other_part_of_adult(text):
+    return (real_folder() / ADULT_TEST).read_text()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("path", "change", "match"),
+    [
+        (ADULT, keep(20_000), "expected 32,561 rows, found 20,000"),
+        (ADULT, keep(0), "found 0"),
+        (ADULT, other_part_of_adult, "found 16,281"),
+        (ADULT, replace("39, State-gov", "thirty, State-gov"), "`age`.*'thirty'"),
+        (ADULT, replace("<=50K\n", "poor\n"), "`income`: expected <=50K or >50K"),
+        (ADULT, replace("<=50K\n", ">50K\n"), "7,841 positives.*found 7,842"),
+        (ADULT, replace("White, Male", "?, Male"), "`race`: expected a value"),
+        (ADULT_TEST, keep(10_001), "expected 16,281 rows, found 10,000"),
+        (ADULT_TEST, keep(0), "found 0"),
+        # The labels of the test part end in a dot.
+        (ADULT_TEST, replace("<=50K.", "<=50K"), "<=50K. or >50K., found '<=50K'"),
+        (BANK, keep(4_522), "expected 45,211 rows, found 4,521"),
+        (BANK, keep(0), "found something else .No columns"),
+        (BANK, replace(";2143;", ";2143,5;"), "`balance`.*'2143,5'"),
+        (BANK, replace(';"no"\n', ';"yes"\n'), "5,289 positives in `y`"),
+        (BANK, replace('"duration"', '"seconds"'), "lack duration"),
+        (COMPAS, keep(1_001), "expected 7,214 rows, found 1,000"),
+        (COMPAS, keep(0), "found something else .No columns"),
+        (COMPAS, replace("two_year_recid", "label"), "lack two_year_recid"),
+        (COMPAS, replace(",0,0\n", ",0,1\n"), "found 3,252"),
+        (COMPAS, replace(",69,", ",sixty-nine,"), "`age`: expected"),
+    ],
+)
+def test_damaged_file(own_copy, path, change, match):
+    file = own_copy / path
     text = file.read_text()
     assert change(text) != text
     file.write_text(change(text))
     with pytest.raises(ValueError, match=f"{file.name}: .*{match}"):
-        FETCHER_OF[path](data_home=folder)
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("path", "kept", "match"),
-    [
-        (ADULT, 20_000, "expected 32,561 rows, found 20,000"),
-        (ADULT, 0, "found 0"),
-        (ADULT_TEST, 10_001, "expected 16,281 rows, found 10,000"),
-        (ADULT_TEST, 0, "found 0"),
-        (BANK, 4_522, "expected 45,211 rows, found 4,521"),
-        (BANK, 0, "found 0"),
-        (COMPAS, 1_001, "expected 7,214 rows, found 1,000"),
-        (COMPAS, 0, "found 0"),
-    ],
-)
-def test_truncated_file(own_copy, path, kept, match):
-    def truncate(text):
-        return "".join(text.splitlines(keepends=True)[:kept])
-
-    check_damage(own_copy, path, truncate, match)
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("path", "old", "new", "match"),
-    [
-        (ADULT, "39, State-gov", "thirty, State-gov", "`age`.*'thirty'"),
-        (ADULT, "<=50K\n", "poor\n", "`income`: expected <=50K or >50K"),
-        (ADULT, "<=50K\n", ">50K\n", "7,841 positives.*found 7,842"),
-        (ADULT, "White, Male", "?, Male", "`race`: expected a value"),
-        # The labels of the test part end in a dot.
-        (ADULT_TEST, "<=50K.", "<=50K", "expected <=50K. or >50K., found '<=50K'"),
-        (BANK, ";2143;", ";2143,5;", "`balance`.*'2143,5' in line 2"),
-        (BANK, ';"no"\n', ';"yes"\n', "5,289 positives in `y`"),
-        (BANK, '"duration"', '"seconds"', "lack duration"),
-        (COMPAS, "two_year_recid", "label", "lack two_year_recid"),
-        (COMPAS, ",0,0\n", ",0,1\n", "found 3,252"),
-        (COMPAS, ",69,", ",sixty-nine,", "`age`: expected"),
-    ],
-)
-def test_damaged_file(own_copy, path, old, new, match):
-    check_damage(own_copy, path, lambda text: text.replace(old, new, 1), match)
-
-
-@pytest.mark.real_data
-def test_test_part_of_adult_in_place_of_the_training_part(own_copy):
-    other = (own_copy / ADULT_TEST).read_text()
-    check_damage(own_copy, ADULT, lambda text: other, "found 16,281")
+        FETCHER_OF[path](data_home=own_copy)
 
 
 @pytest.mark.real_data

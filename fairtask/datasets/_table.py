@@ -1,6 +1,5 @@
 """From a delimited text file to a checked table, and from a table to a Bunch."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,12 +75,8 @@ def read_table(path: Path, expected: TableFormat) -> pd.DataFrame:
     """
     label = expected.label
     names = [*expected.columns, label]
-    texts = read_text(
-        path,
-        names,
-        header=None if expected.header else names,
-        delimiter=expected.delimiter,
-    )
+    header = None if expected.header else names
+    texts = read_text(path, names, expected.delimiter, header)
     if len(texts) != expected.n_rows:
         raise ValueError(
             f"{path}: expected {expected.n_rows:,} rows, found {len(texts):,}."
@@ -96,51 +91,42 @@ def read_table(path: Path, expected: TableFormat) -> pd.DataFrame:
             f"found {n_positives:,}."
         )
     table[label] = codes.astype(np.int64)
-    return pd.DataFrame(table).reset_index(drop=True)
+    return pd.DataFrame(table)
 
 
 def read_text(
     path: Path,
     columns: Sequence[str],
-    *,
-    header: Sequence[str] | None = None,
     delimiter: str = ",",
+    header: list[str] | None = None,
 ) -> pd.DataFrame:
     """Read columns of a file by name, as text.
 
-    The index is the number of the line. `header` names all columns of a file whose
-    first line does not name them.
+    `header` names all columns of a file whose first line does not name them.
     """
-    rows: dict[int, list[str]] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-            for row in reader:
-                # Adult ends with an empty line, its test part begins with a comment.
-                if row and not row[0].startswith("|"):
-                    rows[reader.line_num] = row
-    except (UnicodeDecodeError, csv.Error) as error:
+        table = pd.read_csv(
+            path,
+            sep=delimiter,
+            names=header,
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+            comment="|",  # the first line of Adult's test part
+            encoding="utf-8-sig",
+        )
+    except ValueError as error:
         raise ValueError(
-            f"{path}: expected text of fields separated by {delimiter!r}, "
-            f"found something else ({error})."
+            f"{path}: expected a table of fields separated by {delimiter!r}, found "
+            f"something else ({str(error).strip()})."
         ) from error
-    if header is None:
-        header = rows.pop(min(rows, default=0), [])
-    lacking = [name for name in columns if name not in header]
+    lacking = [name for name in columns if name not in table]
     if lacking:
         raise ValueError(
             f"{path}: expected a header with {', '.join(columns)}; found "
-            f"{len(header)} columns, which lack {', '.join(lacking)}."
+            f"{table.shape[1]} columns, which lack {', '.join(lacking)}."
         )
-    for line, row in rows.items():
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}: expected {len(header)} fields, found {len(row)} in line "
-                f"{line}."
-            )
-    table = pd.DataFrame(list(rows.values()), index=list(rows), columns=list(header))
-    # COMPAS has two names twice; the columns of the same name are equal.
-    return table.loc[:, ~table.columns.duplicated()][list(columns)]
+    return table[list(columns)].reset_index(drop=True)
 
 
 def _parse(path: Path, texts: pd.Series, expected: TableFormat) -> pd.Series:
@@ -159,11 +145,9 @@ def _parse(path: Path, texts: pd.Series, expected: TableFormat) -> pd.Series:
 def refuse(path: Path, texts: pd.Series, wrong: pd.Series, expected: str) -> None:
     """Raise an error that names the first wrong value of a column, if there is one."""
     if wrong.any():
-        first = int(np.argmax(wrong.to_numpy()))
         raise ValueError(
             f"{path}: column `{texts.name}`: expected {expected}, found "
-            f"{texts.iloc[first]!r} in line {texts.index[first]} "
-            f"({wrong.sum():,} such values)."
+            f"{texts[wrong].iloc[0]!r} ({wrong.sum():,} such values)."
         )
 
 
