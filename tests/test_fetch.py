@@ -1,18 +1,14 @@
-"""Where the files of a data set are looked for, and downloads from a local server."""
+"""Where the files of a data set are looked for, and downloads without a network."""
 
-import gc
 import hashlib
 import io
 import os
-import socket
 import zipfile
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pandas as pd
 import pooch
 import pytest
+import requests
 
 from fairtask.datasets import _fetch
 from fairtask.datasets._fetch import fetch_file
@@ -28,12 +24,8 @@ from tests._datasets import (
 )
 
 CONTENT = b"age,income\n" + b"39,1\n" * 5000
-FILE = "set/file.txt"
-MEMBER = "set/full.csv"
-
-
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
+FILE, URL = "set/file.txt", "https://example.org/file.txt"
+MEMBER, ARCHIVE = "set/full.csv", "https://example.org/set.zip"
 
 
 def zipped(**members):
@@ -44,25 +36,45 @@ def zipped(**members):
     return archive.getvalue()
 
 
-@pytest.fixture
-def set_source(monkeypatch):
-    """Return a function that sets the address and the checksum of a file."""
+class Network:
+    """Answers requests in place of the network, and records them and the pauses.
 
-    def set_source(path, url, content=CONTENT):
-        monkeypatch.setitem(_fetch.SOURCES, path, (url, sha256(content)))
+    The answers of an address are contents, numbers of errors, or exceptions. The last
+    one stays.
+    """
 
-    return set_source
+    def __init__(self, monkeypatch):
+        self.answers, self.requests, self.pauses = {}, [], []
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(requests, "get", self.get)
+        monkeypatch.setattr("pooch.core.time.sleep", self.pauses.append)
+
+    def serve(self, path, url, content=CONTENT, *, failures=()):
+        """Make an address the source of a file; answer with it after the failures."""
+        source = (url, hashlib.sha256(content).hexdigest())
+        self._monkeypatch.setitem(_fetch.SOURCES, path, source)
+        self.answers[url] = [*failures, content]
+
+    def get(self, url, **options):
+        self.requests.append(url)
+        answers = self.answers[url]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        response = requests.Response()
+        response.status_code = answer if isinstance(answer, int) else 200
+        content = b"" if isinstance(answer, int) else answer
+        response.raw = io.BytesIO(content)
+        response.headers["content-length"] = str(len(content))
+        return response
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch):
+    return Network(monkeypatch)
 
 
 # Where files are looked for
-
-
-@pytest.fixture
-def no_download(monkeypatch):
-    def refuse(url, sha256, target):
-        raise OSError("downloads are switched off in this test")
-
-    monkeypatch.setattr(_fetch, "_download", refuse)
 
 
 def put(folder, content=CONTENT):
@@ -72,7 +84,7 @@ def put(folder, content=CONTENT):
     return path
 
 
-def test_argument_precedes_environment(monkeypatch, no_download, tmp_path):
+def test_argument_precedes_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("FAIRTASK_DATA", str(tmp_path / "environment"))
     by_environment = put(tmp_path / "environment")
     by_argument = put(tmp_path / "argument")
@@ -82,9 +94,7 @@ def test_argument_precedes_environment(monkeypatch, no_download, tmp_path):
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_sklearn_data_home_without_environment(
-    monkeypatch, no_download, tmp_path, value
-):
+def test_sklearn_data_home_without_environment(monkeypatch, tmp_path, value):
     if value is None:
         monkeypatch.delenv("FAIRTASK_DATA", raising=False)
     else:
@@ -94,77 +104,20 @@ def test_sklearn_data_home_without_environment(
     assert fetch_file(FILE, None) == path
 
 
-def test_home_folder_is_expanded(monkeypatch, no_download, tmp_path):
+def test_home_folder_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     path = put(tmp_path / "data")
     assert fetch_file(FILE, "~/data") == path
 
 
-def test_file_that_is_there_is_used_whatever_its_checksum(
-    no_download, set_source, tmp_path
-):
-    set_source(FILE, "http://127.0.0.1/file.txt")
+def test_file_that_is_there_is_used_whatever_its_checksum(network, tmp_path):
+    network.serve(FILE, URL)
     path = put(tmp_path, b"the same table without the personal columns")
     assert fetch_file(FILE, tmp_path) == path
 
 
 # Downloads
-
-
-class Server:
-    """A local HTTP server; each address has a list of answers, the last one stays."""
-
-    def __init__(self):
-        self.answers = {}
-        self.requests = Counter()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.requests[self.path] += 1
-                answers = outer.answers[self.path]
-                status, content, length = (
-                    answers.pop(0) if len(answers) > 1 else answers[0]
-                )
-                self.send_response(status)
-                self.send_header("Content-Length", str(length))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-    def serve(self, path, content=CONTENT, *, failures=()):
-        """Answer with the content after the failures; return the address."""
-        good = (200, content, len(content))
-        self.answers[path] = [*failures, good]
-        return self.url + path
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Make the pauses between two attempts a list instead of time."""
-    pauses = []
-    monkeypatch.setattr("pooch.core.time.sleep", pauses.append)
-    return pauses
-
-
-@pytest.fixture
-def server(monkeypatch, waits):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = Server()
-    thread = Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
-    thread.join()
-    # Connections of failed requests go while their warnings are still ignored.
-    gc.collect()
 
 
 def check_error_says_what_to_do(error, path, folder):
@@ -175,8 +128,8 @@ def check_error_says_what_to_do(error, path, folder):
     assert not [left for left in folder.rglob("*") if left.is_file()]
 
 
-def test_download(server, set_source, tmp_path, capsys):
-    set_source(FILE, server.serve("/file.txt"))
+def test_download(network, tmp_path, capsys):
+    network.serve(FILE, URL)
     path = fetch_file(FILE, tmp_path / "new" / "home")
     assert path == tmp_path / "new" / "home" / "set" / "file.txt"
     assert path.read_bytes() == CONTENT
@@ -184,12 +137,12 @@ def test_download(server, set_source, tmp_path, capsys):
     assert list(path.parent.iterdir()) == [path]
     assert "100%" in capsys.readouterr().err
     assert fetch_file(FILE, tmp_path / "new" / "home") == path
-    assert server.requests == {"/file.txt": 1}
+    assert network.requests == [URL]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
-def test_download_can_be_read_by_whom_the_umask_allows(server, set_source, tmp_path):
-    set_source(FILE, server.serve("/file.txt"))
+def test_download_can_be_read_by_whom_the_umask_allows(network, tmp_path):
+    network.serve(FILE, URL)
     before = os.umask(0o022)
     try:
         path = fetch_file(FILE, tmp_path)
@@ -198,89 +151,53 @@ def test_download_can_be_read_by_whom_the_umask_allows(server, set_source, tmp_p
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_download_of_a_member_of_an_archive(server, set_source, tmp_path):
-    archive = zipped(full=CONTENT, small=CONTENT[:100])
-    set_source(MEMBER, server.serve("/set.zip", archive), archive)
+def test_download_of_a_member_of_an_archive(network, tmp_path):
+    network.serve(MEMBER, ARCHIVE, zipped(full=CONTENT, small=CONTENT[:100]))
     path = fetch_file(MEMBER, tmp_path)
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_download_of_an_archive_without_the_member(server, set_source, tmp_path):
-    archive = zipped(small=CONTENT)
-    set_source(MEMBER, server.serve("/set.zip", archive), archive)
+def test_download_of_an_archive_without_the_member(network, tmp_path):
+    network.serve(MEMBER, ARCHIVE, zipped(small=CONTENT))
     with pytest.raises(OSError, match=r"No such file .*put full\.csv of it") as error:
         fetch_file(MEMBER, tmp_path)
     check_error_says_what_to_do(error, MEMBER, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("path", "address"), [(FILE, "/file.txt"), (MEMBER, "/set.zip")]
-)
-def test_download_with_wrong_checksum(
-    server, set_source, waits, tmp_path, path, address
-):
-    set_source(path, server.serve(address, b"captive portal: please log in"))
-    with pytest.raises(OSError, match="hash of downloaded file") as error:
-        fetch_file(path, tmp_path)
-    check_error_says_what_to_do(error, path, tmp_path)
-    assert server.requests == {address: 1 + _fetch.RETRIES}
-    assert len(waits) == _fetch.RETRIES
-
-
-# pooch leaves the connection of a failed request to the garbage collector.
-leaves_connections = pytest.mark.filterwarnings(
-    "ignore:unclosed <socket:ResourceWarning"
-)
-
-
-@leaves_connections
-@pytest.mark.parametrize(
     "failure",
-    [
-        (503, b"", 0),
-        # The connection breaks off after half of the file.
-        (200, CONTENT[: len(CONTENT) // 2], len(CONTENT)),
-        (200, b"damaged", len(b"damaged")),
-    ],
-    ids=["unavailable", "truncated", "damaged"],
+    [503, requests.ConnectionError("broken"), CONTENT[:100], b"damaged"],
+    ids=["unavailable", "broken", "truncated", "damaged"],
 )
-def test_download_is_tried_again(server, set_source, waits, tmp_path, failure):
-    set_source(FILE, server.serve("/file.txt", failures=[failure]))
+def test_download_is_tried_again(network, tmp_path, failure):
+    network.serve(FILE, URL, failures=[failure])
     assert fetch_file(FILE, tmp_path).read_bytes() == CONTENT
-    assert server.requests == {"/file.txt": 2}
-    assert waits == [1]
-
-
-@leaves_connections
-def test_download_that_the_server_does_not_have(server, set_source, tmp_path):
-    set_source(FILE, server.serve("/file.txt", failures=[(404, b"", 0)] * 3))
-    with pytest.raises(OSError, match="404") as error:
-        fetch_file(FILE, tmp_path)
-    check_error_says_what_to_do(error, FILE, tmp_path)
-
-
-@pytest.fixture
-def refused(monkeypatch, waits):
-    """Return an address on this machine at which nobody answers."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    # Bound, but not listening: nobody else can answer there.
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{unused.getsockname()[1]}"
+    assert network.requests == [URL, URL]
+    assert network.pauses == [1]
 
 
 @pytest.mark.parametrize("path", [ADULT, BANK, COMPAS])
-def test_no_network(set_source, refused, waits, tmp_path, path):
-    set_source(path, f"{refused}/file")
-    with pytest.raises(OSError, match="Could not download") as error:
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (404, "404"),
+        (requests.ConnectionError("no network"), "no network"),
+        (b"captive portal: please log in", "hash of downloaded file"),
+    ],
+)
+def test_failed_download(network, tmp_path, path, answer, match):
+    url, _ = _fetch.SOURCES[path]
+    network.answers[url] = [answer]
+    with pytest.raises(OSError, match=f"Could not download .*{match}") as error:
         FETCHER_OF[path](data_home=tmp_path)
     check_error_says_what_to_do(error, path, tmp_path)
-    assert len(waits) == _fetch.RETRIES
+    assert network.requests == [url] * (1 + _fetch.RETRIES)
+    assert len(network.pauses) == _fetch.RETRIES
 
 
-def test_data_home_that_is_a_file(refused, set_source, tmp_path):
-    set_source(FILE, refused)
+def test_data_home_that_is_a_file(network, tmp_path):
+    network.serve(FILE, URL)
     home = tmp_path / "home"
     home.write_text("not a folder")
     with pytest.raises(OSError, match=r"Could not download .* FAIRTASK_DATA"):
@@ -290,19 +207,19 @@ def test_data_home_that_is_a_file(refused, set_source, tmp_path):
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("fetch", FETCHERS)
-def test_downloaded_data_are_those_that_were_there(server, set_source, tmp_path, fetch):
+def test_downloaded_data_are_those_that_were_there(network, tmp_path, fetch):
     there = load(fetch)
     for path in [path for path, fetcher in FETCHER_OF.items() if fetcher is fetch]:
-        address, content = f"/{path}", (real_folder() / path).read_bytes()
+        content = (real_folder() / path).read_bytes()
         if path == BANK:
-            address, content = "/bank.zip", zipped(**{"bank-full": content})
+            content = zipped(**{"bank-full": content})
         # The copy of COMPAS may lack the personal columns, so its own checksum.
-        set_source(path, server.serve(address, content), content)
+        network.serve(path, _fetch.SOURCES[path][0], content)
     downloaded = fetch(data_home=tmp_path)
     pd.testing.assert_frame_equal(downloaded.data, there.data)
     pd.testing.assert_series_equal(downloaded.target, there.target)
     fetch(data_home=tmp_path)
-    assert set(server.requests.values()) == {1}
+    assert len(network.requests) == len(there.filenames)
 
 
 @pytest.mark.real_data
