@@ -1,6 +1,7 @@
 import inspect
 import math
 import pickle
+import re
 import warnings
 from functools import partial
 
@@ -424,6 +425,8 @@ def test_metric_is_a_function_with_a_signature(name):
     assert getattr(metrics, metric.__name__) is metric
     parameters = list(inspect.signature(metric).parameters)
     assert {"attributes", "groups", "min_group_size"} <= set(parameters)
+    documented, _, _ = metric.__doc__.partition("\nReturns\n")
+    assert re.findall(r"^(\w+) : .*\n    [A-Z]", documented, re.M) == parameters
     with pytest.raises(TypeError, match=rf"^{metric.__name__}\(\) .* 'bogus'"):
         metric([0, 1], [0, 1], sensitive_features=["a", "b"], bogus=1)
     positional, by_keyword = (Y, predicted(name, SCORE)), {"sensitive_features": Z}

@@ -12,6 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._validation import check_one_of
 from fairtask._warnings import warn_user
+from fairtask.metrics._parameters import describe_parameters
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import (
     ANY_SAMPLE,
@@ -293,7 +294,8 @@ def difference_metric(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a metric of a function that has a signature and a docstring only.
 
-    The metric compares the statistics, which the class `family` computes.
+    The metric compares the statistics, which the class `family` computes. Its
+    parameters are added to the docstring.
     """
     data = ("y_true", family.output, "sensitive_features", "sample_weight")
 
@@ -319,6 +321,11 @@ def difference_metric(
             y_true, y_output = arguments.pop("y_true"), arguments.pop(family.output)
             return metric.compare(y_true, y_output, **arguments).value()
 
+        compute.__doc__ = describe_parameters(
+            function.__doc__ or "",
+            signature.parameters,
+            " and of ".join(kind.name for kind in metric.needs),
+        )
         return compute
 
     return decorate

@@ -147,25 +147,6 @@ def demographic_parity_difference(
     True labels are only used to know the classes.
     The module `fairtask.metrics` describes the parameters in full.
 
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups of each sample.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
-    attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-        How several attributes are combined.
-    pos_label : int, float, bool or str, default=None
-        The positive class.
-    labels : array-like, default=None
-        All classes, if `y_true` may lack some.
-    groups : sequence, dict or list of sequences, default=None
-        Groups to compare.
-    min_group_size : int, default=1
-        Smallest number of samples that a compared group has.
-
     Returns
     -------
     difference : float, or dict of str to float if ``attributes="each"``
@@ -203,25 +184,6 @@ def equal_opportunity_difference(
         \max_g P(\hat y = 1 \mid y = 1, z = g) - \min_g P(\hat y = 1 \mid y = 1, z = g)
 
     The module `fairtask.metrics` describes the parameters in full.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups of each sample.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
-    attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-        How several attributes are combined.
-    pos_label : int, float, bool or str, default=None
-        The positive class.
-    labels : array-like, default=None
-        All classes, if `y_true` may lack some.
-    groups : sequence, dict or list of sequences, default=None
-        Groups to compare.
-    min_group_size : int, default=1
-        Smallest number of positives that a compared group has.
 
     Returns
     -------
@@ -268,28 +230,6 @@ def equalized_odds_difference(
         \right)
 
     The module `fairtask.metrics` describes the parameters in full.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups of each sample.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
-    agg : {"worst_case", "mean"}, default="worst_case"
-        The larger of the two differences, or their mean; over all classes if several
-        are taken as the positive one in turn.
-    attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-        How several attributes are combined.
-    pos_label : int, float, bool or str, default=None
-        The positive class.
-    labels : array-like, default=None
-        All classes, if `y_true` may lack some.
-    groups : sequence, dict or list of sequences, default=None
-        Groups to compare.
-    min_group_size : int, default=1
-        Smallest number of positives, and of negatives, that a compared group has.
 
     Returns
     -------
@@ -339,23 +279,6 @@ def group_accuracy_difference(
     .. math:: \max_g P(\hat y = y \mid z = g) - \min_g P(\hat y = y \mid z = g)
 
     The module `fairtask.metrics` describes the parameters in full.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted labels.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups of each sample.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
-    attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-        How several attributes are combined.
-    labels : array-like, default=None
-        All classes, if `y_true` may lack some.
-    groups : sequence, dict or list of sequences, default=None
-        Groups to compare.
-    min_group_size : int, default=1
-        Smallest number of samples that a compared group has.
 
     Returns
     -------

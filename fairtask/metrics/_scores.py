@@ -212,28 +212,6 @@ def group_auc_difference(
     where :math:`\mathrm{AUC}_g` is computed inside group g.
     The module `fairtask.metrics` describes the parameters in full.
 
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
-    y_score : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Scores of the positive class; of more than two classes, a column for each in
-        sorted order, unless ``pos_label`` names one.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups of each sample.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
-    attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-        How several attributes are combined.
-    pos_label : int, float, bool or str, default=None
-        The positive class.
-    labels : array-like, default=None
-        All classes, if `y_true` may lack some.
-    groups : sequence, dict or list of sequences, default=None
-        Groups to compare.
-    min_group_size : int, default=1
-        Smallest number of positives, and of negatives, that a compared group has.
-
     Returns
     -------
     difference : float, or dict of str to float if ``attributes="each"``
@@ -271,31 +249,6 @@ def group_loss_difference(
     loss in [0, 1], such as "soft_zero_one", it is the gap that `fairtask.bounds`
     bounds.
     The module `fairtask.metrics` describes the parameters in full.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
-    y_prob : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Probabilities of the positive class; of more than two classes, a column for each
-        in sorted order, unless ``pos_label`` names one.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
-        Groups of each sample.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
-    loss : {"log_loss", "soft_zero_one"}, default="log_loss"
-        Loss of a sample with probability p for its true class: :math:`-\log p`, or
-        :math:`1 - p`.
-    attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-        How several attributes are combined.
-    pos_label : int, float, bool or str, default=None
-        The positive class.
-    labels : array-like, default=None
-        All classes, if `y_true` may lack some.
-    groups : sequence, dict or list of sequences, default=None
-        Groups to compare.
-    min_group_size : int, default=1
-        Smallest number of samples that a compared group has.
 
     Returns
     -------
