@@ -253,25 +253,19 @@ class InMemoryBatches:
         self.batch_size = batch_size
         self.random = random
 
-    def __len__(self) -> int:
-        return len(self._sizes())
-
-    def _sizes(self) -> list[int]:
-        return batch_sizes(
-            len(self.source), self.batch_size, is_trained_on=self.random is not None
-        )
-
     def __iter__(self) -> Iterator[tuple[Any, Positions]]:
+        n_samples = len(self.source)
         if self.random is None:
-            for start in range(0, len(self.source), self.batch_size):
+            for start in range(0, n_samples, self.batch_size):
                 rows = slice(start, start + self.batch_size)
                 # Copies: slices are views, and a trunk may work in place.
                 X = of_each_part(lambda part: part.clone(), self.source[rows])
                 yield X, rows
             return
         with self.random:
-            order = torch.randperm(len(self.source))
-        for indices in order.to(self.source.device).split(self._sizes()):
+            order = torch.randperm(n_samples)
+        sizes = batch_sizes(n_samples, self.batch_size, is_trained_on=True)
+        for indices in order.to(self.source.device).split(sizes):
             yield self.source[indices], indices
 
 
@@ -317,9 +311,6 @@ class TargetedBatches:
     def __init__(self, batches: Any, target: dict[str, Tensor]) -> None:
         self._batches = batches
         self._target = target
-
-    def __len__(self) -> int:
-        return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
         for X, rows in self._batches:

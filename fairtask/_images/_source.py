@@ -183,9 +183,6 @@ class ImageBatches:
             generator=torch.Generator(),  # keeps the global generator as it is
         )
 
-    def __len__(self) -> int:
-        return len(self._loader)
-
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         try:
             batches = iter(self._loader)
