@@ -9,7 +9,7 @@ from torch import Tensor
 from fairtask._data import SampleDataset, Source
 from fairtask._labels import Tasks
 from fairtask._net import FairnessNet
-from fairtask._warnings import warn_user
+from fairtask._validation import warn_user
 from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
 from fairtask.modules import MultiTaskNetwork
 

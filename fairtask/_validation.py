@@ -1,5 +1,7 @@
-"""Checks of arguments other than samples, labels and groups."""
+"""Checks of arguments other than samples, labels and groups; warnings to users."""
 
+import inspect
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ __all__ = [
     "check_layer_sizes",
     "check_one_of",
     "check_sample_weight",
+    "warn_user",
 ]
 
 
@@ -93,3 +96,18 @@ def check_one_of(name: str, value: Any, options: Sequence[str]) -> None:
         *first, last = (repr(option) for option in options)
         choice = f"{', '.join(first)} or {last}"
         raise ValueError(f"`{name}` must be {choice}; got {value!r}.")
+
+
+def warn_user(category: type[Warning], message: str) -> None:
+    """Warn at the line outside of this package, scikit-learn and joblib that led here.
+
+    In several threads or processes there may be none: then at the outermost line.
+    """
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
+        "fairtask",
+        "joblib",
+        "sklearn",
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)

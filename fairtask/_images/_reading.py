@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fairtask._data import as_pandas
-from fairtask._warnings import warn_user
+from fairtask._validation import warn_user
 
 __all__ = ["Images", "as_images"]
 

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._sensitive import encode_sensitive_features
-from fairtask._warnings import warn_user
+from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
 from fairtask.exceptions import VacuousBoundWarning
 

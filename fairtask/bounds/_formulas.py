@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairtask._validation import check_one_of
-from fairtask._warnings import warn_user
+from fairtask._validation import check_one_of, warn_user
 from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = [

@@ -10,8 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fairtask._validation import check_one_of
-from fairtask._warnings import warn_user
+from fairtask._validation import check_one_of, warn_user
 from fairtask.metrics._parameters import describe_parameters
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import (

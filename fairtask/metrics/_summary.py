@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fairtask._validation import check_one_of
-from fairtask._warnings import warn_user
+from fairtask._validation import check_one_of, warn_user
 
 __all__ = ["delta_m", "mean_rank"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fairtask._warnings import warn_user
+from fairtask._validation import warn_user
 from fairtask.exceptions import BudgetNotMetWarning
 from fairtask.model_selection._pareto import pareto_front
 from fairtask.model_selection._scores import Scores, read_scores
