@@ -145,7 +145,6 @@ def demographic_parity_difference(
     .. math:: \max_g P(\hat y = 1 \mid z = g) - \min_g P(\hat y = 1 \mid z = g)
 
     True labels are only used to know the classes.
-    The module `fairtask.metrics` describes the parameters in full.
 
     Returns
     -------
@@ -182,8 +181,6 @@ def equal_opportunity_difference(
     .. math::
 
         \max_g P(\hat y = 1 \mid y = 1, z = g) - \min_g P(\hat y = 1 \mid y = 1, z = g)
-
-    The module `fairtask.metrics` describes the parameters in full.
 
     Returns
     -------
@@ -228,8 +225,6 @@ def equalized_odds_difference(
         \operatorname{agg}_{c \in \{0, 1\}} \left(
         \max_g P(\hat y = 1 \mid y = c, z = g) - \min_g P(\hat y = 1 \mid y = c, z = g)
         \right)
-
-    The module `fairtask.metrics` describes the parameters in full.
 
     Returns
     -------
@@ -277,8 +272,6 @@ def group_accuracy_difference(
     r"""Difference between groups in the accuracy (GACCD), of any number of classes.
 
     .. math:: \max_g P(\hat y = y \mid z = g) - \min_g P(\hat y = y \mid z = g)
-
-    The module `fairtask.metrics` describes the parameters in full.
 
     Returns
     -------

@@ -210,7 +210,6 @@ def group_auc_difference(
     .. math:: \max_g \mathrm{AUC}_g - \min_g \mathrm{AUC}_g
 
     where :math:`\mathrm{AUC}_g` is computed inside group g.
-    The module `fairtask.metrics` describes the parameters in full.
 
     Returns
     -------
@@ -248,7 +247,6 @@ def group_loss_difference(
     where :math:`L_g` is the mean loss of the samples of group g. With two groups and a
     loss in [0, 1], such as "soft_zero_one", it is the gap that `fairtask.bounds`
     bounds.
-    The module `fairtask.metrics` describes the parameters in full.
 
     Returns
     -------
