@@ -22,20 +22,9 @@ from torch import nn
 
 from fairtask._images._modality import ImageModality
 from fairtask._images._reading import as_images
-from fairtask.baselines import (
-    AdversarialImageClassifier,
-    GroupSpecificImageClassifier,
-    RegularizedImageClassifier,
-)
-from fairtask.image import AuxiliaryFairnessImageClassifier
 from tests.test_common import EXPECTED_FAILURES, no_penalty
+from tests.test_image import ESTIMATORS
 
-ESTIMATORS = [
-    AuxiliaryFairnessImageClassifier,
-    AdversarialImageClassifier,
-    GroupSpecificImageClassifier,
-    RegularizedImageClassifier,
-]
 PIXELS = 12
 
 
