@@ -153,20 +153,13 @@ class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: np.ndarray, *, sensitive_features: Any) -> Self:
         """Fit the estimator and the thresholds to the same samples."""
         self.classes_ = np.unique(y)
-        groups = _combined(sensitive_features)
-        sizes = pd.crosstab(groups, y).min(axis=1)
-        rare = groups.isin(sizes.index[sizes < FEWEST])
-        pooled = groups.mask(rare, "other")
-        self.largest_ = groups.mode()[0]
-        if rare.any() and np.bincount(y[rare], minlength=2).min() < FEWEST:
-            pooled = groups.mask(rare, self.largest_)
-        self.pooled_ = dict(zip(groups, pooled, strict=True))
+        pooled = self._learn_pools(y, sensitive_features)
         self.model_ = ThresholdOptimizer(
             estimator=self.estimator,
             constraints="equalized_odds",
             predict_method="predict_proba",
         )
-        self.model_.fit(X, y, sensitive_features=pooled.to_numpy())
+        self.model_.fit(X, y, sensitive_features=pooled)
         return self
 
     def predict(
@@ -184,6 +177,18 @@ class ThresholdsPerGroup(ClassifierMixin, BaseEstimator):
         """Probability of predicting the positive class, of shape (n_samples,)."""
         groups = self._pool(sensitive_features)
         return self.model_._pmf_predict(X, sensitive_features=groups)[:, 1]
+
+    def _learn_pools(self, y: np.ndarray, sensitive_features: Any) -> np.ndarray:
+        """Return the groups, with small ones as one."""
+        groups = _combined(sensitive_features)
+        sizes = pd.crosstab(groups, y).min(axis=1)
+        rare = groups.isin(sizes.index[sizes < FEWEST])
+        pooled = groups.mask(rare, "other")
+        self.largest_ = groups.mode()[0]
+        if rare.any() and np.bincount(y[rare], minlength=2).min() < FEWEST:
+            pooled = groups.mask(rare, self.largest_)
+        self.pooled_ = dict(zip(groups, pooled, strict=True))
+        return pooled.to_numpy()
 
     def _pool(self, sensitive_features: pd.DataFrame) -> np.ndarray:
         groups = _combined(sensitive_features)
