@@ -1,8 +1,13 @@
-"""error-parity (Cruz and Hardt, 2024) over boosted trees, for `quality.py`.
+r"""error-parity (Cruz and Hardt, 2024) over boosted trees, for `quality.py`.
 
 It chooses thresholds for each group from the scores of a finished model, and uses the
-groups at predict. It needs ``pip install error-parity``, which in version 0.3 asks for
-numpy below 2, so that an environment of its own is the place for it.
+groups at predict. Version 0.3 asks for numpy below 2, and works with later ones:
+
+    pip install cvxpy ecos
+    pip install --no-deps error-parity
+
+It fails where a group has one class only, as on the validation part of COMPAS, race.
+Small groups are therefore taken together, as for fairlearn's thresholds.
 
     python benchmarks/quality.py --methods-file benchmarks/boosted_trees.py \
         --methods single-task,fairtask,boosting,exponentiated-gradient-boosting,\
@@ -27,7 +32,7 @@ class ErrorParity(ThresholdsPerGroup):
     """Thresholds under which the groups' rates differ by `tolerance` at most.
 
     They are fitted to the training part, as the estimator is, or to the validation
-    part. Small groups are taken together, as for fairlearn's thresholds.
+    part.
     """
 
     def __init__(self, estimator, validation=False, tolerance=0.02, seed=0):
