@@ -1,4 +1,4 @@
-"""Samples: their containers, and the batches that are cut from them."""
+"""Samples, and the batches that are cut from them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy import sparse
 from sklearn.utils.validation import _num_samples
@@ -23,7 +22,6 @@ __all__ = [
     "SampleDataset",
     "Samples",
     "Source",
-    "as_pandas",
     "batch_sizes",
     "n_samples_of",
     "of_each_part",
@@ -315,20 +313,3 @@ class TargetedBatches:
     def __iter__(self) -> Iterator[Batch]:
         for X, rows in self._batches:
             yield X, {name: values[rows] for name, values in self._target.items()}
-
-
-def as_pandas(data: Any) -> Any:
-    """Return a data frame of another library, such as polars, as one of pandas.
-
-    Everything else is returned as it is.
-    """
-    if type(data).__name__ == "LazyFrame":
-        raise ValueError("A LazyFrame holds no rows yet; pass `frame.collect()`.")
-    is_foreign_table = (
-        not isinstance(data, pd.DataFrame)
-        and hasattr(data, "columns")
-        and hasattr(data, "__getitem__")
-    )
-    if not is_foreign_table:
-        return data
-    return pd.DataFrame({name: np.asarray(data[name]) for name in data.columns})

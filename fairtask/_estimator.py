@@ -29,7 +29,6 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.metrics import accuracy_score
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -38,8 +37,10 @@ from torch import nn
 
 from fairtask import _diagnosis, _persistence
 from fairtask._callbacks import LEARNING_RATES
+from fairtask._columns import check_same_kind
 from fairtask._data import SampleDataset, Samples, n_samples_of, of_each_part
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
+from fairtask._frames import as_pandas, check_same_rows
 from fairtask._history import group_cells, group_table, history_table
 from fairtask._labels import Tasks, encode_labels, label_columns, task_weights
 from fairtask._method import Method
@@ -49,10 +50,11 @@ from fairtask._random import RandomStream
 from fairtask._sensitive import (
     UNKNOWN,
     SensitiveAttributes,
+    attribute_table,
     encode_sensitive_features,
 )
 from fairtask._training import OPTIMIZERS, continue_net, make_net, make_network
-from fairtask._validation import check_device, check_sample_weight
+from fairtask._validation import check_device, check_sample_weight, read_weights
 from fairtask.modules import MultiTaskNetwork
 
 __all__ = ["Expected", "FairnessEstimator", "estimator"]
@@ -215,9 +217,8 @@ class FairnessEstimator(
         sensitive_features : array-like of shape (n_samples,) or \
                 (n_samples, n_attributes), default=None
             Sensitive attributes, one column each; names are kept from a DataFrame or
-            Series, and rows are matched to those of `X` by position. They are used in
-            training only. A sample whose value is None or NaN counts for the task
-            alone.
+            Series, or are the keys of a dict of columns. They are used in training
+            only. A sample whose value is missing counts for the task alone.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample, at least 0. ``weighted_losses`` says where it counts.
         X_val, y_val : array-like, default=None
@@ -236,7 +237,8 @@ class FairnessEstimator(
         Raises
         ------
         ValueError
-            If a parameter or an argument is not as described, or the training diverged.
+            If a parameter or an argument is not as described, rows do not belong
+            together, or the training diverged.
 
         Warns
         -----
@@ -246,7 +248,21 @@ class FairnessEstimator(
             If a fairness head has become constant.
         ConvergenceWarning
             If a task loss is more than twice that of a guess.
+
+        Notes
+        -----
+        Rows belong together by their position. Arguments of pandas must have the same
+        index, in the same order: other labels, or another order, are an error. The
+        index of `X_val` and that of `X` have nothing to do with each other.
         """
+        check_same_rows(
+            {
+                "X": X,
+                "y": y,
+                "sensitive_features": sensitive_features,
+                "sample_weight": sample_weight,
+            }
+        )
         continues = self.warm_start and hasattr(self, "net_")
         modality, method = self._make_parts(continues)
         samples, expected = self._encode(
@@ -336,6 +352,14 @@ class FairnessEstimator(
                 "`class_weight='balanced'` cannot be used with `partial_fit`, which "
                 "sees a part of the samples; pass a dict of weights."
             )
+        check_same_rows(
+            {
+                "X": X,
+                "y": y,
+                "sensitive_features": sensitive_features,
+                "sample_weight": sample_weight,
+            }
+        )
         continues = hasattr(self, "net_")
         modality, method = self._make_parts(continues)
         samples, expected = self._encode(
@@ -421,12 +445,17 @@ class FairnessEstimator(
         rows = None if all_readable else modality.readable(X)
         if rows is not None:
             # Classes, groups and the mean weight are those of the remaining samples.
-            columns = (_rows(v, rows) for v in (y, sensitive_features, sample_weight))
+            if sensitive_features is not None:
+                sensitive_features = attribute_table(sensitive_features).iloc[rows]
+            if sample_weight is not None:
+                sample_weight = read_weights(sample_weight, n_samples)[rows]
             return self._encode(
                 modality,
                 method,
                 of_each_part(lambda part: part[rows], X),
-                *columns,
+                _safe_indexing(as_pandas(y, "y"), rows),
+                sensitive_features,
+                sample_weight,
                 known=known,
                 classes=classes,
                 groups=groups,
@@ -451,6 +480,9 @@ class FairnessEstimator(
             raise ValueError(
                 f"`X_val` and `y_val` belong together; `{missing}` is None."
             )
+        check_same_rows(
+            {"X_val": X, "y_val": y, "sensitive_features_val": sensitive_features}
+        )
         with _named_in_errors("X_val"):
             X = modality.validate(X, self, reset=False)
         n_samples = n_samples_of(X)
@@ -726,6 +758,7 @@ class FairnessEstimator(
     def _dataset(self, X: Any, given_groups: Any = None) -> SampleDataset:
         """Return samples to predict for, and their groups if a method may use them."""
         check_is_fitted(self)
+        check_same_rows({"X": X, "sensitive_features": given_groups})
         X = self._modality.validate(X, self, reset=False)
         self._modality.check_readable(X)
         target = {}
@@ -776,21 +809,25 @@ class FairnessEstimator(
         score : float
             In [0, 1].
         """
+        check_same_rows({"X": X, "y": y, "sample_weight": sample_weight})
         return self._accuracy(self.predict(X), y, sample_weight)
 
     def _accuracy(self, y_pred: np.ndarray, y: Any, sample_weight: Any) -> float:
-        if y_pred.ndim == 1:
-            return accuracy_score(y, y_pred, sample_weight=sample_weight)
-        columns, _ = label_columns(y)
-        if len(columns) != y_pred.shape[1]:
+        tasks = self._expected.tasks
+        columns, _ = label_columns(y, declared=tasks.classes)
+        if len(columns) != len(tasks.classes):
             raise ValueError(
-                f"`y` must have {y_pred.shape[1]} columns, one per task; got "
+                f"`y` must have {len(tasks.classes)} column(s), one per task; got "
                 f"{len(columns)}."
             )
-        check_consistent_length(y_pred, columns[0], sample_weight)
-        is_right = np.all(
-            [np.equal(y_pred[:, k], column) for k, column in enumerate(columns)], axis=0
-        )
+        y_pred = y_pred.reshape(len(y_pred), -1)
+        check_consistent_length(y_pred, columns[0])
+        is_right = np.ones(len(y_pred), dtype=bool)
+        for k, (column, classes) in enumerate(zip(columns, tasks.classes, strict=True)):
+            check_same_kind(pd.unique(column), classes, "`y`")
+            is_right &= y_pred[:, k] == column
+        if sample_weight is not None:
+            sample_weight = read_weights(sample_weight, len(y_pred))
         return float(np.average(is_right, weights=sample_weight))
 
     def save(self, path: str | Path) -> None:
@@ -885,15 +922,6 @@ def _is_same_setting(before: Any, now: Any) -> bool:
         for value in (before, now)
     )
     return repr(before) == repr(now)
-
-
-def _rows(values: Any, rows: np.ndarray) -> Any:
-    """Return rows of an argument that has one per sample, or None if there is none."""
-    if values is None:
-        return None
-    if isinstance(values, dict):
-        return {name: _safe_indexing(column, rows) for name, column in values.items()}
-    return _safe_indexing(values, rows)
 
 
 @contextmanager

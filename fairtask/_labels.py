@@ -9,7 +9,15 @@ import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from fairtask._data import as_pandas
+from fairtask._columns import (
+    as_column,
+    check_no_missing_names,
+    check_same_kind,
+    codes_of,
+    exact_names,
+    kind_of,
+)
+from fairtask._frames import as_pandas
 from fairtask._validation import check_distinct
 
 __all__ = [
@@ -92,7 +100,9 @@ def encode_labels(
         If `y` does not hold class labels, has a missing value, only one class in a
         column, or a label that is not among those expected.
     """
-    columns, names = label_columns(y, argument)
+    columns, names = label_columns(
+        y, argument, declared=classes if known is None else known.classes
+    )
     if len(columns[0]) != n_samples:
         raise ValueError(
             f"`{argument}` must have one row per sample: found input variables with "
@@ -124,7 +134,7 @@ def encode_labels(
     encoded = [
         _encode_column(
             column,
-            None if expected is None else np.unique(expected[k]),
+            None if expected is None else _distinct(expected[k]),
             where=f"`{argument}` column {names[k]!r}" if names else f"`{argument}`",
         )
         for k, column in enumerate(columns)
@@ -138,7 +148,7 @@ def _check_same_classes(classes: Any, expected: Sequence[np.ndarray]) -> None:
         return
     given = classes if len(expected) > 1 else [classes]
     same = len(given) == len(expected) and all(
-        np.array_equal(np.unique(new), old)
+        np.array_equal(_distinct(new), old)
         for new, old in zip(given, expected, strict=True)
     )
     if not same:
@@ -148,52 +158,72 @@ def _check_same_classes(classes: Any, expected: Sequence[np.ndarray]) -> None:
         )
 
 
-def label_columns(y: Any, argument: str = "y") -> tuple[list[np.ndarray], list[str]]:
-    """Split labels into checked columns; return them with the names of the tasks."""
+def label_columns(
+    y: Any, argument: str = "y", *, declared: Any = None
+) -> tuple[list[np.ndarray], list[str]]:
+    """Split labels into checked columns; return them with the names of the tasks.
+
+    `declared` are the classes that were announced, or lists of them: one of these may
+    have a name that a missing value often gets by accident.
+    """
     if y is None:
         raise ValueError("`fit` requires y to be passed, but the target y is None.")
-    y = as_pandas(y)
+    announced = {
+        name
+        for entry in (() if declared is None else declared)
+        for name in np.ravel(np.asarray(entry, dtype=object))
+    }
+    y = as_pandas(y, argument)
     if isinstance(y, pd.DataFrame) and y.shape[1] > 1:
         # Column by column: an array would turn mixed types into objects.
-        columns = [_check_column(y.iloc[:, k], argument) for k in range(y.shape[1])]
         names = [str(name) for name in y.columns]
         check_distinct(names, argument)
-        return columns, names
+        return [
+            _read(y.iloc[:, k], argument, announced) for k in range(len(names))
+        ], names
     if isinstance(y, pd.Series):
-        return [_check_column(y, argument)], []
+        return [_read(y, argument, announced)], []
     if isinstance(y, list | tuple):
         y = np.asarray(y, dtype=object)  # numpy would turn [0, "a"] into strings
     if getattr(y, "ndim", 1) != 1 or not isinstance(y, np.ndarray):
         y = check_array(y, ensure_2d=False, dtype=None, input_name=argument)
     if y.ndim == 2 and y.shape[1] > 1:
         n_tasks = y.shape[1]
-        columns = [_check_column(y[:, k], argument) for k in range(n_tasks)]
+        columns = [_read(y[:, k], argument, announced) for k in range(n_tasks)]
         return columns, [str(k) for k in range(n_tasks)]
-    return [_check_column(column_or_1d(y, warn=True), argument)], []
+    return [_read(column_or_1d(y, warn=True), argument, announced)], []
 
 
-def _check_column(column: Any, argument: str) -> np.ndarray:
-    if pd.isna(column).any():
+def _read(column: Any, argument: str, announced: set) -> np.ndarray:
+    """Check a column of labels and return it as an array that holds them exactly."""
+    labels = exact_names(pd.Series(column), f"`{argument}`", "class labels of one type")
+    if len(labels) < len(column):
         raise ValueError(
             f"`{argument}` must not have missing values: Input {argument} contains NaN."
         )
-    if getattr(column.dtype, "numpy_dtype", np.dtype(object)).kind in "biuf":
-        column = column.astype(column.dtype.numpy_dtype)  # nullable numbers
-    if column.dtype == object:
-        # A column cut from an array of mixed types has a type of its own.
-        column = pd.Series(column).infer_objects()
-        if column.dtype == object:
-            column = column.to_numpy()
-    column = check_array(column, ensure_2d=False, dtype=None, input_name=argument)
-    if column.dtype == object and any(not isinstance(v, str) for v in column):
-        kinds = sorted({type(value).__name__ for value in column})
-        if len(kinds) > 1:
-            raise ValueError(
-                f"`{argument}` must hold class labels of one type; found {kinds} in "
-                "one column."
-            )
-    check_classification_targets(column)
-    return column
+    is_text = isinstance(column, np.ndarray) and column.dtype.kind == "U"
+    values = check_array(
+        column if is_text else np.asarray(labels),
+        ensure_2d=False,
+        dtype=None,
+        input_name=argument,
+    )
+    check_classification_targets(values)
+    check_no_missing_names(
+        set(labels.unique()) - announced,
+        f"`{argument}`",
+        declared=isinstance(labels.dtype, pd.CategoricalDtype),
+    )
+    return values
+
+
+def _distinct(classes: Any) -> np.ndarray:
+    """Return the classes that were named, sorted."""
+    column = as_column(classes, "classes")
+    kind_of(column, "`classes`", "class labels of one type")
+    if column.isna().any():
+        raise ValueError("`classes` must not have missing values.")
+    return np.unique(np.asarray(classes))
 
 
 def _encode_column(
@@ -201,14 +231,15 @@ def _encode_column(
 ) -> tuple[np.ndarray, np.ndarray]:
     classes, codes = np.unique(column, return_inverse=True)
     if expected is not None:
-        unexpected = np.setdiff1d(classes, expected)
+        check_same_kind(classes.tolist(), expected.tolist(), where)
+        positions = codes_of(classes, expected)
+        unexpected = classes[positions < 0]
         if len(unexpected):
             raise ValueError(
                 f"{where} must hold the classes {expected.tolist()}; found "
                 f"{unexpected.tolist()} as well."
             )
-        codes = np.searchsorted(expected, column)
-        classes = expected
+        codes, classes = positions[codes], expected
     if len(classes) < 2:
         raise ValueError(
             f"{where} must have at least two classes; found 1 class: "

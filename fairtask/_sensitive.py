@@ -7,13 +7,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fairtask._data import as_pandas
+from fairtask._columns import (
+    as_column,
+    check_no_missing_names,
+    check_same_kind,
+    codes_of,
+    exact_names,
+)
+from fairtask._frames import are_columns, as_pandas, check_same_rows
 from fairtask._validation import check_distinct
 
 __all__ = [
     "UNKNOWN",
     "SensitiveAttributes",
     "SensitiveFeatures",
+    "attribute_table",
     "encode_sensitive_features",
 ]
 
@@ -138,7 +146,7 @@ def encode_sensitive_features(
             expected = _expected_groups(groups, names) or []
         codes = np.full((n_samples, len(names)), UNKNOWN, dtype=np.int64)
         return SensitiveFeatures(codes, names, expected)
-    table = _as_table(sensitive_features, argument)
+    table = attribute_table(sensitive_features, argument)
     if len(table) != n_samples:
         raise ValueError(
             f"`{argument}` must have one row per sample: expected {n_samples}, "
@@ -148,10 +156,13 @@ def encode_sensitive_features(
         raise ValueError(f"`{argument}` must have at least one column; got 0.")
     names = [str(name) for name in table.columns]
     check_distinct(names, argument)
-    columns = [table.iloc[:, i] for i in range(table.shape[1])]
+    columns = [
+        _read_column(table.iloc[:, i], f"`{argument}` column {name!r}")
+        for i, name in enumerate(names)
+    ]
     if intersectional and len(columns) > 1:
         names = [" & ".join(names)]
-        columns = [_intersect(table)]
+        columns = [_intersect(columns)]
     if known is not None and not known.names:
         raise ValueError(
             f"`{argument}` must be None, as in the first call of `fit` or "
@@ -166,9 +177,10 @@ def encode_sensitive_features(
     else:
         expected_groups = _expected_groups(groups, names)
     encoded = []
-    for i, (name, column) in enumerate(zip(names, columns, strict=True)):
+    for i, (name, (codes, index)) in enumerate(zip(names, columns, strict=True)):
         where = f"`{argument}` column {name!r}"
-        codes, found = _encode_column(column, where)
+        _check_few(index, n_samples, where)
+        found = np.asarray(index)
         if expected_groups is not None:
             codes, found = _recode(
                 codes, found, expected_groups[i], unseen=unseen, where=where
@@ -178,17 +190,23 @@ def encode_sensitive_features(
     return SensitiveFeatures(codes, names, [found for _, found in encoded])
 
 
-def _as_table(sensitive_features: Any, argument: str) -> pd.DataFrame:
-    sensitive_features = as_pandas(sensitive_features)
-    if isinstance(sensitive_features, Mapping):
-        try:
-            return pd.DataFrame(dict(sensitive_features))
-        except ValueError as error:
-            raise ValueError(
-                f"`{argument}` as a dict must have columns of one length: {error}"
-            ) from error
+def attribute_table(
+    sensitive_features: Any, argument: str = "sensitive_features"
+) -> pd.DataFrame:
+    """Return sensitive attributes as a data frame with a column each.
+
+    The columns of dicts and lists must hold the same rows if they have an index.
+    """
+    sensitive_features = as_pandas(sensitive_features, argument)
     if isinstance(sensitive_features, pd.DataFrame):
         return sensitive_features
+    if are_columns(sensitive_features):
+        sensitive_features = {
+            f"{DEFAULT_NAME}_{i}" if column.name is None else column.name: column
+            for i, column in enumerate(sensitive_features)
+        }
+    if isinstance(sensitive_features, Mapping):
+        return _join(sensitive_features, argument)
     name = getattr(sensitive_features, "name", None)
     name = DEFAULT_NAME if name is None or name == "" else name
     if isinstance(sensitive_features, pd.Series):
@@ -210,12 +228,40 @@ def _as_table(sensitive_features: Any, argument: str) -> pd.DataFrame:
     )
 
 
-def _intersect(table: pd.DataFrame) -> pd.Series:
-    """Return a column of tuples, None where an entry is missing."""
-    values = np.empty(len(table), dtype=object)
-    values[:] = list(table.itertuples(index=False, name=None))
-    values[table.isna().any(axis=1).to_numpy()] = None
-    return pd.Series(values)
+def _join(columns: Mapping, argument: str) -> pd.DataFrame:
+    """Return columns of one length as a data frame, row by row."""
+    check_same_rows({argument: columns})
+    by_name = {
+        name: as_column(column, f"{argument}[{name!r}]").reset_index(drop=True)
+        for name, column in columns.items()
+    }
+    lengths = {name: len(column) for name, column in by_name.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"`{argument}` as a dict must have columns of one length; got {lengths}."
+        )
+    return pd.DataFrame(by_name)
+
+
+Encoded = tuple[np.ndarray, pd.Index]
+"""Codes of the samples, and the groups that they stand for."""
+
+
+def _intersect(columns: list[Encoded]) -> Encoded:
+    """Join columns to one whose groups are tuples, unknown where a part is."""
+    parts = np.column_stack([codes for codes, _ in columns])
+    known = (parts != UNKNOWN).all(axis=1)
+    values = [
+        [groups[code] for code in codes]
+        for codes, groups in zip(
+            parts[known].T, (found.tolist() for _, found in columns), strict=True
+        )
+    ]
+    tuples = np.empty(known.sum(), dtype=object)
+    tuples[:] = list(zip(*values, strict=True))
+    codes = np.full(len(parts), UNKNOWN, dtype=np.int64)
+    codes[known], groups = pd.factorize(tuples, sort=True)
+    return codes, pd.Index(groups, tupleize_cols=False)
 
 
 def _check_same_groups(groups: Any, known: SensitiveAttributes) -> None:
@@ -273,45 +319,51 @@ def _expected_groups(groups: Any, names: list[str]) -> list[np.ndarray] | None:
             f"{len(groups)}."
         )
     return [
-        _encode_column(_series(entry), f"`groups` of {name!r}")[1]
+        np.asarray(
+            _read_column(_series(entry), f"`groups` of {name!r}", declared=True)[1]
+        )
         for name, entry in zip(names, groups, strict=True)
     ]
 
 
 def _series(values: Any) -> pd.Series:
-    if isinstance(values, pd.Series | np.ndarray):
+    if isinstance(values, pd.Series | pd.Index | np.ndarray):
         return pd.Series(values)
     array = np.empty(len(values), dtype=object)  # keeps tuples
     array[:] = list(values)
     return pd.Series(array)
 
 
-def _encode_column(column: pd.Series, where: str) -> tuple[np.ndarray, np.ndarray]:
-    if column.dtype == object:
-        column = column.infer_objects()
+def _read_column(column: pd.Series, where: str, *, declared: bool = False) -> Encoded:
+    """Return the codes of the samples, and the groups that occur, sorted."""
+    names = exact_names(
+        column,
+        where,
+        "values of one type that name groups, such as strings or integers",
+    )
+    codes = np.full(len(column), UNKNOWN, dtype=np.int64)
     try:
-        codes, groups = pd.factorize(column, sort=True)
+        codes[names.index], groups = pd.factorize(names, sort=True)
     except TypeError as error:
         raise ValueError(
             f"{where} must hold values that name groups, such as strings or integers: "
             f"{error}"
         ) from error
-    disguised = [g for g in groups if isinstance(g, str) and g in ("nan", "<NA>")]
-    if disguised:
-        raise ValueError(
-            f"{where} has a group named {disguised[0]!r}, "
-            "which an array of strings makes of a missing value. Pass a list, "
-            "an array of objects or a pandas column."
-        )
-    is_number = pd.api.types.is_numeric_dtype(column.dtype)
-    if len(groups) > MAX_GROUPS and (is_number or len(groups) > len(column) / 2):
+    declared = declared or isinstance(names.dtype, pd.CategoricalDtype)
+    check_no_missing_names(groups, where, declared=declared)
+    return codes, groups
+
+
+def _check_few(groups: pd.Index, n_samples: int, where: str) -> None:
+    """Raise a ValueError if these values hardly name groups."""
+    is_number = pd.api.types.is_numeric_dtype(groups.dtype)
+    if len(groups) > MAX_GROUPS and (is_number or len(groups) > n_samples / 2):
         raise ValueError(
             f"{where} must name groups; it has "
-            f"{len(groups)} distinct values in {len(column)} rows. Group them "
+            f"{len(groups)} distinct values in {n_samples} rows. Group them "
             "first, for example with pandas.cut, or, if these numbers are names, "
             "pass them as strings."
         )
-    return codes.astype(np.int64), np.asarray(groups)
 
 
 def _recode(
@@ -323,13 +375,9 @@ def _recode(
     where: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn codes of the groups found into codes of the groups expected."""
-    position = {group: i for i, group in enumerate(expected.tolist())}
-    new_codes = [position.get(group, UNKNOWN) for group in found.tolist()]
-    unexpected = [
-        group
-        for group, code in zip(found.tolist(), new_codes, strict=True)
-        if code == UNKNOWN
-    ]
+    check_same_kind(found, expected, where)
+    new_codes = codes_of(found, expected)
+    unexpected = found[new_codes == UNKNOWN].tolist()
     if unexpected and unseen == "raise":
         raise ValueError(
             f"{where} must hold the groups {expected.tolist()}; found {unexpected} as "

@@ -1,7 +1,6 @@
 """Tables: checked, encoded and represented."""
 
 import copy
-import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,18 +8,21 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_numeric_dtype
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_array, validate_data
 from torch import nn
 
-from fairtask._data import as_pandas
+from fairtask._columns import read_categories, read_numbers
+from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
 from fairtask._validation import check_layer_sizes
 from fairtask.modules import MLP
 
 __all__ = ["TableEncoder", "TableModality"]
+
+EXPECTED = "numbers, or categories of one type"
+"""Values of a column."""
 
 
 @dataclass(kw_only=True)
@@ -61,20 +63,23 @@ class TableModality(Modality):
 
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         """See `Modality.validate`; returns an array, or a sparse matrix of numbers."""
-        X = as_pandas(X)
-        if reset:
-            is_table = isinstance(X, pd.DataFrame)
-            self.encoder = TableEncoder.fit(X) if is_table else None
-        if self.encoder is None:
-            X = _validate_numbers(X, estimator, reset=reset)
-        elif isinstance(X, pd.DataFrame):
+        X = as_table(X, "X")
+        is_table = isinstance(X, pd.DataFrame)
+        if is_table:  # names first: they tell more than a column of another type
             validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if reset:
+            self.encoder = TableEncoder.fit(X) if is_table else None
+        if is_table:
+            X = _read_numbers(X) if self.encoder is None else self.encoder.transform(X)
             X = check_array(
-                self.encoder.transform(X),
+                X,
                 dtype=np.float32,
+                accept_sparse="csr",
                 input_name="X",
                 estimator=estimator,
             )
+        elif self.encoder is None:
+            X = _validate_numbers(X, estimator, reset=reset)
         else:
             raise ValueError(
                 "`X` must be a data frame, as in `fit`, with the categorical columns "
@@ -140,7 +145,20 @@ def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         ) from error
 
 
-_NO_CATEGORIES = (datetime.date, datetime.time, datetime.timedelta, pd.Period)
+def _read_numbers(table: pd.DataFrame) -> Any:
+    """Return a table of numbers as an array; as it is if all its columns are sparse."""
+    if table.shape[1] and all(isinstance(t, pd.SparseDtype) for t in table.dtypes):
+        return table
+    columns = []
+    for name, column in table.items():
+        numbers = read_numbers(column, f"`X` column {name!r}")
+        if numbers is None:
+            raise ValueError(
+                f"`X` column {name!r} must hold numbers, as in `fit`; its type is "
+                f"{column.dtype}."
+            )
+        columns.append(numbers)
+    return np.column_stack(columns) if columns else np.empty(table.shape)
 
 
 class TableEncoder:
@@ -173,24 +191,14 @@ class TableEncoder:
         """Return an encoder for a table, or None if all its columns are numbers."""
         categories: dict[Any, list] = {}
         for name, column in table.items():
-            column = column.infer_objects()
-            if is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
+            where = f"`X` column {name!r}"
+            if read_numbers(column, where, EXPECTED) is not None:
                 continue
-            values = _objects(column)
-            if column.dtype.kind in "cmM" or any(
-                isinstance(value, _NO_CATEGORIES) for value in values
-            ):
-                raise ValueError(
-                    f"`X` column {name!r} holds dates, times or complex numbers "
-                    f"({column.dtype}); turn them into numbers or categories first."
-                )
+            values = read_categories(column, where)
             try:
                 known = sorted({value for value in values if value is not None})
             except TypeError as error:
-                raise ValueError(
-                    f"`X` column {name!r} must hold numbers, or categories of one "
-                    f"type: {error}"
-                ) from error
+                raise ValueError(f"{where} must hold {EXPECTED}: {error}") from error
             missing: list = [None] if any(value is None for value in values) else []
             categories[name] = [*known, *missing]
         return cls(categories) if categories else None
@@ -223,43 +231,13 @@ class TableEncoder:
             raise ValueError(
                 f"`X` must have the columns of `fit`; {missing} are missing."
             )
-        numbers = table.drop(columns=list(self.categories))
-        not_numeric = [
-            name
-            for name, column in numbers.items()
-            if not is_numeric_dtype(column.infer_objects().dtype)
+        numbers = _read_numbers(table.drop(columns=list(self.categories)))
+        categorical = [
+            read_categories(table[name], f"`X` column {name!r}", known=values)
+            for name, values in self.categories.items()
         ]
-        if not_numeric:
-            raise ValueError(
-                f"`X` column {not_numeric[0]!r} must hold numbers, as in `fit`; its "
-                f"type is {table[not_numeric[0]].dtype}."
-            )
-        for name, values in self.categories.items():
-            column = table[name].infer_objects()
-            are_numbers = any(isinstance(v, int | float) for v in values)
-            if (
-                is_numeric_dtype(column.dtype)
-                and not are_numbers
-                and not column.isna().all()
-            ):
-                raise ValueError(
-                    f"`X` column {name!r} must hold categories, as in `fit`; its type "
-                    f"is {table[name].dtype}."
-                )
-        categorical = np.column_stack([_objects(table[c]) for c in self.categories])
-        return np.hstack(
-            [
-                numbers.to_numpy(dtype=np.float32, na_value=np.nan),
-                self._encoder.transform(categorical),
-            ]
-        )
-
-
-def _objects(column: pd.Series) -> np.ndarray:
-    """Values as Python objects, None where they are missing."""
-    values = column.astype(object).to_numpy(copy=True)
-    values[column.isna().to_numpy()] = None
-    return values
+        encoded = self._encoder.transform(np.column_stack(categorical))
+        return np.hstack([numbers.astype(np.float32), encoded])
 
 
 def _as_objects(values: list) -> np.ndarray:

@@ -3,11 +3,14 @@
 import inspect
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import _check_sample_weight
+
+from fairtask._columns import as_column, read_numbers
 
 __all__ = [
     "check_device",
@@ -16,6 +19,7 @@ __all__ = [
     "check_layer_sizes",
     "check_one_of",
     "check_sample_weight",
+    "read_weights",
     "warn_user",
 ]
 
@@ -46,15 +50,28 @@ def check_distinct(names: Sequence[str], argument: str) -> None:
 
 
 def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray | None:
-    """Return sample weights, scaled to a mean of 1, or None if there are none.
+    """Return sample weights, scaled to a mean of 1, or None if there are none."""
+    if sample_weight is None:
+        return None
+    weights = read_weights(sample_weight, n_samples)
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def read_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
+    """Return sample weights as floats; a single number is that of each sample.
 
     Raises
     ------
     ValueError
         If they are not one finite number, at least 0, per sample, or all are 0.
     """
-    if sample_weight is None:
-        return None
+    if not isinstance(sample_weight, Real):
+        column = as_column(sample_weight, "sample_weight")
+        sample_weight = read_numbers(column, "`sample_weight`")
+        if sample_weight is None:
+            raise ValueError(
+                f"`sample_weight` must hold numbers; its type is {column.dtype}."
+            )
     weights = _check_sample_weight(
         sample_weight,
         np.empty((n_samples, 1)),
@@ -63,7 +80,7 @@ def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray | None
     )
     if not weights.any():
         raise ValueError("`sample_weight` must have a weight above 0; all are zero.")
-    return (weights / weights.mean()).astype(np.float32)
+    return weights
 
 
 def check_layer_sizes(sizes: Any, name: str) -> list[int]:

@@ -139,14 +139,25 @@ def test_one_label_of_a_known_pair_determines_the_class(label, expected):
 
 
 @by_name
-def test_positions_count_and_not_the_index(name):
-    def series(values, seed, **kwargs):
-        index = np.random.default_rng(seed).permutation(len(values))
-        return pd.Series(values, index=index, **kwargs)
-
-    z, weights = series(Z, 2, dtype="category"), series(np.full(10, 3.0), 3)
-    value = compute(name, series(Y, 0), series(SCORE, 1), z, sample_weight=weights)
+@pytest.mark.parametrize("shuffled", [0, 1, 2, 3])
+def test_rows_of_pandas_belong_together_by_their_index(name, shuffled):
+    index = np.random.default_rng(0).permutation(10)
+    arguments = [Y, SCORE, Z, np.full(10, 3.0)]
+    series = [pd.Series(values, index=index) for values in arguments]
+    y_true, score, z, weights = series
+    value = compute(name, y_true, score, z, sample_weight=weights)
     assert value == pytest.approx(EXPECTED[name])
+
+    # The position counts where there is no index.
+    series[shuffled] = arguments[shuffled]
+    y_true, score, z, weights = series
+    value = compute(name, y_true, score, z, sample_weight=weights)
+    assert value == pytest.approx(EXPECTED[name])
+
+    series[shuffled] = pd.Series(arguments[shuffled])
+    y_true, score, z, weights = series
+    with pytest.raises(ValueError, match="in another order"):
+        compute(name, y_true, score, z, sample_weight=weights)
 
 
 @by_name
@@ -375,8 +386,12 @@ EVERY = (*HARD, *ON_SCORES)
         (ON_SCORES, {"y_true": [0] * 4, "pos_label": "no"}, "`pos_label` .* got 'no'"),
         (DIRECTED, {"pos_label": 2}, r"`pos_label` must be one of \[0, 1\]; got 2"),
         (DIRECTED, {"pos_label": "1"}, "`pos_label` must be one of .* got '1'"),
-        (HARD, {"y_true": ["0", "1", "0", "1"]}, "`y_true` and `y_pred`.* of one type"),
-        (HARD, {"y_true": ["0"] * 4, "y_pred": [1] * 4}, "`y_pred`.* of one type"),
+        (
+            HARD,
+            {"y_true": ["0", "1", "0", "1"]},
+            "`y_pred`, like `y_true`",
+        ),
+        (HARD, {"y_true": ["0"] * 4, "y_pred": [1] * 4}, "`y_pred`.* holds numbers"),
         (HARD, {"y_pred": [0, 1, 1]}, "`y_pred`.* expected 4, found 3"),
         (HARD, {"y_pred": None}, "`y_pred` must have one value per sample"),
         (HARD, {"y_pred": [0, 1, pd.NA, 0]}, "`y_pred` must not have missing"),

@@ -167,7 +167,11 @@ class TestByIndex:
         ("samples", "labels", "message"),
         [
             (X, y, "`X` or `y` must be a pandas object; got ndarray and ndarray"),
-            (FRAME, LABELS.sort_index(), "those of `X` and `y` differ"),
+            (
+                FRAME,
+                LABELS.sort_index(),
+                "`X` and `y` must hold their rows",
+            ),
             (
                 FRAME.reset_index(drop=True),
                 y,

@@ -96,7 +96,7 @@ def test_none_is_no_attribute():
             80,
             "must name groups; it has 80 distinct values in 80 rows",
         ),
-        (np.array(["a", np.nan]), 2, "has a group named 'nan', which an array"),
+        (np.array(["a", np.nan]), 2, "has the name 'nan', which an array"),
         (np.arange(60).repeat(3), 180, "it has 60 distinct values in 180 rows"),
         (np.arange(51), 51, "it has 51 distinct values in 51 rows"),
         (pd.Series([[1], [2]]), 2, "'sensitive_feature' must hold values that name"),

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 
-from fairtask._data import as_pandas
+from fairtask._frames import as_pandas
 from fairtask._tables import TableEncoder
 
 
@@ -59,9 +59,9 @@ def test_numeric_categories():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (column(["2020-01-01"], "datetime64[ns]"), "'a' holds dates, times"),
-        (column([datetime.date(2020, 1, 1)]), "'a' holds dates, times"),
-        (column([1j]), "'a' holds dates, times or complex numbers"),
+        (column(["2020-01-01"], "datetime64[ns]"), "'a' must not hold dates or times"),
+        (column([datetime.date(2020, 1, 1)]), "'a' must not hold dates or times"),
+        (column([1j]), "'a' must hold .* it holds complex numbers"),
         (column(["x", 1], object), "'a' must hold numbers, or categories of one type"),
     ],
 )
@@ -83,7 +83,11 @@ def test_columns_that_are_neither(table, message):
             {"a": [1], "b": ["x"]},
             r"columns of `fit`; \[2\] are missing",
         ),
-        ({"a": ["x", "y"]}, {"a": [1, 2]}, "column 'a' must hold categories"),
+        (
+            {"a": ["x", "y"]},
+            {"a": [1, 2]},
+            "column 'a' must hold strings, such as 'x'; it holds numbers, such as 1",
+        ),
     ],
 )
 def test_columns_that_change(columns, later, message):
@@ -94,7 +98,7 @@ def test_columns_that_change(columns, later, message):
 
 def test_lazy_frame():
     with pytest.raises(ValueError, match=r"pass `frame.collect\(\)`"):
-        as_pandas(pl.LazyFrame({"a": [1]}))
+        as_pandas(pl.LazyFrame({"a": [1]}), "X")
 
 
 def test_polars():
@@ -105,11 +109,12 @@ def test_polars():
                 "s": ["x", None],
                 "c": pl.Series(["u", "v"], dtype=pl.Categorical),
             }
-        )
+        ),
+        "X",
     )
     assert TableEncoder.fit(table).categories == {"s": ["x", None], "c": ["u", "v"]}
 
 
 @pytest.mark.parametrize("data", [[[1]], np.ones(2), pd.Series([1]), column([1])])
 def test_other_objects_are_returned_as_they_are(data):
-    assert as_pandas(data) is data
+    assert as_pandas(data, "X") is data

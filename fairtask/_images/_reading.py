@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fairtask._data import as_pandas
+from fairtask._frames import as_pandas
 from fairtask._validation import warn_user
 
 __all__ = ["Images", "as_images"]
@@ -153,7 +153,7 @@ def as_images(X: Any) -> Images:
             f"`X` must hold one image per sample; got a single {type(X).__name__}. "
             "Pass a list."
         )
-    X = as_pandas(_without_tensor(X))
+    X = as_pandas(_without_tensor(X), "X")
     if isinstance(X, pd.DataFrame):
         if X.shape[1] != 1:
             raise ValueError(

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._frames import check_same_rows
 from fairtask._method import MakeHead, Method
 from fairtask.baselines._adversarial import group_cross_entropy
 from fairtask.image import ImageEstimator
@@ -258,6 +259,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         score : float
             In [0, 1].
         """
+        check_same_rows({"X": X, "y": y, "sample_weight": sample_weight})
         y_pred = self.predict(X, sensitive_features=sensitive_features)
         return self._accuracy(y_pred, y, sample_weight)
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
+from fairtask._columns import as_column, exact_names
+from fairtask._frames import as_pandas, check_same_rows
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
@@ -93,7 +95,10 @@ def certified_difference(
     0.09
     """
     check_delta(delta)
-    losses = np.asarray(losses)
+    check_same_rows(
+        {"losses": losses, "sensitive_features": sensitive_features, "strata": strata}
+    )
+    losses = np.asarray(as_pandas(losses, "losses"))
     if losses.ndim != 1 or not len(losses) or losses.dtype.kind not in "bfiu":
         raise ValueError(
             "`losses` must be numbers of shape (n_samples,), one at least; got "
@@ -138,17 +143,18 @@ def _encode_strata(strata: Any, n_samples: int) -> tuple[np.ndarray, list]:
     """Return the code of each sample's stratum, and the names of the strata."""
     if strata is None:
         return np.zeros(n_samples, dtype=np.int64), ["all"]
-    column = pd.Series(list(strata) if np.ndim(strata) else [], dtype=object)
+    column = as_column(strata if np.ndim(strata) else [], "strata")
     if len(column) != n_samples:
         raise ValueError(
             f"`strata` must have one entry per sample: expected {n_samples}, found "
             f"{len(column)}."
         )
-    codes, names = pd.factorize(column)
-    if (codes < 0).any():
+    known = exact_names(column, "`strata`", "names of one type")
+    if len(known) < n_samples:
         raise ValueError(
-            f"`strata` must have no missing values; found {(codes < 0).sum():,}."
+            f"`strata` must have no missing values; found {n_samples - len(known):,}."
         )
+    codes, names = pd.factorize(known)
     return codes, list(names)
 
 

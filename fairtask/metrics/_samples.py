@@ -8,9 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairtask._columns import (
+    as_column,
+    check_no_missing_names,
+    check_same_kind,
+    codes_of,
+    exact_names,
+    read_number_array,
+)
+from fairtask._frames import check_same_rows
 from fairtask._sensitive import MAX_GROUPS, SensitiveFeatures, encode_sensitive_features
 
 __all__ = ["GroupedSamples"]
+
+EXPECTED = "class labels of one type"
+"""Values of `y_true` and `y_pred`."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +78,30 @@ class GroupedSamples:
         name of their argument. `needs_positive` says whether it matters which class is
         the positive one.
         """
-        columns = {"y_true": _as_column(y_true, "y_true")}
+        check_same_rows(
+            {
+                "y_true": y_true,
+                **outputs,
+                "sensitive_features": sensitive_features,
+                "sample_weight": sample_weight,
+            }
+        )
+        columns = {"y_true": as_column(y_true, "y_true")}
         n_samples = len(columns["y_true"])
         if "y_pred" in outputs:
-            columns["y_pred"] = _as_column(outputs["y_pred"], "y_pred")
+            columns["y_pred"] = as_column(outputs["y_pred"], "y_pred")
             _check_length(columns["y_pred"], "y_pred", n_samples)
+        if labels is not None:
+            labels = _read_classes(as_column(labels, "labels"), "labels")[1]
+        read = {name: _read_classes(column, name) for name, column in columns.items()}
+        distinct = {name: found for name, (_, found) in read.items()}
+        _check_class_labels(columns, distinct, labels)
         classes, positives = _find_classes(
-            columns, pos_label, labels, needs_positive=needs_positive
+            distinct, pos_label, labels, needs_positive=needs_positive
         )
-        codes = {name: _encode(column, classes) for name, column in columns.items()}
+        codes = {
+            name: codes_of(found, classes)[rows] for name, (rows, found) in read.items()
+        }
         if sensitive_features is None:
             raise ValueError(
                 "`sensitive_features` must have a column for each attribute; got None."
@@ -170,11 +197,11 @@ class GroupedSamples:
 
     def _numbers(self, argument: str) -> np.ndarray:
         """Check an output of shape (n_samples,) or (n_samples, n_classes)."""
-        numbers = np.asarray(self.outputs[argument])
         n_samples, n_classes = len(self.counted), len(self.classes)
+        numbers = read_number_array(self.outputs[argument], argument)
         if numbers.ndim == 2 and numbers.shape[1] == n_classes:
             _check_length(numbers, argument, n_samples)
-            return _as_finite(numbers, argument)[self.counted]
+            return _finite(numbers, argument)[self.counted]
         if self.is_one_vs_rest:
             raise ValueError(
                 f"`{argument}` must have a column for each of the {n_classes} classes "
@@ -185,19 +212,9 @@ class GroupedSamples:
         return _as_numbers(numbers, argument, n_samples)[self.counted]
 
 
-def _as_column(values: Any, argument: str) -> np.ndarray:
-    column = np.asarray(values)
-    if column.ndim == 2 and column.shape[1] == 1:
-        column = column[:, 0]
-    if column.ndim != 1:
-        raise ValueError(
-            f"`{argument}` must have one value per sample, shape (n_samples,); got "
-            f"shape {column.shape}."
-        )
-    return column
-
-
-def _check_length(column: np.ndarray, argument: str, n_samples: int) -> None:
+def _check_length(
+    column: np.ndarray | pd.Series, argument: str, n_samples: int
+) -> None:
     if len(column) != n_samples:
         raise ValueError(
             f"`{argument}` must have as many samples as `y_true`: expected "
@@ -206,48 +223,83 @@ def _check_length(column: np.ndarray, argument: str, n_samples: int) -> None:
 
 
 def _as_numbers(values: Any, argument: str, n_samples: int) -> np.ndarray:
-    column = _as_column(values, argument)
+    column = as_column(values, argument)
     _check_length(column, argument, n_samples)
-    return _as_finite(column, argument)
+    return _finite(read_number_array(column, argument), argument)
 
 
-def _as_finite(values: np.ndarray, argument: str) -> np.ndarray:
-    try:
-        numbers = values.astype(float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`{argument}` must hold numbers: {error}.") from error
+def _finite(numbers: np.ndarray, argument: str) -> np.ndarray:
     if not np.isfinite(numbers).all():
         raise ValueError(f"`{argument}` must be finite; found NaN or infinity.")
     return numbers
 
 
+def _read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:
+    """Return codes and the distinct labels that they stand for, as they occur."""
+    labels = exact_names(column, f"`{argument}`", EXPECTED)
+    if len(labels) < len(column):
+        raise ValueError(f"`{argument}` must not have missing values.")
+    codes, found = pd.factorize(labels)
+    return codes, found.tolist()
+
+
+def _check_class_labels(
+    columns: Mapping[str, pd.Series], distinct: Mapping[str, list], labels: list | None
+) -> None:
+    """Check that the labels are of one kind, and neither scores nor missing values.
+
+    `distinct` has the labels of each column; `labels` are those that were named.
+    """
+    first, *others = distinct
+    for name in others:
+        check_same_kind(distinct[name], distinct[first], f"`{name}`, like `{first}`,")
+    if labels is not None:
+        check_same_kind(labels, distinct[first], f"`labels`, like `{first}`,")
+    known = set(labels or [])
+    for name, found in distinct.items():
+        is_category = isinstance(columns[name].dtype, pd.CategoricalDtype)
+        # A prediction repeats a label that was true.
+        check_no_missing_names(set(found) - known, f"`{name}`", declared=is_category)
+        known.update(found)
+        fractions = [v for v in found if isinstance(v, float) and not v.is_integer()]
+        if fractions:
+            raise ValueError(
+                f"`{name}` must hold class labels; found numbers such as "
+                f"{fractions[0]:g}."
+            )
+        n_samples = len(columns[name])
+        if len(found) > MAX_GROUPS and len(found) > n_samples / 2:
+            raise ValueError(
+                f"`{name}` must hold class labels; found {len(found)} distinct values "
+                f"in {n_samples} samples: {reprlib.repr(found)}."
+            )
+
+
 def _find_classes(
-    columns: dict[str, np.ndarray], pos_label: Any, labels: Any, *, needs_positive: bool
+    distinct: Mapping[str, list],
+    pos_label: Any,
+    labels: list | None,
+    *,
+    needs_positive: bool,
 ) -> tuple[list, list[int]]:
     """Return the sorted classes and the codes of those that are taken as positive."""
-    found = [_class_labels(column, name) for name, column in columns.items()]
-    names = " and ".join(f"`{name}`" for name in columns)
-    classes = list(dict.fromkeys(label for column in found for label in column))
+    names = " and ".join(f"`{name}`" for name in distinct)
+    classes = list(
+        dict.fromkeys(label for found in distinct.values() for label in found)
+    )
     if labels is not None:
-        given = _distinct(_as_column(labels, "labels"), "labels")
-        unexpected = [label for label in classes if label not in given]
+        unexpected = [label for label in classes if label not in labels]
         if unexpected:
             raise ValueError(
                 f"`labels` must name every class of {names}; found "
-                f"{reprlib.repr(unexpected)} besides {reprlib.repr(given)}."
+                f"{reprlib.repr(unexpected)} besides {reprlib.repr(labels)}."
             )
-        if _have_one_type(given) and given != sorted(given):
+        if labels != sorted(labels):
             raise ValueError(
                 "`labels` must be sorted, as the columns of scores are; got "
-                f"{reprlib.repr(given)}."
+                f"{reprlib.repr(labels)}."
             )
-        classes = given
-    # "1" and 1 never compare equal: one column of each would give rates of 0.
-    if not _have_one_type(classes):
-        raise ValueError(
-            f"{names} must have classes of one type; found {len(classes)}: "
-            f"{reprlib.repr(classes)}."
-        )
+        classes = labels
     if pos_label is not None:
         is_new = len(classes) < 2 and _have_one_type([*classes, pos_label])
         if pos_label not in classes and not is_new:
@@ -270,37 +322,5 @@ def _find_classes(
     return classes, [classes.index(pos_label)]
 
 
-def _class_labels(column: np.ndarray, argument: str) -> list:
-    """Return the distinct labels, after a check that they are no other numbers."""
-    labels = _distinct(column, argument)
-    fractions = [v for v in labels if isinstance(v, float) and not v.is_integer()]
-    if fractions:
-        raise ValueError(
-            f"`{argument}` must hold class labels; found numbers such as "
-            f"{fractions[0]:g}."
-        )
-    if len(labels) > MAX_GROUPS and len(labels) > len(column) / 2:
-        raise ValueError(
-            f"`{argument}` must hold class labels; found {len(labels)} distinct values "
-            f"in {len(column)} samples: {reprlib.repr(labels)}."
-        )
-    return labels
-
-
-def _distinct(column: np.ndarray, argument: str) -> list:
-    values = pd.unique(column)
-    if pd.isna(values).any():
-        raise ValueError(f"`{argument}` must not have missing values.")
-    return values.tolist()
-
-
 def _have_one_type(labels: list) -> bool:
     return len({isinstance(label, str) for label in labels}) <= 1
-
-
-def _encode(column: np.ndarray, classes: list) -> np.ndarray:
-    """Return the position of each label; an equality per class is the quickest."""
-    codes = np.zeros(len(column), dtype=np.int64)
-    for code, label in enumerate(classes):
-        codes[column == label] = code
-    return codes

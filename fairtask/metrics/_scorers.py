@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _cached_call, _Scorer
 
+from fairtask._frames import check_same_rows
 from fairtask.metrics._difference import METRICS, DifferenceMetric, find_metric
 
 __all__ = ["make_fairness_scorer", "make_fairness_scoring"]
@@ -101,6 +102,7 @@ class _FairnessScorer(_Scorer):
         y_true: Any,
         **kwargs: Any,
     ) -> float:
+        check_same_rows({"X": X, "y": y_true, **kwargs})
         if kwargs.get("sensitive_features") is None:
             kwargs["sensitive_features"] = self._find(X, y_true)
         classes = getattr(estimator, "classes_", None)
@@ -128,11 +130,6 @@ class _FairnessScorer(_Scorer):
                 f"The scorer of `{name}` finds `sensitive_features` by index, so that "
                 "`X` or `y` must be a pandas object; got "
                 f"{type(X).__name__} and {type(y_true).__name__}."
-            )
-        if not indexes[0].equals(indexes[-1]):
-            raise ValueError(
-                f"The scorer of `{name}` finds `sensitive_features` by index, and "
-                "those of `X` and `y` differ."
             )
         positions = self._bound.index.get_indexer(indexes[0])
         missing = indexes[0][positions < 0].tolist()

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from fairtask._frames import check_same_rows
 from fairtask._labels import encode_labels
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import check_one_of
@@ -112,6 +113,7 @@ class LatentDisplay:
             raise ValueError(
                 f"`max_samples` must be an integer of at least 2; got {max_samples!r}."
             )
+        check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
         n_samples = _num_samples(X)
         codes, task = encode_labels(y, n_samples=n_samples)
         if task.is_multioutput:
