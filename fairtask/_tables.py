@@ -2,27 +2,39 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_array, validate_data
 from torch import nn
 
 from fairtask._columns import read_categories, read_numbers
+from fairtask._data import Samples
 from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
-from fairtask._validation import check_layer_sizes
+from fairtask._table_encoding import NumberEncoding, TableEncoding, learn_numbers
+from fairtask._validation import check_layer_sizes, warn_user
 from fairtask.modules import MLP
 
 __all__ = ["TableEncoder", "TableModality"]
 
 EXPECTED = "numbers, or categories of one type"
 """Values of a column."""
+
+MAX_CATEGORIES = 255
+"""A column has no more codes than this."""
+
+MAX_UNIQUE = 0.9
+MIN_NAMES = 50
+"""More distinct categories than both, as a share of the rows and in number, are names
+of the samples."""
+
+UNKNOWN = -1
+"""Code of a category that `fit` did not see."""
 
 
 @dataclass(kw_only=True)
@@ -37,22 +49,33 @@ class TableModality(Modality):
         Number of columns seen by `validate`.
     encoder : TableEncoder or None
         None where all columns are numbers.
+    numbers : NumberEncoding
+        Learnt by `learn`.
     """
 
     hidden_layer_sizes: Sequence[int]
     activation: str
     dropout: float
+    numeric_encoding: str | None
     trunk: nn.Module | Callable[[int], nn.Module] | None
 
     n_features: int = field(init=False)
     encoder: "TableEncoder | None" = field(init=False, default=None)
+    numbers: NumberEncoding = field(init=False)
 
     fixed_parameters: ClassVar[tuple[str, ...]] = (
         "hidden_layer_sizes",
         "activation",
+        "numeric_encoding",
         "trunk",
     )
-    divergence_remedy: ClassVar[str] = "Standardise `X`, whose features may be large"
+
+    @property
+    def divergence_remedy(self) -> str:
+        """See `Modality.divergence_remedy`."""
+        if self.numeric_encoding is not None:
+            return ""
+        return "Standardise `X`, whose features may be large"
 
     @property
     def weights_remedy(self) -> str:
@@ -62,7 +85,10 @@ class TableModality(Modality):
         return "`hidden_layer_sizes` must hold a layer"
 
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
-        """See `Modality.validate`; returns an array, or a sparse matrix of numbers."""
+        """See `Modality.validate`; returns an array, or a sparse matrix of numbers.
+
+        Missing numbers are NaN. Codes of categories follow the numbers.
+        """
         X = as_table(X, "X")
         is_table = isinstance(X, pd.DataFrame)
         if is_table:  # names first: they tell more than a column of another type
@@ -75,6 +101,7 @@ class TableModality(Modality):
                 X,
                 dtype=np.float32,
                 accept_sparse="csr",
+                ensure_all_finite="allow-nan",
                 input_name="X",
                 estimator=estimator,
             )
@@ -89,17 +116,29 @@ class TableModality(Modality):
             self.n_features = estimator.n_features_in_
         return X
 
+    def learn(self, samples: Samples) -> None:
+        """See `Modality.learn`: the encoding of the numbers."""
+        weight = samples.task_weight
+        n_categories = [] if self.encoder is None else self.encoder.n_categories
+        n_numbers = samples.X.shape[1] - len(n_categories)
+        self.numbers = learn_numbers(
+            samples.X[:, :n_numbers],
+            samples.y,
+            None if weight is None else weight.mean(axis=1),
+            encoding=self.numeric_encoding,
+        )
+
     def make_trunk(self, *, pretrained: bool) -> tuple[nn.Module, int]:
         """See `Modality.make_trunk`."""
-        n_inputs = self.n_features
-        if self.encoder is not None:
-            n_inputs = self.encoder.n_outputs(n_inputs)
+        n_categories = [] if self.encoder is None else self.encoder.n_categories
+        encoding = TableEncoding(self.numbers, n_categories)
+        n_inputs = encoding.out_features
         if self.trunk is None:
             sizes = check_layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
             trunk = MLP(
                 n_inputs, sizes, activation=self.activation, dropout=self.dropout
             )
-            return trunk, trunk.out_features
+            return nn.Sequential(encoding, trunk), trunk.out_features
         own = self.trunk
         if not isinstance(own, nn.Module):
             own = own(n_inputs)
@@ -110,19 +149,29 @@ class TableModality(Modality):
                 )
         # A callable, too, may return a module that is used elsewhere.
         own = copy.deepcopy(own).to("cpu").float()
-        return own, representation_width(own, torch.zeros(1, n_inputs), "trunk")
+        width = representation_width(own, torch.zeros(1, n_inputs), "trunk")
+        return nn.Sequential(encoding, own), width
 
     def state(self) -> dict[str, Any]:
         """See `Modality.state`."""
+        encoder = self.encoder
         return {
             "n_features": self.n_features,
-            "categories": self.encoder and self.encoder.categories,
+            "categories": encoder and encoder.categories,
+            "grouped": encoder and encoder.grouped,
+            "ignored": encoder and encoder.ignored,
+            "numbers": asdict(self.numbers),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """See `Modality.restore`."""
-        self.n_features, categories = state["n_features"], state["categories"]
-        self.encoder = None if categories is None else TableEncoder(categories)
+        self.n_features = state["n_features"]
+        self.numbers = NumberEncoding(**state["numbers"])
+        self.encoder = None
+        if state["categories"] is not None:
+            self.encoder = TableEncoder(
+                state["categories"], state["grouped"], state["ignored"]
+            )
 
 
 def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
@@ -134,6 +183,7 @@ def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
             dtype=np.float32,
             accept_sparse="csr",
             force_writeable=True,
+            ensure_all_finite="allow-nan",
         )
     except ValueError as error:
         if "could not convert string" not in str(error):
@@ -149,64 +199,93 @@ def _read_numbers(table: pd.DataFrame) -> Any:
     """Return a table of numbers as an array; as it is if all its columns are sparse."""
     if table.shape[1] and all(isinstance(t, pd.SparseDtype) for t in table.dtypes):
         return table
-    columns = []
-    for name, column in table.items():
-        numbers = read_numbers(column, f"`X` column {name!r}")
-        if numbers is None:
-            raise ValueError(
-                f"`X` column {name!r} must hold numbers, as in `fit`; its type is "
-                f"{column.dtype}."
-            )
-        columns.append(numbers)
+    columns = [_numbers(column, name) for name, column in table.items()]
     return np.column_stack(columns) if columns else np.empty(table.shape)
 
 
-class TableEncoder:
-    """One-hot columns in place of a table's categorical columns.
+def _numbers(column: pd.Series, name: Any) -> np.ndarray:
+    numbers = read_numbers(column, f"`X` column {name!r}")
+    if numbers is None:
+        raise ValueError(
+            f"`X` column {name!r} must hold numbers, as in `fit`; its type is "
+            f"{column.dtype}."
+        )
+    return numbers
 
-    A column is categorical if it holds neither numbers nor Booleans. A missing value is
-    a category of its own. A category that did not occur in `fit` is zero in each of the
-    column's one-hot columns.
+
+class TableEncoder:
+    """A data frame as one array: its numbers, and codes of its categories.
+
+    A missing value is a category of its own. Of a column with more than `MAX_CATEGORIES`
+    categories the most frequent have a code each, and all others share one.
 
     Attributes
     ----------
     categories : dict of str to list
-        Categories of each categorical column.
+        Categories of each categorical column, in the order of their codes.
+    grouped : list of str
+        Columns whose other categories share a code.
+    ignored : list of str
+        Columns that name the samples, and are left out.
     """
 
-    def __init__(self, categories: dict[str, list]) -> None:
+    def __init__(
+        self,
+        categories: dict[str, list],
+        grouped: Sequence[str] = (),
+        ignored: Sequence[str] = (),
+    ) -> None:
         self.categories = categories
-        self._encoder = OneHotEncoder(
-            categories=[_as_objects(values) for values in categories.values()],
-            handle_unknown="ignore",
-            sparse_output=False,
-            dtype=np.float32,
-        )
-        # The categories are given: any row does.
-        row = [(values or [None])[0] for values in categories.values()]
-        self._encoder.fit(_as_objects(row)[None, :])
+        self.grouped = list(grouped)
+        self.ignored = list(ignored)
 
     @classmethod
     def fit(cls, table: pd.DataFrame) -> "TableEncoder | None":
         """Return an encoder for a table, or None if all its columns are numbers."""
-        categories: dict[Any, list] = {}
+        encoder = cls({})
         for name, column in table.items():
             where = f"`X` column {name!r}"
-            if read_numbers(column, where, EXPECTED) is not None:
-                continue
-            values = read_categories(column, where)
-            try:
-                known = sorted({value for value in values if value is not None})
-            except TypeError as error:
-                raise ValueError(f"{where} must hold {EXPECTED}: {error}") from error
-            missing: list = [None] if any(value is None for value in values) else []
-            categories[name] = [*known, *missing]
-        return cls(categories) if categories else None
+            if read_numbers(column, where, EXPECTED) is None:
+                encoder._learn(name, read_categories(column, where))
+        if len(encoder.ignored) == table.shape[1]:
+            raise ValueError(
+                "`X` must have a column of numbers or of categories; nearly every "
+                f"value of its columns {encoder.ignored} is unique."
+            )
+        return encoder if encoder.categories or encoder.ignored else None
 
-    def n_outputs(self, n_columns: int) -> int:
-        """Return the number of encoded columns of a table with `n_columns`."""
-        n_one_hot = sum(len(values) for values in self.categories.values())
-        return n_columns - len(self.categories) + n_one_hot
+    def _learn(self, name: str, values: np.ndarray) -> None:
+        """Learn the categories of a column."""
+        counts = pd.Series(values).value_counts(dropna=False)
+        known = [value for value in counts.index if value is not None]
+        n_known = len(values) - int(counts.get(None, 0))
+        if len(known) > max(MIN_NAMES, MAX_UNIQUE * n_known):
+            warn_user(
+                UserWarning,
+                f"`X` column {name!r} is ignored: {len(known)} of its {n_known} values "
+                "are distinct, so that they name the samples. Drop the column, or "
+                "group its values.",
+            )
+            self.ignored.append(name)
+            return
+        if len(counts) > MAX_CATEGORIES:
+            self.grouped.append(name)
+            known = known[: MAX_CATEGORIES - 1]
+        try:
+            known.sort()
+        except TypeError as error:
+            raise ValueError(
+                f"`X` column {name!r} must hold {EXPECTED}: {error}"
+            ) from error
+        self.categories[name] = [*known, None] if n_known < len(values) else known
+
+    @property
+    def n_categories(self) -> list[int]:
+        """Number of codes of each categorical column."""
+        return [
+            len(values) + (name in self.grouped)
+            for name, values in self.categories.items()
+        ]
 
     def transform(self, table: pd.DataFrame) -> np.ndarray:
         """Encode a table.
@@ -218,29 +297,30 @@ class TableEncoder:
 
         Returns
         -------
-        encoded : ndarray of shape (n_samples, n_encoded), float32
-            The numbers, then the one-hot columns.
+        encoded : ndarray of shape (n_samples, n_columns), float32
+            The numbers, NaN where they are missing, and then the codes. The code of a
+            category that `fit` did not see is -1.
 
         Raises
         ------
         ValueError
-            If a column of numbers holds something else.
+            If a column is missing, or does not hold values of its type.
         """
-        missing = [name for name in self.categories if name not in table.columns]
+        named = [*self.categories, *self.ignored]
+        missing = [name for name in named if name not in table.columns]
         if missing:
             raise ValueError(
                 f"`X` must have the columns of `fit`; {missing} are missing."
             )
-        numbers = _read_numbers(table.drop(columns=list(self.categories)))
-        categorical = [
-            read_categories(table[name], f"`X` column {name!r}", known=values)
-            for name, values in self.categories.items()
+        columns = [
+            _numbers(table[name], name) for name in table.columns if name not in named
         ]
-        encoded = self._encoder.transform(np.column_stack(categorical))
-        return np.hstack([numbers.astype(np.float32), encoded])
-
-
-def _as_objects(values: list) -> np.ndarray:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+        for name, known in self.categories.items():
+            where = f"`X` column {name!r}"
+            values = read_categories(table[name], where, known=known)
+            codes, found = pd.factorize(values, use_na_sentinel=False)
+            position = {value: code for code, value in enumerate(known)}
+            other = len(known) if name in self.grouped else UNKNOWN
+            table_of_codes = np.array([position.get(value, other) for value in found])
+            columns.append(table_of_codes[codes])
+        return np.column_stack([c.astype(np.float32) for c in columns])

@@ -1,0 +1,197 @@
+"""The first layer for tables: numbers and categories, encoded batch by batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.sparsefuncs import min_max_axis
+from torch import Tensor, nn
+
+__all__ = ["NUMERIC_ENCODINGS", "NumberEncoding", "TableEncoding", "learn_numbers"]
+
+NUMERIC_ENCODINGS = ("piecewise_linear", "standard")
+
+MAX_BINS = 64
+MIN_SAMPLES_BIN = 64
+MIN_IMPURITY_DECREASE = 1e-4
+"""Settings of the trees, chosen on hold-outs of Adult, Bank Marketing and COMPAS."""
+
+
+@dataclass(frozen=True)
+class NumberEncoding:
+    """How numbers become inputs of the network.
+
+    Input j is ``(x[column[j]] - left[j]) / width[j]``, cut to [0, 1] if it is a bin.
+
+    Attributes
+    ----------
+    column : list of int
+        Column of each input.
+    left, width : list of float
+    is_bin : list of bool
+    neutral : list of float
+        Number in place of a missing one, for each column: its median.
+    marked : list of int
+        Columns with missing numbers, for each of which another input marks them.
+    """
+
+    column: list[int]
+    left: list[float]
+    width: list[float]
+    is_bin: list[bool]
+    neutral: list[float]
+    marked: list[int]
+
+
+def learn_numbers(
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None = None,
+    *,
+    encoding: str | None,
+) -> NumberEncoding:
+    """Choose the encoding of each column.
+
+    Parameters
+    ----------
+    X : ndarray or sparse CSR of shape (n_samples, n_columns), float32
+        NaN where a number is missing.
+    y : ndarray of shape (n_samples, n_tasks), int64
+        Class codes, for the trees.
+    sample_weight : ndarray of shape (n_samples,), optional
+    encoding : {"piecewise_linear", "standard"} or None
+
+    Notes
+    -----
+    "piecewise_linear" is "PLE" with the bins of a decision tree per column, from
+    Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular
+    Deep Learning" (2022). A number beyond the training samples counts as the largest or
+    the smallest of them. A column without a split is standardised; one of two values
+    becomes 0 and 1. Sparse columns are divided by their largest absolute value, so that
+    0 stays 0.
+    """
+    n_columns = X.shape[1]
+    if sparse.issparse(X):
+        largest = np.abs(min_max_axis(X, axis=0, ignore_nan=True)).max(axis=0)
+        width = np.where((largest > 0) & (encoding is not None), largest, 1)
+        return NumberEncoding(
+            list(range(n_columns)),
+            [0.0] * n_columns,
+            width.tolist(),
+            [False] * n_columns,
+            [0.0] * n_columns,
+            [],
+        )
+    learnt = NumberEncoding([], [], [], [], [], [])
+    for j, x in enumerate(X.T):
+        is_known = ~np.isnan(x)
+        known = x[is_known].astype(np.float64)
+        learnt.neutral.append(float(np.median(known)) if len(known) else 0.0)
+        if not is_known.all():
+            learnt.marked.append(j)
+        weight = None if sample_weight is None else sample_weight[is_known]
+        left, width, is_bin = _pieces(known, y[is_known], weight, encoding)
+        learnt.column.extend([j] * len(left))
+        learnt.left.extend(left)
+        learnt.width.extend(width)
+        learnt.is_bin.extend([is_bin] * len(left))
+    return learnt
+
+
+def _pieces(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, encoding: str | None
+) -> tuple[list[float], list[float], bool]:
+    """Return left ends and widths of the pieces of a column, and whether they are bins.
+
+    `x` are its known numbers.
+    """
+    if encoding is None or not len(x):
+        return [0.0], [1.0], False
+    low, high = x.min(), x.max()
+    if ((x == low) | (x == high)).all():
+        return [low], [(high - low) or 1.0], False
+    if encoding == "piecewise_linear":
+        ends = np.unique(np.concatenate([[low], _splits(x, y, weight), [high]]))
+        if len(ends) > 2:
+            return ends[:-1].tolist(), np.diff(ends).tolist(), True
+    return [x.mean()], [x.std()], False
+
+
+def _splits(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Return the thresholds of a tree."""
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=MAX_BINS,
+        min_samples_leaf=MIN_SAMPLES_BIN,
+        min_impurity_decrease=MIN_IMPURITY_DECREASE,
+        random_state=0,
+    )
+    nodes = tree.fit(x[:, None], y, sample_weight=weight).tree_
+    return nodes.threshold[nodes.children_left != nodes.children_right]
+
+
+class TableEncoding(nn.Module):
+    """Encode rows of numbers and of codes of categories.
+
+    Parameters
+    ----------
+    numbers : NumberEncoding
+        Of the first columns.
+    n_categories : sequence of int, default=()
+        Number of categories of each column after them.
+
+    Attributes
+    ----------
+    out_features : int
+        Width of the encoded rows.
+    """
+
+    def __init__(
+        self, numbers: NumberEncoding, n_categories: Sequence[int] = ()
+    ) -> None:
+        super().__init__()
+        is_bin = torch.tensor(numbers.is_bin, dtype=torch.bool)
+        buffers = {
+            "column": torch.tensor(numbers.column, dtype=torch.int64),
+            "left": torch.tensor(numbers.left, dtype=torch.float32),
+            "width": torch.tensor(numbers.width, dtype=torch.float32),
+            "low": torch.where(is_bin, 0.0, -torch.inf),
+            "high": torch.where(is_bin, 1.0, torch.inf),
+            "neutral": torch.tensor(numbers.neutral, dtype=torch.float32),
+            "marked": torch.tensor(numbers.marked, dtype=torch.int64),
+            "code_column": torch.repeat_interleave(torch.tensor(n_categories).long()),
+            "code": torch.cat([torch.zeros(0), *map(torch.arange, n_categories)]),
+        }
+        for name, values in buffers.items():
+            self.register_buffer(name, values, persistent=False)
+        self.out_features = len(numbers.left) + len(numbers.marked)
+        self.out_features += sum(n_categories)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, n_columns), float32
+            Numbers, NaN where they are missing, and then codes. A code that is none of
+            0, ..., n - 1 stands for an unknown category.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, out_features), float32
+            Encoded numbers, marks of missing numbers, and an output per category.
+        """
+        n_numbers = len(self.neutral)
+        numbers, codes = X[:, :n_numbers], X[:, n_numbers:]
+        is_missing = numbers.isnan()
+        known = torch.where(is_missing, self.neutral, numbers)
+        pieces = (known[:, self.column] - self.left) / self.width
+        encoded = [pieces.clamp(self.low, self.high)]
+        if len(self.marked):
+            encoded.append(is_missing[:, self.marked].to(X.dtype))
+        if len(self.code):
+            encoded.append((codes[:, self.code_column] == self.code).to(X.dtype))
+        return torch.cat(encoded, dim=1)
