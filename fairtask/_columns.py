@@ -235,20 +235,22 @@ def _refuse_numbers_as_text(values: np.ndarray, where: str) -> None:
     """Raise a ValueError if strings look like measurements, and not like codes.
 
     They do if all can be read as numbers and they are many: more than 50 of them are
-    distinct, or more than half of ten or more.
+    distinct, or more than half of ten or more, or more than 10 with fractions.
     """
     distinct = set(values)
     n_distinct = len(distinct)
-    is_many = n_distinct > MAX_CATEGORIES_OF_DIGITS or (
-        len(values) >= 10 and n_distinct > len(values) / 2
+    try:
+        text = list(distinct.difference(MISSING_NAMES, [""]))
+        numbers = np.array(text, dtype=str).astype(float)
+    except ValueError:
+        return
+    has_fractions = bool((numbers % 1 > 0).any())
+    is_many = (
+        n_distinct > MAX_CATEGORIES_OF_DIGITS
+        or (len(values) >= 10 and n_distinct > len(values) / 2)
+        or (has_fractions and n_distinct > 10)
     )
     if not is_many:
-        return
-    try:
-        np.array(list(distinct.difference(MISSING_NAMES, [""])), dtype=str).astype(
-            float
-        )
-    except ValueError:
         return
     raise ValueError(
         f"{where} holds numbers as text: {n_distinct} distinct strings in "
@@ -325,7 +327,7 @@ def check_no_missing_names(
 
 def check_same_kind(found: Iterable[Any], known: Iterable[Any], where: str) -> None:
     """Raise a ValueError if values of two kinds meet, which never equal each other."""
-    found, known = list(found), list(known)
+    found, known = _items(found), _items(known)
     kinds = [
         kind_of(pd.Series(values, dtype=object), where, "values of one type")
         for values in (found, known)
