@@ -218,8 +218,14 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
 
     Notes
     -----
-    Data frames of pandas or polars may have categorical columns: those of type
-    category, string or object. Each is replaced by a column per category seen in `fit`.
+    Data frames of pandas, polars or pyarrow may have categorical columns: those of type
+    category, and those that hold strings. A column of objects holds numbers if all its
+    values are numbers or Booleans. Dates, bytes and mixed types are errors, and so are
+    numbers that were read as text: a column of strings that can all be read as numbers,
+    with more than 50 distinct values, with more than half of ten or more distinct, or
+    with more than 10 that have fractions. Convert it with `pandas.to_numeric`, or to
+    the type category. A masked entry of an array is a missing number. Each categorical
+    column is replaced by a column per category seen in `fit`.
     A missing value is a category of its own. A category that `fit` did not see gets
     zeros in all these columns. Numbers must not be missing. Sparse matrices stay
     sparse; batches are made dense.

@@ -1,4 +1,4 @@
-"""Types of columns, through every way that a column reaches an estimator or a metric."""
+"""Types of columns, on every way to an estimator or a metric."""
 
 import datetime
 from decimal import Decimal
@@ -197,7 +197,7 @@ def test_none_may_be_a_name_where_it_is_declared():
 
 @pytest.mark.parametrize("values", TEXT.values(), ids=TEXT.keys())
 def test_numbers_as_text(values):
-    with pytest.raises(ValueError, match="holds numbers as text.*to_numeric"):
+    with pytest.raises(ValueError, match=r"holds numbers as text.*to_numeric"):
         read_categories(pd.Series(values), "`X` column 'a'")
     declared = pd.Series(values, dtype="category")
     assert list(read_categories(declared, "`X` column 'a'")) == list(values)
@@ -276,7 +276,7 @@ def test_names_are_exact_whatever_their_type():
         (np.array([[1.0, np.timedelta64(1)]], dtype=object), "`X` must not hold dates"),
         (
             np.zeros((2, 1), dtype=[("a", int)]),
-            r"`X`.*pass `pandas.DataFrame\(array\)`",
+            r"`X`.*`pandas.DataFrame\(array\)`",
         ),
         (pl.LazyFrame({"a": [1]}), "`X` must hold rows, and a LazyFrame holds none"),
     ],
@@ -361,9 +361,7 @@ def test_labels_and_weights_of_estimators(method):
     call = getattr(clf, method)
     for labels in (pl.Series(y), pa.array(y), pd.Series(y, dtype="Int64"), y.tolist()):
         call(FRAME, labels, sample_weight=[Decimal(1)] * 80, **kwargs)
-    with pytest.raises(
-        ValueError, match="`y` must hold numbers, such as 0; it holds s"
-    ):
+    with pytest.raises(ValueError, match="`y` must hold numbers, such as 0"):
         call(FRAME, y.astype(str), **kwargs)
     with pytest.raises(ValueError, match="`sample_weight` must hold numbers"):
         call(FRAME, y, sample_weight=["1"] * 80, **kwargs)
