@@ -101,7 +101,7 @@ class TestArrays:
             (np.full((1, 8, 8, 3), np.nan), "got float64 from nan"),
             (np.full((1, 8, 8, 3), 300), r"in \[0, 255\].*from 300 to 300"),
             (np.full((1, 8, 8, 3), -1), "from -1 to -1"),
-            (np.zeros((1, 8, 8, 3), complex), "got an array of complex128"),
+            (np.zeros((1, 8, 8, 3), complex), "its type is complex128"),
             ([np.zeros((8, 8, 3)), np.zeros((8, 8, 2))], "the image of row 1"),
             (np.zeros((8, 8, 3)), r"the shape \(8, 8, 3\) of a single image"),
             ([(np.zeros((8, 8, 3)), 1)], "the value of row 0 is tuple"),
