@@ -155,8 +155,8 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def thinned(self, step: int) -> "Source":
-        """Return each step-th sample."""
+    def take(self, rows: np.ndarray) -> "Source":
+        """Return the samples at these positions, in memory or to be read once."""
 
 
 class SparseRows:
@@ -218,9 +218,9 @@ class InMemorySource(Source):
         """See `Source.batches`."""
         return InMemoryBatches(self, batch_size, random)
 
-    def thinned(self, step: int) -> "InMemorySource":
-        """See `Source.thinned`."""
-        return InMemorySource(self[::step], self.device)
+    def take(self, rows: np.ndarray) -> "InMemorySource":
+        """See `Source.take`."""
+        return InMemorySource(self[rows], self.device)
 
 
 def batch_sizes(n_samples: int, batch_size: int, *, is_trained_on: bool) -> list[int]:
@@ -281,7 +281,7 @@ class SampleDataset(Dataset):
     """
 
     def __init__(
-        self, source: Source, target: dict[str, np.ndarray] | None = None
+        self, source: Source, target: Mapping[str, np.ndarray | Tensor] | None = None
     ) -> None:
         self.source = source
         self.target = {
@@ -301,6 +301,17 @@ class SampleDataset(Dataset):
         """
         batch_size = batch_size or self.source.evaluated_at_once
         return TargetedBatches(self.source.batches(batch_size, random), self.target)
+
+    def some(self) -> "SampleDataset":
+        """Return as many samples as are evaluated at once, always the same ones.
+
+        They are drawn at random, because every other sample may have the same label.
+        """
+        n_drawn = min(len(self), self.source.evaluated_at_once)
+        drawn = np.random.default_rng(0).choice(len(self), n_drawn, replace=False)
+        rows = np.sort(drawn)
+        target = {name: values[rows] for name, values in self.target.items()}
+        return SampleDataset(self.source.take(rows), target)
 
 
 class TargetedBatches:

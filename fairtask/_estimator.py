@@ -247,7 +247,10 @@ class FairnessEstimator(
         CollapsedHeadWarning
             If a fairness head has become constant.
         ConvergenceWarning
-            If a task loss is more than twice that of a guess.
+            If a task has not been learnt: its log loss on the training samples is not
+            at least 1 % below that of a model that predicts the class shares, as when
+            nearly all predictions are one class. Of many samples,
+            some thousands (128 images) are evaluated. ``lam=0`` never learns a task.
 
         Notes
         -----
@@ -573,11 +576,10 @@ class FairnessEstimator(
         self._set_fitted(modality, net, expected, compared, width)
         if not is_stream:  # the first parts of a stream have learnt little
             _diagnosis.warn_if_never_scored(net)
-            _diagnosis.warn_if_nothing_learnt(
-                net, expected.tasks, modality.divergence_remedy
-            )
             names = [expected.attributes.names[s] for s in compared]
-            _diagnosis.warn_if_collapsed(net, source, names)
+            _diagnosis.warn_if_useless(
+                net, dataset, expected.tasks, names, modality.divergence_remedy
+            )
         return self
 
     def _losses_to_compare(

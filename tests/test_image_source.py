@@ -191,10 +191,11 @@ class TestBatches:
         an_epoch(make_source(1, augmentation={}), seed=0)
         assert sizes == [(12, 16), None]
 
-    def test_thinned(self):
+    def test_take(self):
         in_order, _ = an_epoch(make_source())
-        thinned, rows = an_epoch(make_source(augmentation={}).thinned(4))
-        assert torch.equal(thinned, in_order[::4])
+        chosen = np.array([7, 0, 4])
+        taken, rows = an_epoch(make_source(augmentation={}).take(chosen))
+        assert torch.equal(taken, in_order[chosen])
         assert rows.tolist() == [0, 1, 2]
 
     @pytest.mark.slow  # torch waits five seconds for the worker

@@ -158,9 +158,9 @@ class ImageSource(Source, Dataset):
         """See `Source.batches`."""
         return ImageBatches(self, batch_size, random)
 
-    def thinned(self, step: int) -> "ImageSource":
-        """See `Source.thinned`."""
-        return ImageSource(self.images[::step], self.resize)
+    def take(self, rows: np.ndarray) -> "ImageSource":
+        """See `Source.take`."""
+        return ImageSource(self.images[rows], self.resize)
 
 
 class ImageBatches:
