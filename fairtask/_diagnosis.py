@@ -139,10 +139,10 @@ def warn_if_useless(
     ]
 
     def log_probabilities(
-        network: MultiTaskNetwork, X: Tensor, _: object
+        network: MultiTaskNetwork, X: Tensor, target: Mapping[str, Tensor]
     ) -> list[Tensor]:
         outputs = network(X)
-        of_tasks = network.prediction_logits(outputs)
+        of_tasks = network.prediction_logits(outputs, target["groups"])
         compared = [of_tasks, *(outputs.fairness[s] for s in heads)]
         return [logits.log_softmax(dim=1) for head in compared for logits in head]
 

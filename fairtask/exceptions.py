@@ -3,6 +3,7 @@
 __all__ = [
     "BudgetNotMetWarning",
     "CollapsedHeadWarning",
+    "ConstantClassifierWarning",
     "NothingPenalizedWarning",
     "VacuousBoundWarning",
 ]
@@ -20,6 +21,14 @@ class CollapsedHeadWarning(UserWarning):
 
     With a constant head every difference between groups is zero. The trunk gets no
     gradient from its fairness loss, and the model is one trained on the task alone.
+    """
+
+
+class ConstantClassifierWarning(UserWarning):
+    """A classifier predicts one class for all samples although there are several.
+
+    Its selection rates and error rates are the same in every group. That there is no
+    difference says nothing about fairness.
     """
 
 

@@ -265,13 +265,17 @@ class MultiTaskNetwork(nn.Module):
             detached=[detached for _, detached in evaluated],
         )
 
-    def prediction_logits(self, outputs: HeadOutputs) -> list[Tensor]:
+    def prediction_logits(
+        self, outputs: HeadOutputs, given_groups: Tensor | None = None
+    ) -> list[Tensor]:
         """Return the logits for predictions.
 
         Parameters
         ----------
         outputs : HeadOutputs
             Outputs of this network.
+        given_groups : Tensor of shape (n_samples, S), int64, optional
+            See `task_logits`.
 
         Returns
         -------

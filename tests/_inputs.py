@@ -10,6 +10,8 @@ from fairtask import AuxiliaryFairnessClassifier
 from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
 
 N_CLASSES = 2
+# A filter of warnings for networks that are hardly trained.
+NOT_LEARNT = "ignore:The network has learnt next to nothing"
 
 
 @st.composite

@@ -21,7 +21,7 @@ from fairtask.losses import FAIRNESS_LOSSES, GroupLossFairness
 from fairtask.metrics import demographic_parity_difference
 from fairtask.modules import MLP, MultiTaskNetwork
 from fairtask.objective import Objective
-from tests._inputs import batches, make_samples
+from tests._inputs import NOT_LEARNT, batches, make_samples
 
 SETTINGS = {"max_epochs": 5, "batch_size": 64, "random_state": 0, "device": "cpu"}
 BASELINES = [AdversarialClassifier, GroupSpecificClassifier, RegularizedClassifier]
@@ -290,6 +290,7 @@ class TestEveryBaseline:
 
 
 class TestLinear:
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     @pytest.mark.parametrize(
         "estimator_class", [RegularizedClassifier, GroupSpecificClassifier]
     )
@@ -324,6 +325,7 @@ class TestWeights:
             weighted.predict_proba(X), alone.predict_proba(X), atol=1e-3
         )
 
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     def test_weights_of_classes_leave_the_adversary(self):
         labels = np.column_stack([y, 1 - y])
         losses = []

@@ -25,7 +25,7 @@ from fairtask.model_selection import (
     LatentDisplay,
     ParetoFrontDisplay,
 )
-from tests._inputs import make_classifier, make_samples
+from tests._inputs import NOT_LEARNT, make_classifier, make_samples
 
 X, y, z = make_samples(300)
 MANY = pd.DataFrame(
@@ -463,6 +463,7 @@ class TestLatentDisplay:
         first, again = (latent(Wide().fit(X), max_samples=100) for _ in range(2))
         assert np.array_equal(first.coordinates, again.coordinates)
 
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     def test_representation_of_one_dimension(self):
         model = make_classifier(hidden_layer_sizes=(1,), max_epochs=1)
         model.fit(X, y, sensitive_features=z)

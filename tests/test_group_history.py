@@ -17,7 +17,16 @@ from fairtask.baselines import (
     RegularizedClassifier,
 )
 from fairtask.exceptions import NothingPenalizedWarning
-from tests._inputs import assert_same_bits, make_classifier, make_samples, weights
+from tests._inputs import (
+    NOT_LEARNT,
+    assert_same_bits,
+    make_classifier,
+    make_samples,
+    weights,
+)
+
+# Many of these networks stay as they were made.
+pytestmark = pytest.mark.filterwarnings(NOT_LEARNT)
 
 X, y, z = make_samples(300)
 X_val, y_val, z_val = make_samples(100, seed=1)

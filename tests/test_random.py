@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from fairtask._random import GENERATORS, RandomStream
-from tests._inputs import assert_same_bits, make_classifier, make_samples, weights
+from tests._inputs import (
+    NOT_LEARNT,
+    assert_same_bits,
+    make_classifier,
+    make_samples,
+    weights,
+)
 
 
 def draw(stream):
@@ -76,6 +82,7 @@ class NoisySGD(torch.optim.SGD):
         return loss
 
 
+@pytest.mark.filterwarnings(NOT_LEARNT)
 def test_an_optimizer_may_draw():
     X, y, z = make_samples(200)
     before = torch.get_rng_state()

@@ -13,7 +13,13 @@ from torch.testing import assert_close
 
 from fairtask.exceptions import NothingPenalizedWarning
 from fairtask.metrics import equalized_odds_difference
-from tests._inputs import assert_same_bits, make_classifier, make_samples, weights
+from tests._inputs import (
+    NOT_LEARNT,
+    assert_same_bits,
+    make_classifier,
+    make_samples,
+    weights,
+)
 
 X, y, z = make_samples(300)
 X_val, y_val, z_val = make_samples(200, seed=1)
@@ -71,6 +77,7 @@ class TestSampleWeight:
         by_sample = fit(make_classifier(), sample_weight=np.where(y == 1, 4, 1))
         assert_close(weights(by_class), weights(by_sample))
 
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     def test_weights_of_the_task_alone_leave_the_groups(self):
         # The fairness loss of the first batch, before any step: it sees the weights
         # only if they count there.
@@ -352,6 +359,7 @@ class TestWarmStart:
         pd.testing.assert_frame_equal(classifier.group_history_, history)
 
 
+@pytest.mark.filterwarnings(NOT_LEARNT)
 @pytest.mark.parametrize("train", [fit, partial_fit])
 def test_a_training_that_goes_on_has_other_batches_and_dropout(train):
     classifier = make_classifier(warm_start=True, dropout=0.5, **UNMOVED)
@@ -421,6 +429,7 @@ def test_an_error_of_a_callback_is_its_own():
         fit(make_classifier(callbacks=[Broken()]))
 
 
+@pytest.mark.filterwarnings(NOT_LEARNT)
 def test_gradient_norm_is_clipped_by_a_callback():
     # With plain SGD of one step the weights move by lr times the clipped norm.
     settings = {

@@ -12,7 +12,13 @@ from torch import nn
 from torch.testing import assert_close
 
 from fairtask.baselines import AdversarialClassifier, RegularizedClassifier
-from tests._inputs import assert_same_bits, make_classifier, make_samples, weights
+from tests._inputs import (
+    NOT_LEARNT,
+    assert_same_bits,
+    make_classifier,
+    make_samples,
+    weights,
+)
 
 X, y, z = make_samples(300)
 
@@ -88,6 +94,7 @@ class TestModule:
         with pytest.raises(ValueError, match=r"`trunk` holds a Sequential, .*pickle"):
             fit(make_module()).save(tmp_path / "model")
 
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     def test_without_weights(self):
         with pytest.raises(
             ValueError, match="`trunk` must have weights that are not frozen"

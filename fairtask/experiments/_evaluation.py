@@ -23,6 +23,7 @@ from fairtask.metrics import (
     group_auc_difference,
     mean_rank,
 )
+from fairtask.metrics._samples import is_constant
 
 __all__ = [
     "OVERALL",
@@ -58,7 +59,8 @@ class Evaluation:
     `figures`, `sizes` (numbers of test samples of each attribute, group and class) and
     `seconds` (of the fit) have a row per run, with an index of "method", "lam" (NaN for
     the method's own) and "repeat". The columns of `figures` have two levels: `OVERALL`
-    with "AUC", "ACC" and "collapsed", and each attribute with "EOD", "EOpD", "GAUCD",
+    with "AUC", "ACC", "constant" (1 if all predictions are one class) and "collapsed"
+    (1 if a fairness head is constant), and each attribute with "EOD", "EOpD", "GAUCD",
     "GACCD" and "unknown", the share of the samples that are in no group.
 
     `methods` has a row per method, in the order of the tables, with "family",
@@ -187,6 +189,7 @@ def _figures(test: pd.DataFrame, rules: Rules) -> dict[tuple[str, str], float]:
     return {
         (OVERALL, "AUC"): float(roc_auc_score(y_true, score)),
         (OVERALL, "ACC"): float(accuracy_score(y_true, y_pred)),
+        (OVERALL, "constant"): float(is_constant(y_true, y_pred)),
         **{
             (attribute, metric): float(values[attribute])
             for attribute in map(str, groups)

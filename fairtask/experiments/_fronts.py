@@ -32,7 +32,8 @@ class Fronts:
         Number of repeats behind each point; all points have the same, see `in_common`.
     points : DataFrame
         "method", "lam" (NaN for the method's own), "performance", "disparity", the
-        standard error of each over the repeats, and "on_front" of the method.
+        standard error of each over the repeats, and "on_front" of the method. Runs
+        whose predictions are all one class have no EOD here.
     volumes : Series
         Hypervolume of each method's front: the area that it covers between single-task
         learning's EOD and 0, and from 0.05 below its performance, as a share of that
@@ -102,6 +103,9 @@ def make_fronts(evaluation: Evaluation) -> list[Fronts]:
 def _make(evaluation: Evaluation, figures: pd.DataFrame, attribute: str) -> Fronts:
     columns = [(OVERALL, evaluation.performance), (attribute, "EOD")]
     chosen = figures[columns].set_axis(OBJECTIVES, axis=1)
+    # Where all predictions are one class, an EOD of 0 says nothing about fairness.
+    constant = figures[OVERALL, "constant"] == 1
+    chosen["disparity"] = chosen["disparity"].mask(constant)
     by_setting = chosen.groupby(level=["method", "lam"], sort=False, dropna=False)
     # EOD may be undefined in some test parts, which `sem` leaves out.
     points = by_setting.mean().join(by_setting.sem().add_suffix(" error"))

@@ -14,6 +14,12 @@ EOD = {
     "worst_case": "EOD is the larger of the gaps in true and in false positive rates.",
 }
 
+EVENTS = {
+    "constant": "all predictions were one class",
+    "collapsed": "the fairness head collapsed",
+}
+"""Description of a run, by the column of the figures that says so."""
+
 
 def notes_of(evaluation: Evaluation, compared: pd.DataFrame) -> list[str]:
     """Return notes on the runs with each method's own lam.
@@ -49,11 +55,11 @@ def _on_methods(evaluation: Evaluation) -> list[str]:
     in_table = evaluation.own.index.get_level_values("method")
     notes = evaluation.methods["note"][evaluation.methods.index.isin(in_table)]
     lams = evaluation.figures.index.get_level_values("lam")
-    collapsed = evaluation.figures[lams.notna()][OVERALL, "collapsed"]
+    in_ablation = evaluation.figures[lams.notna()][OVERALL]
     return [f"{name}: {note}" for name, note in notes.items() if note] + [
-        f"{name}: in the ablation the fairness head collapsed in {int(runs.sum())} of "
-        f"{len(runs)} runs."
-        for name, runs in collapsed.groupby(level="method", sort=False)
+        f"{name}: in the ablation {event} in {int(runs.sum())} of {len(runs)} runs."
+        for mark, event in EVENTS.items()
+        for name, runs in in_ablation[mark].groupby(level="method", sort=False)
         if runs.any()
     ]
 

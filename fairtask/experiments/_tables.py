@@ -31,6 +31,10 @@ LATEX = str.maketrans(
 )
 
 
+MARKS = ["constant", "collapsed"]
+"""Runs that predict one class for everybody; that have a constant fairness head."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Mean and standard deviation of each method, in per cent.
@@ -38,8 +42,8 @@ class Table:
     Attributes
     ----------
     methods : DataFrame
-        A row per method, with "family", "fairness_loss", "runs", "collapsed", "MR" and
-        "delta-m".
+        A row per method, with "family", "fairness_loss", "MR", "delta-m", "runs" and
+        the numbers of the runs that are `MARKS`.
     columns : list of (attribute or `OVERALL`, metric)
     mean, sd : DataFrame
         The same rows, and these columns.
@@ -64,7 +68,7 @@ class Table:
             columns[f"{name} mean"] = self.mean[attribute, metric].round(4)
             columns[f"{name} sd"] = self.sd[attribute, metric].round(4)
         columns |= {name: self.methods[name].round(4) for name in ("MR", "delta-m")}
-        columns["collapsed"] = self.methods["collapsed"]
+        columns |= {mark: self.methods[mark] for mark in MARKS}
         return pd.DataFrame(columns).rename_axis("method")
 
     def to_text_frame(self) -> pd.DataFrame:
@@ -77,8 +81,9 @@ class Table:
             cells[column] = self.mean[column].combine(self.sd[column], _with_deviation)
         cells["", "MR"] = self.methods["MR"].map(_number)
         cells["", "Δm %"] = self.methods["delta-m"].map(_number)
-        if self.methods["collapsed"].any():
-            cells["", "collapsed"] = self.methods["collapsed"].astype(str)
+        for mark in MARKS:
+            if self.methods[mark].any():
+                cells["", mark] = self.methods[mark].astype(str)
         return pd.DataFrame(cells).rename_axis("method")
 
     def to_text(self) -> str:
@@ -137,9 +142,11 @@ def make_table(evaluation: Evaluation, about: Sequence[str] = ()) -> Table:
     compared = in_common(own, evaluation.failures)
     mean_of_common = means(compared)[0].droplevel("lam")
     by_method = own[OVERALL].groupby(level="method")
-    methods = methods.assign(
-        runs=by_method.size(), collapsed=by_method["collapsed"].sum().astype(int)
-    ).join(ranked(mean_of_common, evaluation.performance, differences))
+    methods = (
+        methods.assign(runs=by_method.size())
+        .join(by_method[MARKS].sum().astype(int))
+        .join(ranked(mean_of_common, evaluation.performance, differences))
+    )
     columns = [(OVERALL, "AUC"), (OVERALL, "ACC"), *differences]
     return Table(
         methods,

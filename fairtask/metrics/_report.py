@@ -42,12 +42,17 @@ class FairnessReport(pd.DataFrame):
         log loss, see `bootstrap`.
     confidence_level : float
         Of all intervals.
+    is_constant : bool
+        Whether all predictions are one class although `y_true` has several. No group
+        has other rates then, which says nothing about fairness; a printed report says
+        so.
     """
 
     differences: pd.DataFrame
     low: pd.DataFrame
     high: pd.DataFrame
     confidence_level: float
+    is_constant: bool
     overall: pd.DataFrame
     _samples: GroupedSamples
 
@@ -58,6 +63,7 @@ class FairnessReport(pd.DataFrame):
         "high",
         "overall",
         "confidence_level",
+        "is_constant",
         "_samples",
     ]
 
@@ -149,10 +155,12 @@ class FairnessReport(pd.DataFrame):
         return f"{groups.to_html()}\n<p>{self._heading()}</p>\n{differences.to_html()}"
 
     def _heading(self) -> str:
-        if self.differences["low"].isna().all():
-            return "Differences between groups"
-        level = f"{100 * self.confidence_level:g}%"
-        return f"Differences between groups, with {level} intervals"
+        heading = "Differences between groups"
+        if self.differences["low"].notna().any():
+            heading += f", with {100 * self.confidence_level:g}% intervals"
+        if self.is_constant:
+            heading += ". All predictions are one class, and rates cannot differ"
+        return heading
 
     def _formatted(self, digits: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Write each number, or number and interval, as a string."""
@@ -303,6 +311,7 @@ def fairness_report(
     overall = by_group(make_statistics(samples.pooled()))
     report.overall = overall.droplevel("attribute")
     report.confidence_level = confidence_level
+    report.is_constant = samples.is_constant
     report._samples = samples
     resampled = None
     if n_resamples:

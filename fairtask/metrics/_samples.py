@@ -19,7 +19,12 @@ from fairtask._columns import (
 from fairtask._frames import check_same_rows
 from fairtask._sensitive import MAX_GROUPS, SensitiveFeatures, encode_sensitive_features
 
-__all__ = ["GroupedSamples"]
+__all__ = ["GroupedSamples", "is_constant"]
+
+
+def is_constant(y_true: np.ndarray, y_output: np.ndarray) -> bool:
+    """Whether all predictions or scores are the same although there are two classes."""
+    return bool((y_output == y_output[:1]).all() and (y_true != y_true[:1]).any())
 
 EXPECTED = "class labels of one type"
 """Values of `y_true` and `y_pred`."""
@@ -131,6 +136,11 @@ class GroupedSamples:
             counted=counted,
             outputs=outputs,
         )
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all predictions are one class although there are several."""
+        return self.y_pred is not None and is_constant(self.y_true, self.y_pred)
 
     @property
     def is_one_vs_rest(self) -> bool:

@@ -6,13 +6,19 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer, get_scorer_names, make_scorer
 from sklearn.metrics._scorer import _cached_call, _Scorer
 
 from fairtask._frames import check_same_rows
+from fairtask._validation import warn_user
+from fairtask.exceptions import ConstantClassifierWarning
 from fairtask.metrics._difference import METRICS, DifferenceMetric, find_metric
+from fairtask.metrics._samples import is_constant
 
-__all__ = ["make_fairness_scorer", "make_fairness_scoring"]
+__all__ = ["CONSTANT", "make_fairness_scorer", "make_fairness_scoring"]
+
+CONSTANT = "constant_predictions"
+"""Name of the score that marks constant classifiers."""
 
 RESPONSES = {
     "y_pred": "predict",
@@ -40,6 +46,13 @@ class _ScoreFunction:
         sample_weight: Any = None,
         **settings: Any,
     ) -> float:
+        if is_constant(np.asarray(y_true), np.asarray(y_output)):
+            warn_user(
+                ConstantClassifierWarning,
+                "A classifier predicts the same for all samples that are scored, "
+                f"although they have several classes: its `{self.__name__}` says "
+                "nothing about fairness.",
+            )
         difference = METRICS[self.__name__].compare(
             y_true,
             y_output,
@@ -48,6 +61,10 @@ class _ScoreFunction:
             **settings,
         )
         return cast(float, difference.value())
+
+
+def _constant_predictions(y_true: Any, y_pred: Any) -> float:
+    return float(is_constant(np.asarray(y_true), np.asarray(y_pred)))
 
 
 class _FairnessScorer(_Scorer):
@@ -177,6 +194,13 @@ def make_fairness_scorer(
         If an argument is not as described. The scorer raises it if it finds no
         sensitive features.
 
+    Warns
+    -----
+    ConstantClassifierWarning
+        When the scorer is called, if the predictions (or scores) are the same for all
+        samples although `y` has several classes. No difference is best for a score,
+        so that a search by this score alone chooses such a classifier.
+
     See Also
     --------
     make_fairness_scoring : Several scorers by name.
@@ -227,7 +251,9 @@ def make_fairness_scoring(
     Returns
     -------
     scoring : dict of str to callable
-        A scorer for each name.
+        A scorer for each name and, beside differences, "constant_predictions". This
+        score is -1 where all predictions are one class although `y` has several, and
+        else 0. The rules of `fairtask.model_selection` look for it.
 
     Raises
     ------
@@ -238,7 +264,7 @@ def make_fairness_scoring(
     --------
     >>> from fairtask.metrics import make_fairness_scoring
     >>> list(make_fairness_scoring(["roc_auc", "equalized_odds_difference"]))
-    ['roc_auc', 'equalized_odds_difference']
+    ['roc_auc', 'equalized_odds_difference', 'constant_predictions']
     """
     if isinstance(names, str):
         raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
@@ -260,7 +286,7 @@ def make_fairness_scoring(
             raise ValueError(
                 f"`{setting}` is no argument of any of the metrics {list(names)}."
             )
-    return {
+    scoring = {
         name: make_fairness_scorer(
             name,
             sensitive_features=sensitive_features,
@@ -270,6 +296,9 @@ def make_fairness_scoring(
         else get_scorer(name)
         for name in names
     }
+    if taken:
+        scoring[CONSTANT] = make_scorer(_constant_predictions, greater_is_better=False)
+    return scoring
 
 
 def _check_bound(sensitive_features: Any) -> pd.DataFrame | None:

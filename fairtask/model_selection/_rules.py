@@ -1,6 +1,7 @@
 """Rules that choose a candidate of a search by performance and disparity."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._validation import warn_user
-from fairtask.exceptions import BudgetNotMetWarning
+from fairtask.exceptions import BudgetNotMetWarning, ConstantClassifierWarning
+from fairtask.metrics._scorers import CONSTANT
 from fairtask.model_selection._pareto import pareto_front
 from fairtask.model_selection._scores import Scores, read_scores
 
@@ -248,7 +250,38 @@ def _apply_rule(
             f"{disparity!r} is undefined in {undefined.sum(axis=1).max()} of "
             f"{undefined.shape[1]} folds, which its mean leaves out.",
         )
+    if f"split0_test_{CONSTANT}" in cv_results:
+        marks = read_scores(cv_results, CONSTANT, is_disparity=True)
+        gain = _without_constant(gain, cost, (marks.folds == 1).any(axis=1))
     return choose(gain, cost)
+
+
+def _without_constant(
+    performance: Scores, disparity: Scores, is_constant: np.ndarray
+) -> Scores:
+    """Return the performance, undefined for candidates that are constant in a fold.
+
+    Their disparity is 0 in that fold, which says nothing about fairness.
+    """
+    defined = np.isfinite(performance.means) & np.isfinite(disparity.means)
+    constant = np.flatnonzero(defined & is_constant).tolist()
+    if not constant:
+        return performance
+    are_all = len(constant) == defined.sum()
+    warn_user(
+        ConstantClassifierWarning,
+        f"{'All candidates' if are_all else f'The candidates {constant}'} predict one "
+        "class for all samples of a fold. "
+        + (
+            f"Their {disparity.name!r} says nothing about fairness. Do not use the one "
+            "that is chosen without a look at its predictions."
+            if are_all
+            else "They are not chosen."
+        ),
+    )
+    if are_all:
+        return performance
+    return replace(performance, means=np.where(is_constant, np.nan, performance.means))
 
 
 def _check_number(argument: str, value: Any) -> None:
