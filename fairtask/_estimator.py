@@ -248,9 +248,10 @@ class FairnessEstimator(
             If a fairness head has become constant.
         ConvergenceWarning
             If a task has not been learnt: its log loss on the training samples is not
-            at least 1 % below that of a model that predicts the class shares, as when
-            nearly all predictions are one class. Of many samples,
-            some thousands (128 images) are evaluated. ``lam=0`` never learns a task.
+            at least 1 % below that of a model that predicts the class shares for
+            everybody. This is so where nearly all predictions are one class and the
+            probabilities do not vary, and with ``lam=0``. Of many samples some
+            thousands (128 images) are evaluated.
 
         Notes
         -----

@@ -43,6 +43,19 @@ class TestBatches:
             assert_close(X["b"], torch.eye(5).double()[target["y"]])
         assert source.take(np.array([0, 2, 4]))[:]["a"].tolist() == [0, 2, 4]
 
+    def test_some_samples_are_drawn_at_random(self):
+        # Not every other one, which may all have the same label.
+        source, target = InMemorySource(np.arange(40.0)), np.arange(40)
+        source.evaluated_at_once = 20
+        some, again = (SampleDataset(source, {"y": target}).some() for _ in range(2))
+        assert_close(some.source[:], some.target["y"].double())
+        assert_close(some.target, again.target)
+        assert len(set(some.target["y"].tolist())) == 20
+        assert set((some.target["y"] % 2).tolist()) == {0, 1}
+        source.evaluated_at_once = 100
+        everything = SampleDataset(source, {"y": target}).some()
+        assert everything.target["y"].tolist() == target.tolist()
+
     def test_rows_of_a_sparse_matrix_become_dense(self):
         X = sparse.random(20, 5, density=0.3, format="csr", random_state=0)
         dense = InMemorySource(X.toarray().astype(np.float32))

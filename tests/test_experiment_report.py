@@ -152,6 +152,25 @@ class TestEvaluation:
             "Not finished: 2 requested runs have no result yet."
         )
 
+    def test_constant_classifiers_are_marked(self, store):
+        nobody = np.zeros(16, dtype=int)
+        save(store, "mine", nobody, score=Y_TRUE)
+        save(store, "mine", Y_PRED, repeat=1)
+        save(store, "mine", nobody, lam=0.3, score=Y_TRUE)
+        save(store, "single-task", Y_PRED, lam=0.3)
+        table = table_of(store)
+        assert table.methods["constant"].to_dict() == {"single-task": 0, "mine": 1}
+        assert "constant" in table.to_text()
+        assert table.to_frame()["constant"].tolist() == [0, 1]
+        note = "mine: in the ablation all predictions were one class in 1 of 1 runs."
+        assert note in notes_of(store)
+        # The AUC is 1 and the EOD 0, but the point is not on the front.
+        (fronts,) = fronts_of(store)
+        points = fronts.points.set_index("method")
+        assert np.isnan(points.loc["mine", "disparity"])
+        assert not points.loc["mine", "on_front"]
+        assert fronts.volumes["mine"] == 0
+
     def test_collapsed_heads_are_counted(self, store):
         save(store, "mine", Y_PRED, warnings=COLLAPSED)
         save(store, "mine", Y_PRED, repeat=1)

@@ -208,6 +208,17 @@ class TestObject:
         assert "Differences between groups, with 95% intervals" in text
         assert re.search(r"equalized_odds_difference +0\.500 \[0\.\d+, 0\.\d+\]", text)
 
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    def test_constant_classifier_is_marked(self):
+        note = "All predictions are one class"
+        for y_true, is_constant in ((Y, True), (np.zeros(10, int), False)):
+            table = report(y_true, np.zeros(10, int), None, groups=["a", "b"])
+            assert table.is_constant is is_constant
+            assert (note in repr(table)) is is_constant
+            assert (note in table._repr_html_()) is is_constant
+        assert not report().is_constant
+        assert pickle.loads(pickle.dumps(report())).is_constant is False
+
     def test_lines_of_the_terminal(self):
         with pd.option_context("display.width", 80):
             assert max(map(len, repr(report()).splitlines())) <= 80

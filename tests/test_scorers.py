@@ -8,6 +8,7 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import check_scoring
@@ -24,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fairtask import metrics
+from fairtask.exceptions import ConstantClassifierWarning
 from fairtask.metrics import (
     equalized_odds_difference,
     make_fairness_scorer,
@@ -320,6 +322,19 @@ def test_called_with_the_groups():
             y, model.predict(X), sensitive_features=z, **arguments
         )
         assert scorer(model, X, y, sensitive_features=z, **arguments) == -expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_classifier(name):
+    model = DummyClassifier(strategy="prior").fit(X, y)
+    scoring = make_fairness_scoring([name, "accuracy"], sensitive_features=GROUPS)
+    with pytest.warns(ConstantClassifierWarning, match=f"`{name}` says nothing"):
+        scoring[name](model, FRAME, y)
+    mark = scoring["constant_predictions"]
+    assert mark(model, FRAME, y) == -1
+    assert mark(model, FRAME, np.ones_like(y)) == 0  # there is no other class
+    assert mark(LogisticRegression().fit(X, y), X, y) == 0
+    assert list(make_fairness_scoring(["accuracy"])) == ["accuracy"]
 
 
 def test_scorer_is_one_of_scikit_learn():

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
-from fairtask.exceptions import BudgetNotMetWarning
+from fairtask.exceptions import BudgetNotMetWarning, ConstantClassifierWarning
 from fairtask.metrics import make_fairness_scoring
 from fairtask.model_selection import best_under_budget, knee_point, least_disparity
 from tests._inputs import make_classifier, make_samples
@@ -142,6 +143,40 @@ def test_nothing_to_choose_from(rule, auc, eod, message):
         rule(results(auc, eod))
 
 
+def with_marks(*folds):
+    """``cv_results_`` whose candidates are marked as constant in these folds."""
+    names = [f"split{i}_test_constant_predictions" for i in range(2)]
+    return TABLE | dict(zip(names, np.transpose(folds), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen"), [(within(budget=0.05), 1), (least(tolerance=1), 1), (knee, 1)]
+)
+def test_constant_candidates_are_not_chosen(rule, chosen):
+    # Constant in one fold is enough. The others are AUC .92 and .91, EOD .10 and .05.
+    table = with_marks([0, 0], [0, 0], [-1, 0], [-1, -1])
+    with pytest.warns(
+        ConstantClassifierWarning, match=r"candidates \[2, 3\] .* not chosen"
+    ):
+        assert rule(table) == chosen
+
+
+def test_a_constant_candidate_does_not_meet_the_budget():
+    table = with_marks([0, 0], [0, 0], [-1, -1], [-1, -1])
+    with (
+        pytest.warns(ConstantClassifierWarning),
+        pytest.warns(BudgetNotMetWarning, match="the least is 0.05, 0.02 above"),
+    ):
+        assert within(budget=0.03)(table) == 1
+
+
+@pytest.mark.parametrize("rule", [within(budget=0.2), least(), knee])
+def test_where_all_are_constant_a_warning_says_so(rule):
+    with pytest.warns(ConstantClassifierWarning, match="All candidates .* 'eod' says"):
+        assert rule(with_marks(*[[-1, 0]] * 4)) == rule(TABLE)
+    assert rule(with_marks(*[[0, 0]] * 4)) == rule(TABLE)
+
+
 def test_no_candidate_has_a_standard_error():
     table = results([[0.9, 0.9], [np.nan, 0.9]], [[0.1, np.nan], [0.1, 0.2]])
     with (
@@ -207,6 +242,30 @@ class TestInSearches:
         assert search.best_index_ == choose(search.cv_results_)
         assert search.best_estimator_.lam == search.best_params_["lam"]
         assert search.predict(pd.DataFrame(self.X)).shape == (200,)
+
+    def test_the_constant_candidate_is_the_least_disparate_and_not_chosen(self):
+        names = SCORES | {"disparity": "demographic_parity_difference"}
+        search = GridSearchCV(
+            LogisticRegression(),
+            {"C": [1e-9, 1.0]},
+            scoring=make_fairness_scoring(
+                names.values(), sensitive_features=pd.Series(self.z)
+            ),
+            refit=best_under_budget(**names, budget=0.01),
+            cv=2,
+            error_score="raise",
+        )
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            search.fit(pd.DataFrame(self.X), self.y * (self.X[:, 2] > 0))
+        found = search.cv_results_
+        assert found[f"mean_test_{names['disparity']}"].argmax() == 0
+        assert found["mean_test_constant_predictions"].tolist() == [-1, 0]
+        assert search.best_params_ == {"C": 1.0}
+        messages = " ".join(str(warning.message) for warning in record)
+        assert "The candidates [0] predict one class" in messages
+        assert "says nothing about fairness" in messages  # of the scorer
+        assert "within the budget of 0.01" in messages
 
     def test_the_warning_says_by_how_much(self):
         refit = best_under_budget(**SCORES, budget=0)

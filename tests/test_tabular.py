@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from fairtask import AuxiliaryFairnessClassifier
+from fairtask._diagnosis import _warn_if_not_learnt
+from fairtask._labels import Tasks
 from fairtask.datasets import make_biased_classification
 from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
 from fairtask.losses import (
@@ -440,10 +443,55 @@ class TestWarnings:
             )
 
     def test_features_far_too_large(self):
-        with pytest.warns(
-            ConvergenceWarning, match="next to nothing .* Standardise `X`"
-        ):
+        with pytest.warns(ConvergenceWarning, match="to nothing .* Standardise `X`"):
             make_classifier(lam=1).fit(X * 1e30, y)
+
+    @pytest.mark.parametrize("class_weight", [None, "balanced"])
+    @pytest.mark.parametrize("labels", [y, y * (X[:, 2] > 0), X[:, 2] > 1.9])
+    def test_one_class_for_everybody(self, labels, class_weight):
+        classifier = make_classifier(lam=1, class_weight=class_weight)
+        with pytest.warns(ConvergenceWarning, match="for 100 % of the training"):
+            classifier.fit(np.zeros_like(X), labels)
+        # The first parts of a stream have learnt little, and do not warn.
+        make_classifier(lam=1).partial_fit(np.zeros_like(X), labels)
+
+    def test_without_weight_the_task_is_not_learnt(self):
+        with pytest.warns(ConvergenceWarning, match="or penalise less"):
+            fit(lam=0, weight_decay=0)
+
+    def test_a_rare_class_may_never_be_predicted(self):
+        # Warnings are errors.
+        rng = np.random.default_rng(0)
+        samples = rng.normal(size=(3000, 5))
+        score = samples[:, 0] + rng.logistic(size=3000)
+        labels = score > np.quantile(score, 0.97)
+        classifier = make_classifier(lam=1).fit(samples, labels)
+        assert classifier.predict(samples).mean() < 0.002
+        assert roc_auc_score(labels, classifier.predict_proba(samples)[:, 1]) > 0.7
+
+    @pytest.mark.parametrize(
+        ("weight", "loss"),
+        [
+            # Of the shares 1/4 and 3/4: ln 4 - 3/4 ln 3.
+            ([1, 1, 1, 1], "Their log loss is 0.5623, that .* 0.5623"),
+            # The shares are 1/2: half of ln 4 + ln 4/3, and ln 2.
+            ([1, 1, 1, 3], "Their log loss is 0.837, that .* 0.6931"),
+        ],
+    )
+    def test_of_several_tasks_that_is_named_which_is_not_learnt(self, weight, loss):
+        tasks = Tasks([np.array(["no", "yes"]), np.array(["no", "yes"])], ["a", "b"])
+        codes = torch.tensor([0, 0, 0, 1])
+        learnt = torch.where(codes[:, None] == torch.arange(2), 0.9, 0.1)
+        shares = torch.tensor([[0.75, 0.25]]).repeat(4, 1)
+        target = {
+            "y": codes[:, None].repeat(1, 2),
+            "task_weight": torch.tensor(weight)[:, None].repeat(1, 2).float(),
+        }
+        with pytest.warns(ConvergenceWarning) as record:
+            _warn_if_not_learnt([learnt.log(), shares.log()], target, tasks, "Mend it.")
+        assert len(record) == 1
+        pattern = f"task 'b': it predicts 'no' for 100 % .*{loss}.* Mend it."
+        assert re.search(pattern, str(record[0].message))
 
     @pytest.mark.parametrize("n_tasks", [1, 2])
     def test_collapsed_head(self, n_tasks):

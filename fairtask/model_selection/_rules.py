@@ -36,7 +36,9 @@ def best_under_budget(
     of the means over the folds. If no candidate is within the budget, the least
     disparate one is chosen, and a warning says how far it is above the budget. No
     candidate with undefined scores is chosen; a rule raises a ValueError if there is no
-    other.
+    other. A candidate that predicts one class for everybody in a fold is only chosen if
+    all do. It is known by the score "constant_predictions", which
+    `~fairtask.metrics.make_fairness_scoring` adds.
 
     Parameters
     ----------
@@ -61,6 +63,9 @@ def best_under_budget(
     -----
     BudgetNotMetWarning
         When the rule is called, if no candidate is within the budget.
+    ConstantClassifierWarning
+        When the rule is called, if candidates predict one class for everybody in a
+        fold.
     UndefinedMetricWarning
         When the rule is called, if the disparity is undefined in some folds. Its mean
         leaves them out.
@@ -124,7 +129,8 @@ def least_disparity(
     .. math:: \min_i \; \text{disparity}_i \quad \text{subject to} \quad
               \text{performance}_i \ge \max_j \text{performance}_j - \epsilon
 
-    of the means over the folds. Undefined scores count as in `best_under_budget`.
+    of the means over the folds. Undefined scores and constant candidates count as in
+    `best_under_budget`.
 
     Parameters
     ----------
@@ -176,7 +182,7 @@ def knee_point(
     beats. The knee is the candidate that is farthest above the straight line between
     the two ends of the front: from there on performance costs more disparity than on
     average. If no candidate is above the line, the least disparate one is chosen.
-    Undefined scores count as in `best_under_budget`.
+    Undefined scores and constant candidates count as in `best_under_budget`.
 
     Parameters
     ----------
