@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.tree import DecisionTreeClassifier
 
 from fairtask.exceptions import BudgetNotMetWarning, ConstantClassifierWarning
 from fairtask.metrics import make_fairness_scoring
@@ -246,8 +246,8 @@ class TestInSearches:
     def test_the_constant_candidate_is_the_least_disparate_and_not_chosen(self):
         names = SCORES | {"disparity": "demographic_parity_difference"}
         search = GridSearchCV(
-            LogisticRegression(),
-            {"C": [1e-9, 1.0]},
+            DecisionTreeClassifier(max_depth=2),
+            {"min_impurity_decrease": [1.0, 0.0]},  # the first does not split
             scoring=make_fairness_scoring(
                 names.values(), sensitive_features=pd.Series(self.z)
             ),
@@ -257,11 +257,11 @@ class TestInSearches:
         )
         with warnings.catch_warnings(record=True) as record:
             warnings.simplefilter("always")
-            search.fit(pd.DataFrame(self.X), self.y * (self.X[:, 2] > 0))
+            search.fit(pd.DataFrame(self.X), self.y)
         found = search.cv_results_
         assert found[f"mean_test_{names['disparity']}"].argmax() == 0
         assert found["mean_test_constant_predictions"].tolist() == [-1, 0]
-        assert search.best_params_ == {"C": 1.0}
+        assert search.best_params_ == {"min_impurity_decrease": 0.0}
         messages = " ".join(str(warning.message) for warning in record)
         assert "The candidates [0] predict one class" in messages
         assert "says nothing about fairness" in messages  # of the scorer
