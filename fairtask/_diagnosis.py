@@ -43,6 +43,9 @@ An AUC of .57 gains about as much where both classes are as frequent. A network 
 predicts one class for everybody gains 0 or less.
 """
 
+LARGEST_SHARE = 0.999
+"""A task is not judged if a class has a larger share of the training samples."""
+
 
 def warn_without_sensitive_features() -> None:
     """Warn that a method that needs groups got none."""
@@ -183,8 +186,10 @@ def _warn_if_not_learnt(
         of_shares = torch.special.entr(shares).sum().item()
         losses = nll_loss(output, y[:, k], reduction="none")
         loss = ((weights[:, k] * losses).sum() / total).item()
-        # Of a class alone nothing can be learnt. A loss may be NaN after an overflow.
-        if not of_shares > 0 or loss <= (1 - SMALLEST_GAIN) * of_shares:
+        # Where nearly all weight is on one class, there is hardly a task to learn. A
+        # loss may be NaN after an overflow.
+        is_judged = shares.max() <= LARGEST_SHARE
+        if not is_judged or loss <= (1 - SMALLEST_GAIN) * of_shares:
             continue
         frequencies = output.argmax(dim=1).bincount() / len(output)
         most_frequent = tasks.classes[k].tolist()[frequencies.argmax()]

@@ -455,6 +455,11 @@ class TestWarnings:
         # The first parts of a stream have learnt little, and do not warn.
         make_classifier(lam=1).partial_fit(np.zeros_like(X), labels)
 
+    def test_a_class_without_weight_is_not_missed(self):
+        # Warnings are errors.
+        classifier = make_classifier(lam=1, class_weight={0: 1e4, 1: 1e-4})
+        assert not classifier.fit(X, y).predict(X).any()
+
     def test_without_weight_the_task_is_not_learnt(self):
         with pytest.warns(ConvergenceWarning, match="or penalise less"):
             fit(lam=0, weight_decay=0)
