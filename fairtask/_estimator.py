@@ -53,6 +53,7 @@ from fairtask._sensitive import (
     attribute_table,
     encode_sensitive_features,
 )
+from fairtask._threads import threads_for
 from fairtask._training import OPTIMIZERS, continue_net, make_net, make_network
 from fairtask._validation import check_device, check_sample_weight, read_weights
 from fairtask.modules import MultiTaskNetwork
@@ -140,6 +141,7 @@ class FairnessEstimator(
     warm_start: bool = False
     callbacks: list[Callback] | None = None
     device: str | torch.device = "auto"
+    n_threads: int | None = None
     random_state: Any = None
     verbose: int = 0
 
@@ -162,6 +164,7 @@ class FairnessEstimator(
         "warm_start": ["boolean"],
         "callbacks": [list, None],
         "device": [str, torch.device],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -537,18 +540,19 @@ class FairnessEstimator(
                     f"{error}"
                 ) from error
         compared = list(losses)
-        source = modality.make_source(
-            samples.X, device, trunk=network.trunk, is_trained_on=True
-        )
-        dataset = SampleDataset(source, samples.target(compared))
         dataset_valid, epoch_score = None, None
-        if validation is not None:
-            dataset_valid = SampleDataset(
-                modality.make_source(validation.X, device, trunk=network.trunk),
-                validation.target(compared),
+        with threads_for(network, device, self.n_threads):
+            source = modality.make_source(
+                samples.X, device, trunk=network.trunk, is_trained_on=True
             )
-            if self.early_stopping:
-                epoch_score = EpochScore(self.epoch_scoring, validation, *expected)
+            if validation is not None:
+                dataset_valid = SampleDataset(
+                    modality.make_source(validation.X, device, trunk=network.trunk),
+                    validation.target(compared),
+                )
+        dataset = SampleDataset(source, samples.target(compared))
+        if validation is not None and self.early_stopping:
+            epoch_score = EpochScore(self.epoch_scoring, validation, *expected)
         # A continued training does not repeat its batches and dropout.
         n_epochs = len(self.net_.history) if continues else 0
         net = self._make_net(

@@ -1,7 +1,7 @@
 """The skorch net that combines the losses of all heads."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from fairtask._averaging import WeightAverage
 from fairtask._data import Batch, InMemorySource, SampleDataset
 from fairtask._history import GroupLossRecorder
 from fairtask._random import RandomStream
+from fairtask._threads import threads_for
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective, Terms
 
@@ -100,6 +101,8 @@ class FairnessNet(NeuralNet):
         Replaces the weights between the epochs.
     weight_settings : dict of str to dict, optional
         Settings of the optimizer by the name of a weight, where they differ.
+    n_threads : int, optional
+        Number of threads on the CPU. None: a number that suits the network.
     **kwargs
         Parameters of `skorch.NeuralNet`.
     """
@@ -115,6 +118,7 @@ class FairnessNet(NeuralNet):
         backward: Callable[..., Tensor] | None = None,
         average: WeightAverage | None = None,
         weight_settings: dict[str, dict[str, Any]] | None = None,
+        n_threads: int | None = None,
         train_split: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -125,6 +129,7 @@ class FairnessNet(NeuralNet):
         self.backward = backward
         self.average = average
         self.weight_settings = weight_settings
+        self.n_threads = n_threads
 
     def initialize(self) -> "FairnessNet":
         """Initialize the net."""
@@ -176,6 +181,14 @@ class FairnessNet(NeuralNet):
         if not training:
             return dataset.batches()
         return dataset.batches(self.batch_size, self.random)
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> "FairnessNet":
+        """Train, with the threads that suit the network."""
+        with self._threads():
+            return super().fit_loop(*args, **kwargs)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        return threads_for(self.module_, torch.device(self.device), self.n_threads)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, *args: Any, **kwargs: Any
@@ -306,7 +319,7 @@ class FairnessNet(NeuralNet):
             Its results for all samples, on the CPU.
         """
         network = self.module_.eval()
-        with torch.inference_mode():
+        with self._threads(), torch.inference_mode():
             outputs = [
                 function(
                     network, to_tensor(X, self.device), to_tensor(target, self.device)

@@ -1,8 +1,6 @@
 """Random numbers of one training, apart from the global random state."""
 
-import os
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -10,18 +8,12 @@ from typing import Self
 import numpy as np
 import torch
 
+from fairtask._threads import fork_safe_lock
+
 __all__ = ["RandomStream", "everything_seeded"]
 
-GENERATORS = threading.RLock()
+GENERATORS = fork_safe_lock()
 """Held while torch's global generators belong to one thread."""
-
-# A process that is forked while another thread holds the lock would wait forever.
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=GENERATORS.acquire,
-        after_in_parent=GENERATORS.release,
-        after_in_child=GENERATORS.release,
-    )
 
 
 class RandomStream:

@@ -165,6 +165,7 @@ def make_net(
         train_split=None if validation is None else predefined_split(validation),
         callbacks=callbacks,
         device=device,
+        n_threads=estimator.n_threads,
         verbose=int(estimator.verbose > 1),
         **settings,
     )

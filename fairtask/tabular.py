@@ -186,6 +186,10 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         ``lr_schedule="constant"``.
     device : str or torch.device, default="auto"
         Device for training and prediction. "auto": CUDA if available, else the CPU.
+    n_threads : int, default=None
+        Number of threads of torch on the CPU, in training and prediction. None: one for
+        a network on the CPU with fewer than a million weights, which more threads slow
+        down; otherwise the number that torch is set to. That setting does not change.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of the samples, dropout and the validation part.
         With an int the global random states do not change.
