@@ -4,12 +4,12 @@ import torch
 from torch import nn
 
 from fairtask._images._backbone import (
+    BackboneTrunk,
     layer_scales,
     make_backbone,
     stages,
     without_decay,
 )
-from fairtask._images._trunk import BackboneTrunk
 
 SIZE = (32, 32)
 
@@ -36,14 +36,12 @@ def make_trunk(backbone=None, **kwargs):
     defaults = {
         "hidden_layer_sizes": (),
         "dropout": 0.0,
-        "size": SIZE,
-        "mean": (0.5, 0.25, 0.0),
-        "std": (0.5, 0.25, 1.0),
         "freeze": None,
         "channels_last": False,
         "mixed_precision": False,
     }
-    return BackboneTrunk(backbone or Tiny(), **{**defaults, **kwargs})
+    config = {"size": SIZE, "mean": (0.5, 0.25, 0.0), "std": (0.5, 0.25, 1.0)}
+    return BackboneTrunk(backbone or Tiny(), config, **{**defaults, **kwargs})
 
 
 class TestMakeBackbone:

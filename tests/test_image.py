@@ -21,7 +21,8 @@ from torch import nn
 from torchjd.aggregation import PCGrad
 
 from fairtask import AuxiliaryFairnessImageClassifier
-from fairtask._images._reading import Images, as_images
+from fairtask._images._modality import as_images
+from fairtask._images._source import Images
 from fairtask.baselines import (
     AdversarialImageClassifier,
     GroupSpecificImageClassifier,

@@ -20,8 +20,7 @@ from sklearn.utils.validation import validate_data
 from timm.models import register_model
 from torch import nn
 
-from fairtask._images._modality import ImageModality
-from fairtask._images._reading import as_images
+from fairtask._images._modality import ImageModality, as_images
 from tests.test_common import EXPECTED_FAILURES, no_penalty
 from tests.test_image import ESTIMATORS
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fairtask._images._reading import Images, as_images
+from fairtask._images._modality import as_images
+from fairtask._images._source import Images
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 # No two pixels are equal; shape (2, 3, 3).
@@ -266,4 +267,4 @@ class TestProblems:
 
     def test_pixels_need_no_reading(self, monkeypatch):
         monkeypatch.setattr(Images, "open", None)
-        assert as_images(np.zeros((3, 8, 8, 3))).readable("raise").tolist() == [0, 1, 2]
+        assert as_images(np.zeros((3, 8, 8, 3))).readable("raise") is None

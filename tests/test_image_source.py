@@ -5,16 +5,17 @@ from PIL import Image
 from torchvision import transforms
 
 from fairtask._images import _source
-from fairtask._images._reading import Images, as_images
-from fairtask._images._source import ImageSource, Resize
+from fairtask._images._modality import as_images
+from fairtask._images._source import Images, ImageSource
 from fairtask._random import RandomStream
 
-RESIZE = Resize((12, 16), "bilinear")
+SIZE = (12, 16)
 
 
 def make_augmentation(augmentation):
     half = (0.5, 0.5, 0.5)
-    return _source.make_augmentation(augmentation, RESIZE, mean=half, std=half)
+    config = {"size": SIZE, "interpolation": "bilinear", "mean": half, "std": half}
+    return _source.make_augmentation(augmentation, config)
 
 
 def make_images(n=10, height=20, width=24):
@@ -27,7 +28,14 @@ def make_source(images=10, augmentation=None, **kwargs):
     images = make_images(images) if isinstance(images, int) else images
     if augmentation is not None:
         augmentation = make_augmentation(augmentation)
-    return ImageSource(as_images(images), RESIZE, augmentation=augmentation, **kwargs)
+    return ImageSource(
+        as_images(images), SIZE, "bilinear", augment=augmentation, **kwargs
+    )
+
+
+def resized(image, interpolation="bilinear"):
+    """Return an image as the source does without an augmentation."""
+    return ImageSource(as_images([image]), SIZE, interpolation)[0, None][0]
 
 
 def an_epoch(source, seed=None):
@@ -56,20 +64,20 @@ def spawn(monkeypatch):
 
 class TestResize:
     def test_to_the_size_whatever_the_proportions(self, image):
-        found = Resize((12, 16), "bicubic")(image)
+        found = resized(image, "bicubic")
         expected = np.asarray(image.resize((16, 12), Image.Resampling.BICUBIC))
         assert found.shape == (12, 16, 3)
         np.testing.assert_array_equal(found, expected)
 
     def test_an_image_of_the_right_size_is_kept(self):
         X = make_images(1, 12, 16)[0]
-        np.testing.assert_array_equal(RESIZE(Image.fromarray(X)), X)
+        np.testing.assert_array_equal(resized(Image.fromarray(X)), X)
 
 
 class TestAugmentation:
     def test_arguments_of_timm(self, image):
         augment = make_augmentation({"hflip": 1.0, "scale": (1, 1)})
-        assert augment(image).shape == (12, 16, 3)
+        assert augment(image).shape == (3, 12, 16)
         assert augment(image).dtype == torch.uint8
 
     def test_without_a_change_timm_resizes_like_resize(self):
@@ -78,7 +86,7 @@ class TestAugmentation:
         augment = make_augmentation(
             {"scale": (1, 1), "ratio": (4 / 3, 4 / 3), "hflip": 0, "color_jitter": 0},
         )
-        np.testing.assert_array_equal(augment(image), RESIZE(image))
+        np.testing.assert_array_equal(augment(image).permute(1, 2, 0), resized(image))
 
     def test_erased_regions_are_noise_on_normalised_pixels(self):
         image = Image.new("RGB", (16, 12), (255, 255, 255))
@@ -92,7 +100,7 @@ class TestAugmentation:
     def test_callable(self, image):
         flip = make_augmentation(transforms.RandomHorizontalFlip(p=1))
         mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        np.testing.assert_array_equal(flip(image), RESIZE(mirrored))
+        np.testing.assert_array_equal(flip(image), mirrored)
 
     @pytest.mark.parametrize(
         ("augmentation", "message"),
@@ -126,7 +134,7 @@ class TestBatches:
             [0, 1, 2, 3], [4, 5, 6, 7], [8, 9]
         ]  # fmt: skip
         X, _ = batches[0]
-        np.testing.assert_array_equal(X[0].permute(1, 2, 0), RESIZE(image))
+        np.testing.assert_array_equal(X[0].permute(1, 2, 0), resized(image))
         assert X.is_contiguous(memory_format=torch.channels_last)
 
     def test_random_order_with_its_positions(self):

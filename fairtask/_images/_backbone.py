@@ -1,12 +1,19 @@
-"""Backbones: how they are made, cut into stages, and frozen."""
+"""Backbones: how they are made, cut into stages, frozen, and used as a trunk."""
 
 import copy
 import difflib
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from fairtask._modality import representation_width
+from fairtask.modules import MLP
 
 __all__ = [
+    "BackboneTrunk",
     "frozen_modules",
     "frozen_names",
     "layer_scales",
@@ -17,6 +24,9 @@ __all__ = [
 
 TAKEN = ("checkpoint_path", "in_chans", "model_name", "num_classes", "pretrained")
 """Arguments of `timm.create_model` that the estimator sets."""
+
+BFLOAT16 = (8, 0)
+"""Lowest compute capability of CUDA devices that have bfloat16."""
 
 
 def make_backbone(
@@ -200,19 +210,130 @@ def frozen_modules(backbone: nn.Module) -> list[nn.Module]:
     A module without weights, such as dropout or a normalisation without scale, is
     treated like the module before it.
     """
-    if not any(weight.requires_grad for weight in backbone.parameters()):
-        return list(backbone.modules())
-    is_frozen: dict[nn.Module, bool] = {}
-    before = False
+
+    def is_trained(module: nn.Module) -> bool:
+        return any(weight.requires_grad for weight in module.parameters())
+
+    frozen_parts: dict[nn.Module, bool] = {}
+    is_frozen = not is_trained(backbone)
     for module in backbone.modules():
         if next(module.children(), None) is None:
-            weights = list(module.parameters())
-            if weights:
-                before = not any(weight.requires_grad for weight in weights)
-            is_frozen[module] = before
+            if next(module.parameters(), None) is not None:
+                is_frozen = not is_trained(module)
+            frozen_parts[module] = is_frozen
     return [
         module
         for module in backbone.modules()
-        if all(is_frozen.get(part, True) for part in module.modules())
-        and not any(weight.requires_grad for weight in module.parameters())
+        if not is_trained(module)
+        and all(frozen_parts.get(part, True) for part in module.modules())
     ]
+
+
+class BackboneTrunk(nn.Module):
+    """A backbone for images, and hidden layers on its feature.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+        Maps images of shape (n_samples, 3, height, width) to a feature of shape
+        (n_samples, width).
+    config : dict
+        ``size`` (height, width), and ``mean`` and ``std`` of each channel, on the scale
+        from 0 to 1.
+    hidden_layer_sizes, dropout, freeze, channels_last, mixed_precision
+        See `~fairtask.AuxiliaryFairnessImageClassifier`.
+
+    Attributes
+    ----------
+    out_features : int
+        Width p of the representation.
+
+    Raises
+    ------
+    ValueError
+        If the output of the backbone is not one feature per image, or `freeze` does
+        not fit its number of stages.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        config: dict[str, Any],
+        *,
+        hidden_layer_sizes: Sequence[int],
+        dropout: float,
+        freeze: int | str | None,
+        channels_last: bool,
+        mixed_precision: bool | Literal["auto"],
+    ) -> None:
+        super().__init__()
+        self.channels_last = channels_last
+        self.mixed_precision = mixed_precision
+        self.backbone = backbone
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(config[name]).view(3, 1, 1))
+        example = torch.zeros(1, 3, *config["size"])
+        width = representation_width(backbone, example, "backbone")
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = MLP(width, hidden_layer_sizes, dropout=dropout)
+        self.out_features = self.hidden.out_features
+        frozen = frozen_names(backbone, freeze)
+        for name, weight in backbone.named_parameters():
+            if name in frozen:
+                weight.requires_grad_(False)
+        self._frozen = frozen_modules(backbone)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def train(self, mode: bool = True) -> "BackboneTrunk":
+        """Switch dropout and running statistics, except those of frozen stages."""
+        super().train(mode)
+        for module in self._frozen:
+            module.training = False
+        return self
+
+    def forward(self, X: Tensor | Mapping[str, Tensor]) -> Tensor:
+        """Compute the representation.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, 3, height, width), or dict
+            Images, as uint8 or normalised; or ``{"feature": feature}`` if the feature
+            has been computed before.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, p)
+        """
+        feature = X["feature"] if isinstance(X, Mapping) else self.features(X)
+        return self.hidden(self.dropout(feature))
+
+    def features(self, X: Tensor) -> Tensor:
+        """Compute the output of the backbone, of shape (n_samples, width)."""
+        if not X.is_floating_point():
+            X = (X.float() / 255 - self.mean) / self.std
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        X = X.contiguous(memory_format=layout)
+        with self._precision(X.device):
+            feature = self.backbone(X)
+        return feature.float()
+
+    def all_features(self, batches: Iterable[Tensor], device: torch.device) -> Tensor:
+        """Compute the features of all batches, once for all epochs of a training."""
+        self.to(device).eval()
+        with torch.no_grad():
+            return torch.cat([self.features(X.to(device)) for X in batches])
+
+    def _precision(self, device: torch.device) -> AbstractContextManager:
+        is_mixed = self.mixed_precision
+        if is_mixed == "auto":
+            is_mixed = (
+                device.type == "cuda"
+                and torch.cuda.get_device_capability(device) >= BFLOAT16
+            )
+        return (
+            torch.autocast(device.type, torch.bfloat16) if is_mixed else nullcontext()
+        )

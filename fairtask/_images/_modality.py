@@ -1,32 +1,45 @@
 """The modality of images: checked, read, augmented and represented."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import joblib
 import numpy as np
+import pandas as pd
 import torch
+from PIL import Image
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from fairtask._averaging import WeightAverage
 from fairtask._data import InMemorySource, Source
-from fairtask._images._backbone import layer_scales, make_backbone, without_decay
-from fairtask._images._reading import Images, as_images
-from fairtask._images._source import ImageSource, Resize, make_augmentation
-from fairtask._images._trunk import BackboneTrunk
+from fairtask._frames import as_pandas
+from fairtask._images._backbone import (
+    BackboneTrunk,
+    layer_scales,
+    make_backbone,
+    without_decay,
+)
+from fairtask._images._source import Images, ImageSource, make_augmentation
 from fairtask._modality import Modality
 from fairtask._validation import check_image_size, check_layer_sizes
 
-__all__ = ["ImageModality"]
+__all__ = ["ImageModality", "as_images"]
 
 MAX_WORKERS = 8
 """Largest number of processes that ``num_workers="auto"`` starts."""
 
 FROZEN_HIDDEN_LAYERS = (128, 64)
 """Default hidden layers on the feature of a frozen backbone."""
+
+CHANNELS = (1, 3, 4)
+"""Numbers of channels of grayscale, RGB and RGBA."""
+
+ROUNDING = 1e-4
+"""How far floats may lie outside of [0, 1], as they do after an interpolation."""
 
 
 @dataclass(kw_only=True)
@@ -76,8 +89,7 @@ class ImageModality(Modality):
 
     def readable(self, X: Images) -> np.ndarray | None:
         """See `Modality.readable`. Every image is read once."""
-        rows = X.readable(self.on_error)
-        return None if len(rows) == len(X) else rows
+        return X.readable(self.on_error)
 
     def check_readable(self, X: Images) -> None:
         """Raise a ValueError if a file does not exist."""
@@ -100,11 +112,9 @@ class ImageModality(Modality):
         self.config = self.config or config
         trunk = BackboneTrunk(
             backbone,
+            self.config,
             hidden_layer_sizes=check_layer_sizes(sizes, "hidden_layer_sizes"),
             dropout=self.dropout,
-            size=self.config["size"],
-            mean=self.config["mean"],
-            std=self.config["std"],
             freeze=self.freeze,
             channels_last=self.channels_last,
             mixed_precision=self.mixed_precision,
@@ -137,24 +147,20 @@ class ImageModality(Modality):
     ) -> Source:
         """See `Modality.make_source`. Features of a frozen backbone are in memory."""
         assert self.config is not None
-        resize = Resize(self.config["size"], self.config["interpolation"])
-        augmentation = None
+        augment = None
         if is_trained_on and self.augmentation is not None:
-            augmentation = make_augmentation(
-                self.augmentation,
-                resize,
-                mean=self.config["mean"],
-                std=self.config["std"],
-            )
+            augment = make_augmentation(self.augmentation, self.config)
         images = ImageSource(
             X,
-            resize,
-            augmentation=augmentation,
+            self.config["size"],
+            self.config["interpolation"],
+            augment=augment,
             num_workers=self._resolve_num_workers(X, device),
             pin_memory=device.type == "cuda",
         )
         if self.freeze == "backbone" and isinstance(trunk, BackboneTrunk):
-            feature = _features(trunk, images, device)
+            batches = images.batches(images.evaluated_at_once)
+            feature = trunk.all_features((X for X, _ in batches), device)
             return InMemorySource({"feature": feature}, device)
         return images
 
@@ -209,14 +215,100 @@ class ImageModality(Modality):
         self.config = state["config"]
 
 
-def _features(
-    trunk: BackboneTrunk, images: ImageSource, device: torch.device
-) -> Tensor:
-    """Return the feature of each image, of shape (n_samples, width)."""
-    trunk.to(device).eval()
-    with torch.no_grad():
-        features = [
-            trunk.features(X.to(device))
-            for X, _ in images.batches(images.evaluated_at_once)
-        ]
-    return torch.cat(features)
+def as_images(X: Any) -> Images:
+    """Check images, without opening files.
+
+    `X` is an array of pixels of shape (n, H, W, C), (n, C, H, W) or (n, H, W), integers
+    in [0, 255] or floats in [0, 1]; or a list, array, Series or one-column data frame
+    of paths, Pillow images or arrays. Everything else is a ValueError.
+    """
+    if isinstance(X, Images):
+        return X
+    if isinstance(X, str | bytes | os.PathLike | Image.Image):
+        raise ValueError(
+            f"`X` must hold one image per sample; got a single {type(X).__name__}. "
+            "Pass a list."
+        )
+    X = as_pandas(_without_tensor(X), "X")
+    if isinstance(X, pd.DataFrame):
+        if X.shape[1] != 1:
+            raise ValueError(
+                "`X` must have one column, which holds the images; got the columns "
+                f"{list(X.columns)}."
+            )
+        X = X.iloc[:, 0]
+    if isinstance(X, np.ndarray):
+        if X.dtype.kind in "biuf":
+            return Images(_pixels(X))
+        if X.ndim == 2 and X.shape[1] == 1:
+            X = X[:, 0]
+        if X.ndim != 1:
+            raise ValueError(
+                f"`X` must hold images; got an array of {X.dtype} of shape {X.shape}."
+            )
+    if isinstance(X, dict) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
+        raise ValueError(f"`X` must hold images; got {type(X).__name__}.")
+    entries = np.empty(len(X), dtype=object)
+    for row, value in enumerate(X):
+        entries[row] = _entry(value, row)
+    return Images(entries)
+
+
+def _without_tensor(value: Any) -> Any:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+
+
+def _entry(value: Any, row: int) -> Any:
+    """Return a path as str, a Pillow image, pixels, or None for a missing value."""
+    if isinstance(value, str | os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Image.Image):
+        return value
+    value = _without_tensor(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        try:
+            return _pixels(value[np.newaxis])[0]
+        except ValueError as error:
+            raise ValueError(f"{error} This is the image of row {row}.") from error
+    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+        return None  # `Images.readable` may leave it out
+    raise ValueError(
+        "`X` must hold paths, Pillow images or arrays of pixels, one per sample; the "
+        f"value of row {row} is {type(value).__name__}."
+    )
+
+
+def _pixels(X: np.ndarray) -> np.ndarray:
+    """Return pixels with the channels last, as uint8 or as floats in [0, 1]."""
+    if X.ndim == 4:
+        first, last = X.shape[1] in CHANNELS, X.shape[3] in CHANNELS
+        if first == last:
+            raise ValueError(
+                "`X` must have 1, 3 or 4 channels, as its last axis or as its second, "
+                f"and which of the two must be clear; got the shape {X.shape}."
+            )
+        X = np.moveaxis(X, 1, 3) if first else X
+    elif X.ndim == 3 and X.shape[2] in CHANNELS[1:]:
+        raise ValueError(
+            f"`X` must hold one image per sample; got the shape {X.shape} of a single "
+            "image. Pass a list, or X[np.newaxis]."
+        )
+    elif X.ndim != 3:
+        raise ValueError(
+            "`X` must have the shape (n, H, W, C), (n, C, H, W) or (n, H, W), or be a "
+            f"list with an image per sample; got an array of shape {X.shape}."
+        )
+    if 0 in X.shape[1:]:
+        raise ValueError(f"`X` has images without pixels: its shape is {X.shape}.")
+    if X.dtype == np.uint8 or not len(X):
+        return X
+    low, high = X.min(), X.max()
+    is_integer = X.dtype.kind in "iu"
+    limits = (0, 255) if is_integer else (-ROUNDING, 1 + ROUNDING)
+    # The comparison is false for NaN.
+    if not (low >= limits[0] and high <= limits[1]):
+        raise ValueError(
+            "`X` must have integer pixels in [0, 255] or floating-point pixels in "
+            f"[0, 1]; got {X.dtype} from {low} to {high}."
+        )
+    return X.astype(np.uint8) if is_integer else X

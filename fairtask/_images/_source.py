@@ -1,23 +1,26 @@
-"""Images as a source of batches: resized, augmented and read by workers."""
+"""Images as a source of batches: opened one by one, augmented and resized."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from pickle import PicklingError
-from typing import Any
+from typing import Any, Literal
 
+import joblib
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fairtask._data import Source, batch_sizes
-from fairtask._images._reading import Images
 from fairtask._random import RandomStream, everything_seeded
+from fairtask._validation import warn_user
 
-__all__ = ["ImageSource", "Resize", "make_augmentation"]
+__all__ = ["ImageSource", "Images", "make_augmentation"]
 
 TAKEN = (
     "input_size", "is_training", "no_aug", "mean", "std", "normalize", "separate",
@@ -25,52 +28,181 @@ TAKEN = (
 )  # fmt: skip
 """Arguments of timm's transforms that the estimator decides."""
 
-ToPixels = Callable[[Image.Image], Tensor]
-"""Maps an RGB image to a Tensor of shape (height, width, 3)."""
+MAX_NAMED = 5
+"""Largest number of images that an error message names."""
 
 
-@dataclass(frozen=True)
-class Resize:
-    """Resize an RGB image to one size, without regard to its proportions.
+class Images:
+    """Images in the order of the samples. Each is opened when it is needed.
 
     Parameters
     ----------
-    size : (height, width)
-    interpolation : {"nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"}
+    entries : ndarray of shape (n_samples,) or (n_samples, H, W[, C])
+        Paths, Pillow images or pixels as objects; or the pixels of all images.
+    rows : ndarray of shape (n_samples,), optional
+        Position of each image in the user's data, for error messages.
     """
 
-    size: tuple[int, int]
-    interpolation: str
+    def __init__(self, entries: np.ndarray, rows: np.ndarray | None = None) -> None:
+        if not len(entries):
+            raise ValueError("`X` must hold at least one image; found 0 sample(s).")
+        self.entries = entries
+        self.rows = np.arange(len(entries)) if rows is None else rows
 
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Return a Tensor of shape (height, width, 3), uint8."""
-        height, width = self.size
-        if image.size != (width, height):
-            resample = Image.Resampling[self.interpolation.upper()]
-            image = image.resize((width, height), resample)
-        return torch.from_numpy(np.array(image))
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: Any) -> "Images":
+        return Images(self.entries[index], self.rows[index])
+
+    @property
+    def are_files(self) -> bool:
+        """Whether there are paths among the images."""
+        return any(isinstance(entry, str) for entry in self.entries)
+
+    def open(self, i: int, *, at_least: tuple[int, int] | None = None) -> Image.Image:
+        """Return an image as RGB, upright, with white in place of transparency.
+
+        With `at_least`, the (height, width) that is needed, a large JPEG is decoded at
+        a fraction of its size, which is several times faster. A ValueError names the
+        row of an image that cannot be read.
+        """
+        try:
+            return _open_rgb(self.entries[i], at_least)
+        except Exception as error:  # Pillow's plugins raise errors of any type
+            raise ValueError(
+                f"`X` has an image that cannot be read: {self._describe(i, error)}."
+            ) from error
+
+    def check_exist(self) -> None:
+        """Raise a ValueError if the file of an image is not there."""
+        missing: dict[int, Exception] = {
+            i: FileNotFoundError()
+            for i, entry in enumerate(self.entries)
+            if entry is None or (isinstance(entry, str) and not Path(entry).is_file())
+        }
+        if missing:
+            raise ValueError(self._listed(missing))
+
+    def readable(self, on_error: Literal["raise", "skip"]) -> np.ndarray | None:
+        """Read every image once; return positions of the readable ones, None for all.
+
+        With ``on_error="raise"``, a ValueError counts the others and names the first.
+        """
+        problems = self._problems()
+        if not problems:
+            return None
+        if on_error == "raise":
+            raise ValueError(
+                f"{self._listed(problems)} With on_error='skip' `fit` leaves them out."
+            )
+        warn_user(UserWarning, f"{self._listed(problems)} They are left out.")
+        return np.setdiff1d(np.arange(len(self)), list(problems))
+
+    def _problems(self) -> dict[int, Exception]:
+        """Read every image once; return the errors by position."""
+        if self.entries.ndim > 1:  # pixels, which have been checked
+            return {}
+
+        def problem_of(entry: Any) -> Exception | None:
+            try:
+                # The smallest decoding also detects a file that ends too early.
+                _open_rgb(entry, at_least=(1, 1))
+            except Exception as error:  # see `open`
+                return error
+            return None
+
+        # Pillow releases the interpreter lock while it decodes.
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+            found = enumerate(pool.map(problem_of, self.entries))
+            return {i: error for i, error in found if error is not None}
+
+    def _listed(self, problems: dict[int, Exception]) -> str:
+        n = len(problems)
+        named = [self._describe(i, problems[i]) for i in list(problems)[:MAX_NAMED]]
+        if n > MAX_NAMED:
+            named.append(f"and {n - MAX_NAMED} more")
+        return (
+            f"`X` has {n} image{'s' if n > 1 else ''} of {len(self)} that cannot be "
+            f"read: {'; '.join(named)}."
+        )
+
+    def _describe(self, i: int, error: Exception) -> str:
+        entry = self.entries[i]
+        if entry is None:
+            return f"row {self.rows[i]} (its value is missing)"
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such file"
+        elif isinstance(error, UnidentifiedImageError):
+            reason = "it is not an image"
+        else:
+            reason = str(error).replace(f" {entry!r}", "")
+        value = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
+        return f"row {self.rows[i]}, {value} ({reason})"
+
+
+def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
+    """Return a new RGB image, see `Images.open`."""
+    if entry is None:
+        raise ValueError("its value is missing")
+    if isinstance(entry, str):
+        with Image.open(entry) as opened:
+            if at_least is not None:
+                # Twice the size that is needed, so that resizing loses nothing.
+                height, width = at_least
+                opened.draft("RGB", (2 * width, 2 * height))
+            image = ImageOps.exif_transpose(opened)
+    elif isinstance(entry, Image.Image):
+        image = ImageOps.exif_transpose(entry)
+    else:
+        if entry.dtype != np.uint8:
+            entry = np.round(255 * entry.astype(np.float32).clip(0, 1)).astype(np.uint8)
+        is_gray = entry.ndim == 3 and entry.shape[2] == 1
+        image = Image.fromarray(entry[:, :, 0] if is_gray else entry)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return an integer grayscale image as "L".
+
+    Mode "I" has no fixed number of bits. It is taken for 16 if a pixel exceeds 255.
+    """
+    pixels = np.asarray(image).astype(np.int64)
+    if image.mode != "I" or pixels.max() > 255:
+        pixels = pixels * 255 // 65_535
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 def make_augmentation(
-    augmentation: Any,
-    resize: Resize,
-    *,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-) -> ToPixels:
-    """Return a random change of an image that ends in pixels, uint8 or normalised.
+    augmentation: dict[str, Any] | Callable[..., Any], config: dict[str, Any]
+) -> Callable[[Image.Image], Image.Image | Tensor]:
+    """Return a random change of an RGB image.
 
     Parameters
     ----------
     augmentation : dict or callable
         See `~fairtask.AuxiliaryFairnessImageClassifier`.
-    resize : Resize
-    mean, std : tuple of 3 floats
-        Of each channel, for pixels that have to be normalised.
+    config : dict
+        Size and interpolation of images, and mean and standard deviation of each
+        channel.
+
+    Returns
+    -------
+    augment : callable
+        Returns an image of any size, or the pixels of shape (3, height, width), which
+        are of type uint8 or normalised.
     """
-    # Partial functions, and not nested ones, can be sent to other processes.
+    # A partial function, and not a nested one, can be sent to other processes.
     if not isinstance(augmentation, dict):
-        return partial(_changed_and_resized, change=augmentation, resize=resize)
+        return partial(_changed, change=augmentation)
     from timm.data import create_transform
 
     taken = sorted(set(augmentation) & set(TAKEN))
@@ -81,51 +213,43 @@ def make_augmentation(
     # Pixels stay small integers until they are on the device. Erased regions may be
     # filled with noise, which needs normalised pixels.
     try:
-        transform = create_transform(
-            resize.size,
+        return create_transform(
+            config["size"],
             is_training=True,
-            mean=mean,
-            std=std,
+            mean=config["mean"],
+            std=config["std"],
             normalize=bool(augmentation.get("re_prob", 0)),
-            **{"interpolation": resize.interpolation, **augmentation},
+            **{"interpolation": config["interpolation"], **augmentation},
         )
     except (TypeError, ValueError, KeyError, AssertionError) as error:
         raise ValueError(
             f"`augmentation` must be arguments of timm.data.create_transform; got "
             f"{augmentation!r}: {error}"
         ) from error
-    return partial(_channels_last, transform=transform)
 
 
-def _changed_and_resized(
-    image: Image.Image,
-    *,
-    change: Callable[[Image.Image], Image.Image],
-    resize: Resize,
-) -> Tensor:
-    changed = change(image.copy())  # the image may belong to the user
+def _changed(image: Image.Image, *, change: Callable[..., Any]) -> Image.Image:
+    changed = change(image)
     if not isinstance(changed, Image.Image):
         raise ValueError(
             "`augmentation` must return a Pillow image; got "
             f"{type(changed).__module__}.{type(changed).__qualname__}."
         )
-    return resize(changed.convert("RGB"))
-
-
-def _channels_last(image: Image.Image, *, transform: ToPixels) -> Tensor:
-    return transform(image).permute(1, 2, 0)
+    return changed.convert("RGB")
 
 
 @dataclass(eq=False)
 class ImageSource(Source, Dataset):
-    """Images that are read batch by batch.
+    """Images that are read and resized batch by batch, whatever their proportions.
 
     Parameters
     ----------
     images : Images
-    resize : Resize
-    augmentation : callable, optional
-        Replaces `resize` in training: a random change, and the resizing.
+    size : (height, width)
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"}
+    augment : callable, optional
+        A random change of an RGB image in training. It returns an image, which is then
+        resized, or a Tensor of shape (3, height, width).
     num_workers : int
         Number of processes that read images. 0: this process reads them.
     pin_memory : bool
@@ -133,8 +257,9 @@ class ImageSource(Source, Dataset):
     """
 
     images: Images
-    resize: Resize
-    augmentation: ToPixels | None = None
+    size: tuple[int, int]
+    interpolation: str
+    augment: Callable[[Image.Image], Any] | None = None
     num_workers: int = 0
     pin_memory: bool = False
 
@@ -144,13 +269,23 @@ class ImageSource(Source, Dataset):
         return len(self.images)
 
     def __getitem__(self, sample: tuple[int, int | None]) -> tuple[Tensor, int]:
-        """Return the pixels of an image and its position; the seed augments it."""
+        """Return an image of shape (height, width, 3) and its position.
+
+        The pixels are of type uint8, or normalised by the augmentation. The seed is
+        that of the augmentation.
+        """
         i, seed = sample
-        if self.augmentation is None or seed is None:
-            return self.resize(self.images.open(i, at_least=self.resize.size)), i
-        image = self.images.open(i)  # whole: a part of it may be enlarged
-        with everything_seeded(seed):
-            return self.augmentation(image), i
+        if self.augment is None or seed is None:
+            image = self.images.open(i, at_least=self.size)
+        else:
+            image = self.images.open(i)  # whole: a part of it may be enlarged
+            with everything_seeded(seed):
+                image = self.augment(image)
+            if isinstance(image, Tensor):
+                return image.permute(1, 2, 0), i
+        height, width = self.size
+        resample = Image.Resampling[self.interpolation.upper()]
+        return torch.from_numpy(np.array(image.resize((width, height), resample))), i
 
     def batches(
         self, batch_size: int, random: RandomStream | None = None
@@ -160,7 +295,7 @@ class ImageSource(Source, Dataset):
 
     def take(self, rows: np.ndarray) -> "ImageSource":
         """See `Source.take`."""
-        return ImageSource(self.images[rows], self.resize)
+        return ImageSource(self.images[rows], self.size, self.interpolation)
 
 
 class ImageBatches:
@@ -169,14 +304,12 @@ class ImageBatches:
     def __init__(
         self, source: ImageSource, batch_size: int, random: RandomStream | None
     ) -> None:
-        sampler = _Epoch(
-            len(source), batch_size, random, seeded=source.augmentation is not None
-        )
+        epoch = _Epoch(source, batch_size, random)
         # No more processes than there are batches.
-        num_workers = min(source.num_workers, len(sampler) if len(sampler) > 1 else 0)
+        num_workers = min(source.num_workers, len(epoch) if len(epoch) > 1 else 0)
         self._loader = DataLoader(
             source,
-            batch_sampler=sampler,
+            batch_sampler=epoch,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=source.pin_memory,
@@ -197,9 +330,8 @@ class ImageBatches:
                 yield pixels.permute(0, 3, 1, 2), rows
         except ValueError as error:
             # The message of an error in another process starts with a traceback.
-            raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from (
-                error
-            )
+            message = str(error).rpartition("\nValueError: ")[2].strip()
+            raise ValueError(message) from error
 
 
 class _Epoch:
@@ -209,17 +341,12 @@ class _Epoch:
     """
 
     def __init__(
-        self,
-        n_samples: int,
-        batch_size: int,
-        random: RandomStream | None,
-        *,
-        seeded: bool,
+        self, source: ImageSource, batch_size: int, random: RandomStream | None
     ) -> None:
         self.random = random
-        self.seeded = seeded
+        self.is_seeded = source.augment is not None
         self.sizes = batch_sizes(
-            n_samples, batch_size, is_trained_on=random is not None
+            len(source), batch_size, is_trained_on=random is not None
         )
 
     def __len__(self) -> int:
@@ -232,7 +359,7 @@ class _Epoch:
         if self.random is not None:
             with self.random:
                 order = torch.randperm(n_samples).tolist()
-                if self.seeded:
+                if self.is_seeded:
                     seeds = torch.randint(2**31 - 1, (n_samples,)).tolist()
         samples = zip(order, seeds, strict=True)
         for size in self.sizes:
