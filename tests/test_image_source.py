@@ -98,9 +98,10 @@ class TestAugmentation:
         assert 0 < (found != 1).float().mean() < 1  # white is (1 - .5) / .5
 
     def test_callable(self, image):
-        flip = make_augmentation(transforms.RandomHorizontalFlip(p=1))
+        flip = transforms.RandomHorizontalFlip(p=1)
+        X, _ = an_epoch(make_source([image], augmentation=flip), seed=0)
         mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        np.testing.assert_array_equal(flip(image), mirrored)
+        np.testing.assert_array_equal(X[0].permute(1, 2, 0), resized(mirrored))
 
     @pytest.mark.parametrize(
         ("augmentation", "message"),
@@ -121,9 +122,11 @@ class TestAugmentation:
             return image
 
         image = Image.new("RGB", (16, 12), "white")
-        X, _ = an_epoch(make_source([image], augmentation=blacken), seed=0)
+        pixels = np.asarray(image).copy()
+        X, _ = an_epoch(make_source([image, pixels], augmentation=blacken), seed=0)
         assert X.max() == 0
         assert image.getpixel((0, 0)) == (255, 255, 255)
+        assert pixels.min() == 255
 
 
 class TestBatches:
