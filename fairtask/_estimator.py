@@ -54,7 +54,13 @@ from fairtask._sensitive import (
     encode_sensitive_features,
 )
 from fairtask._threads import threads_for
-from fairtask._training import OPTIMIZERS, continue_net, make_net, make_network
+from fairtask._training import (
+    OPTIMIZERS,
+    continue_net,
+    make_net,
+    make_network,
+    resolve_max_epochs,
+)
 from fairtask._validation import check_device, check_sample_weight, read_weights
 from fairtask.modules import MultiTaskNetwork
 
@@ -129,11 +135,11 @@ class FairnessEstimator(
     intersectional: bool = False
     class_weight: Any = None
     optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw"
-    lr: float = 0.002
+    lr: float = 0.004
     weight_decay: float | None = None
     lr_schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     batch_size: int | Literal["auto"] = "auto"
-    max_epochs: int = 30
+    max_epochs: int | Literal["auto"] = "auto"
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int | None = 10
@@ -156,7 +162,10 @@ class FairnessEstimator(
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
@@ -526,6 +535,8 @@ class FairnessEstimator(
         losses = self._losses_to_compare(
             method, samples, expected, continues=continues, is_stream=is_stream
         )
+        if not continues:
+            modality.learn(samples)
         network, objective, width = make_network(
             modality, method, *expected, losses, seeds, pretrained=not continues
         )
@@ -565,7 +576,9 @@ class FairnessEstimator(
             device,
             n_samples=len(samples),
             random=RandomStream(seeds[2] + n_epochs, device),
-            max_epochs=1 if is_stream else self.max_epochs,
+            max_epochs=1
+            if is_stream
+            else resolve_max_epochs(self.max_epochs, len(samples)),
             is_planned=not is_stream,
             validation=dataset_valid,
             epoch_score=epoch_score,

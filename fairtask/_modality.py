@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from fairtask._averaging import WeightAverage
-from fairtask._data import InMemorySource, Source
+from fairtask._data import InMemorySource, Samples, Source
 
 __all__ = ["Modality", "representation_width"]
 
@@ -25,8 +25,10 @@ class Modality(ABC):
     fixed_parameters: ClassVar[tuple[str, ...]] = ()
     """Parameters that cannot change in a continued training."""
 
-    divergence_remedy: ClassVar[str] = ""
-    """How to avoid a divergence other than by the learning rate: a clause."""
+    @property
+    def divergence_remedy(self) -> str:
+        """How to avoid a divergence other than by the learning rate: a clause."""
+        return ""
 
     @property
     def weights_remedy(self) -> str:
@@ -70,6 +72,9 @@ class Modality(ABC):
 
     def check_readable(self, X: Any) -> None:  # noqa: B027 (a default)
         """Raise a ValueError before a prediction if samples cannot be read."""
+
+    def learn(self, samples: Samples) -> None:  # noqa: B027 (a default)
+        """Learn from the training samples of a new network, before `make_trunk`."""
 
     @abstractmethod
     def make_trunk(self, *, pretrained: bool) -> tuple[nn.Module, int]:
@@ -125,7 +130,7 @@ class Modality(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Return the state that `validate` and `make_trunk` learnt.
+        """Return the state that `validate`, `learn` and `make_trunk` learnt.
 
         Files hold numbers, strings, None, and lists, tuples, dicts and one-dimensional
         arrays of these.

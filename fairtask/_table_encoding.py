@@ -1,7 +1,8 @@
 """The first layer for tables: numbers and categories, encoded batch by batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,10 @@ def learn_numbers(
     -----
     "piecewise_linear" is "PLE" with the bins of a decision tree per column, from
     Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular
-    Deep Learning" (2022). A number beyond the training samples counts as the largest or
-    the smallest of them. A column without a split is standardised; one of two values
-    becomes 0 and 1. Sparse columns are divided by their largest absolute value, so that
-    0 stays 0.
+    Deep Learning" (2022), after the standardised number, without which few samples are
+    learnt worse. In the bins a number beyond the training samples counts as the largest
+    or the smallest of them. A column of two values becomes 0 and 1. Sparse columns are
+    divided by their largest absolute value, so that 0 stays 0.
     """
     n_columns = X.shape[1]
     if sparse.issparse(X):
@@ -94,31 +95,35 @@ def learn_numbers(
         if not is_known.all():
             learnt.marked.append(j)
         weight = None if sample_weight is None else sample_weight[is_known]
-        left, width, is_bin = _pieces(known, y[is_known], weight, encoding)
-        learnt.column.extend([j] * len(left))
-        learnt.left.extend(left)
-        learnt.width.extend(width)
-        learnt.is_bin.extend([is_bin] * len(left))
+        inputs = _inputs(known, y[is_known], weight, encoding)
+        for start, size, is_bin in inputs:
+            learnt.column.append(j)
+            learnt.left.append(float(start))
+            learnt.width.append(float(size))
+            learnt.is_bin.append(is_bin)
     return learnt
 
 
-def _pieces(
+def _inputs(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, encoding: str | None
-) -> tuple[list[float], list[float], bool]:
-    """Return left ends and widths of the pieces of a column, and whether they are bins.
+) -> Iterator[tuple[float, float, bool]]:
+    """Yield the left end and the width of each input of a column, and if it is a bin.
 
     `x` are its known numbers.
     """
     if encoding is None or not len(x):
-        return [0.0], [1.0], False
+        yield 0.0, 1.0, False
+        return
     low, high = x.min(), x.max()
     if ((x == low) | (x == high)).all():
-        return [low], [(high - low) or 1.0], False
+        yield low, (high - low) or 1.0, False
+        return
+    yield x.mean(), x.std(), False
     if encoding == "piecewise_linear":
         ends = np.unique(np.concatenate([[low], _splits(x, y, weight), [high]]))
         if len(ends) > 2:
-            return ends[:-1].tolist(), np.diff(ends).tolist(), True
-    return [x.mean()], [x.std()], False
+            for left, right in pairwise(ends):
+                yield left, right - left, True
 
 
 def _splits(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
@@ -148,6 +153,16 @@ class TableEncoding(nn.Module):
     out_features : int
         Width of the encoded rows.
     """
+
+    column: Tensor
+    left: Tensor
+    width: Tensor
+    low: Tensor
+    high: Tensor
+    neutral: Tensor
+    marked: Tensor
+    code_column: Tensor
+    code: Tensor
 
     def __init__(
         self, numbers: NumberEncoding, n_categories: Sequence[int] = ()

@@ -216,8 +216,9 @@ def _numbers(column: pd.Series, name: Any) -> np.ndarray:
 class TableEncoder:
     """A data frame as one array: its numbers, and codes of its categories.
 
-    A missing value is a category of its own. Of a column with more than `MAX_CATEGORIES`
-    categories the most frequent have a code each, and all others share one.
+    A missing value is a category of its own. Of a column with more than
+    `MAX_CATEGORIES` categories the most frequent have a code each, and all others share
+    one.
 
     Attributes
     ----------
@@ -254,7 +255,7 @@ class TableEncoder:
             )
         return encoder if encoder.categories or encoder.ignored else None
 
-    def _learn(self, name: str, values: np.ndarray) -> None:
+    def _learn(self, name: Any, values: np.ndarray) -> None:
         """Learn the categories of a column."""
         counts = pd.Series(values).value_counts(dropna=False)
         known = [value for value in counts.index if value is not None]

@@ -20,7 +20,13 @@ from fairtask._random import RandomStream
 from fairtask._sensitive import SensitiveAttributes
 from fairtask.modules import MultiTaskNetwork
 
-__all__ = ["OPTIMIZERS", "continue_net", "make_net", "make_network"]
+__all__ = [
+    "OPTIMIZERS",
+    "continue_net",
+    "make_net",
+    "make_network",
+    "resolve_max_epochs",
+]
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adamw": (torch.optim.AdamW, {"weight_decay": 1.0}),
@@ -179,6 +185,16 @@ def _resolve_batch_size(batch_size: int | str, n_samples: int) -> int:
     if batch_size == "auto":
         return min(512, max(32, n_samples // 32))
     return int(batch_size)
+
+
+def resolve_max_epochs(max_epochs: int | str, n_samples: int) -> int:
+    """Return the number of passes over the samples.
+
+    "auto": few samples are learnt by heart in many passes.
+    """
+    if max_epochs == "auto":
+        return min(30, max(10, n_samples // 1000))
+    return int(max_epochs)
 
 
 def _check_callbacks(callbacks: list | None, lr_schedule: str) -> list:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -11,6 +11,7 @@ from torch import nn
 
 from fairtask._auxiliary import AuxiliaryEstimator
 from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._table_encoding import NUMERIC_ENCODINGS
 from fairtask._tables import TableModality
 from fairtask.modules import ACTIVATIONS
 
@@ -28,12 +29,16 @@ class TableEstimator(FairnessEstimator):
     _: KW_ONLY
     activation: str = "relu"
     dropout: float = 0.2
+    numeric_encoding: Literal["piecewise_linear", "standard"] | None = (
+        "piecewise_linear"
+    )
     trunk: nn.Module | Callable[[int], nn.Module] | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "numeric_encoding": [StrOptions(set(NUMERIC_ENCODINGS)), None],
         "trunk": [nn.Module, callable, None],
     }
 
@@ -51,6 +56,7 @@ class TableEstimator(FairnessEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags
 
 
@@ -77,8 +83,8 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     does not remove the groups from the representation, which `transform` returns: a new
     head that is fitted to it may bring the differences back.
 
-    Categorical columns of a data frame are one-hot encoded, see Notes. Standardise
-    numerical features, as for `sklearn.neural_network.MLPClassifier`.
+    Tables need no preparation: numbers are encoded, missing ones too, and the
+    categorical columns of a data frame. See Notes.
 
     Parameters
     ----------
@@ -88,11 +94,17 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         Activation of the trunk.
     dropout : float in [0, 1), default=0.2
         Share of the units dropped after each layer in training.
+    numeric_encoding : {"piecewise_linear", "standard"} or None
+        Encoding of the numbers inside the network. "piecewise_linear", the default: the
+        standardised number, and its position in each of the bins that a decision tree
+        per column chooses [2]_; "standard": the standardised number alone; None: the
+        number as it is.
     trunk : torch.nn.Module or callable, default=None
         A module from encoded features of shape (n, d) to a representation of shape
         (n, p), or a callable from d to such a module. `fit` copies a module, with its
-        current weights. The three parameters above must then keep their defaults. None:
-        a multilayer perceptron.
+        current weights. ``hidden_layer_sizes``, ``activation`` and ``dropout`` must
+        then keep their defaults. The number d depends on ``numeric_encoding``. None: a
+        multilayer perceptron.
     fairness_loss : str, FairnessLoss or callable, default="gld"
         Penalties on group losses: "bgl", `~fairtask.losses.BoundedGroupLoss`; "gld",
         `~fairtask.losses.GroupLossDivergence`; "glf",
@@ -144,7 +156,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         "sgd" has a momentum of 0.9, and ``lam`` then also scales the step of the task;
         AdamW does not depend on the scale of the loss. A callable is a subclass of
         `torch.optim.Optimizer`.
-    lr : float, default=0.002
+    lr : float, default=0.004
         Learning rate; its maximum under "one_cycle" and "cosine".
     weight_decay : float, default=None
         Weight decay of the optimizer. None: 1.0 for "adamw", which multiplies it by the
@@ -157,8 +169,9 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     batch_size : int or "auto", default="auto"
         Number of samples in a batch. "auto": a 32nd of the samples, but at least 32 and
         at most 512.
-    max_epochs : int, default=30
-        Number of passes over the samples.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the samples. "auto": one per 1,000 samples, but at least
+        10 and at most 30.
     early_stopping : bool, default=False
         Whether to score each epoch on validation data, to stop after
         ``n_iter_no_change`` epochs without a better score, and to keep the weights of
@@ -228,15 +241,27 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     numbers that were read as text: a column of strings that can all be read as numbers,
     with more than 50 distinct values, with more than half of ten or more distinct, or
     with more than 10 that have fractions. Convert it with `pandas.to_numeric`, or to
-    the type category. A masked entry of an array is a missing number. Each categorical
-    column is replaced by a column per category seen in `fit`.
-    A missing value is a category of its own. A category that `fit` did not see gets
-    zeros in all these columns. Numbers must not be missing. Sparse matrices stay
-    sparse; batches are made dense.
+    the type category. A masked entry of an array is a missing number.
+
+    The first layer of the network encodes the rows of a batch, so that the memory of a
+    fit does not grow with the number of bins or categories. A missing number counts as
+    the median of its column; where `fit` saw missing ones, another input marks them. In
+    the bins, a number beyond those of `fit` counts as the largest or the smallest of
+    them. Columns of two values become 0 and 1.
+
+    Each category seen in `fit` has an input, and so have missing values. A category
+    that `fit` did not see gets zeros in all these inputs. Of a column with more than
+    255 categories the 254 most frequent have an input each, and all others share one. A
+    column of strings in which nearly every value is unique is ignored, with a warning.
+
+    Sparse matrices stay sparse; batches are made dense. Their columns are divided by
+    the largest absolute value, unless ``numeric_encoding`` is None.
 
     References
     ----------
     .. [1] "Learning fair latent representation with multi-task deep learning".
+    .. [2] Y. Gorishniy, I. Rubachev and A. Babenko, "On Embeddings for Numerical
+       Features in Tabular Deep Learning", 2022.
 
     Examples
     --------

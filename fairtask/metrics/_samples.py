@@ -26,6 +26,7 @@ def is_constant(y_true: np.ndarray, y_output: np.ndarray) -> bool:
     """Whether all predictions or scores are the same although there are two classes."""
     return bool((y_output == y_output[:1]).all() and (y_true != y_true[:1]).any())
 
+
 EXPECTED = "class labels of one type"
 """Values of `y_true` and `y_pred`."""
 
