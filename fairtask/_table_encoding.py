@@ -35,7 +35,7 @@ class NumberEncoding:
     left, width : list of float
     is_bin : list of bool
     neutral : list of float
-        Number in place of a missing one, for each column: its median.
+        Number in place of a missing one, for each column: its mean.
     marked : list of int
         Columns with missing numbers, for each of which another input marks them.
     """
@@ -87,15 +87,17 @@ def learn_numbers(
             [0.0] * n_columns,
             [],
         )
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
     learnt = NumberEncoding([], [], [], [], [], [])
     for j, x in enumerate(X.T):
         is_known = ~np.isnan(x)
-        known = x[is_known].astype(np.float64)
-        learnt.neutral.append(float(np.median(known)) if len(known) else 0.0)
         if not is_known.all():
             learnt.marked.append(j)
-        weight = None if sample_weight is None else sample_weight[is_known]
-        inputs = _inputs(known, y[is_known], weight, encoding)
+        used = is_known & (weight > 0)
+        known = x[used].astype(np.float64)
+        mean = np.average(known, weights=weight[used]) if len(known) else 0.0
+        learnt.neutral.append(float(mean))
+        inputs = _inputs(known, y[used], weight[used], mean, encoding)
         for start, size, is_bin in inputs:
             learnt.column.append(j)
             learnt.left.append(float(start))
@@ -105,7 +107,11 @@ def learn_numbers(
 
 
 def _inputs(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, encoding: str | None
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    mean: float,
+    encoding: str | None,
 ) -> Iterator[tuple[float, float, bool]]:
     """Yield the left end and the width of each input of a column, and if it is a bin.
 
@@ -118,7 +124,7 @@ def _inputs(
     if ((x == low) | (x == high)).all():
         yield low, (high - low) or 1.0, False
         return
-    yield x.mean(), x.std(), False
+    yield mean, np.sqrt(np.average((x - mean) ** 2, weights=weight)), False
     if encoding == "piecewise_linear":
         ends = np.unique(np.concatenate([[low], _splits(x, y, weight), [high]]))
         if len(ends) > 2:
@@ -126,7 +132,7 @@ def _inputs(
                 yield left, right - left, True
 
 
-def _splits(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+def _splits(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the thresholds of a tree."""
     tree = DecisionTreeClassifier(
         max_leaf_nodes=MAX_BINS,

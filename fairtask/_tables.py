@@ -149,7 +149,13 @@ class TableModality(Modality):
                 )
         # A callable, too, may return a module that is used elsewhere.
         own = copy.deepcopy(own).to("cpu").float()
-        width = representation_width(own, torch.zeros(1, n_inputs), "trunk")
+        try:
+            width = representation_width(own, torch.zeros(1, n_inputs), "trunk")
+        except ValueError as error:
+            raise ValueError(
+                f"{error} It gets {n_inputs} features for {self.n_features} columns, "
+                f"with numeric_encoding={self.numeric_encoding!r}."
+            ) from error
         return nn.Sequential(encoding, own), width
 
     def state(self) -> dict[str, Any]:
@@ -257,9 +263,9 @@ class TableEncoder:
 
     def _learn(self, name: Any, values: np.ndarray) -> None:
         """Learn the categories of a column."""
-        counts = pd.Series(values).value_counts(dropna=False)
-        known = [value for value in counts.index if value is not None]
-        n_known = len(values) - int(counts.get(None, 0))
+        is_missing = pd.isna(values)
+        counts = pd.Series(values[~is_missing], dtype=object).value_counts()
+        known, n_known = counts.index.tolist(), len(values) - is_missing.sum()
         if len(known) > max(MIN_NAMES, MAX_UNIQUE * n_known):
             warn_user(
                 UserWarning,
@@ -269,7 +275,7 @@ class TableEncoder:
             )
             self.ignored.append(name)
             return
-        if len(counts) > MAX_CATEGORIES:
+        if len(known) > MAX_CATEGORIES:
             self.grouped.append(name)
             known = known[: MAX_CATEGORIES - 1]
         try:
@@ -278,7 +284,7 @@ class TableEncoder:
             raise ValueError(
                 f"`X` column {name!r} must hold {EXPECTED}: {error}"
             ) from error
-        self.categories[name] = [*known, None] if n_known < len(values) else known
+        self.categories[name] = [*known, None] if is_missing.any() else known
 
     @property
     def n_categories(self) -> list[int]:
@@ -319,9 +325,10 @@ class TableEncoder:
         for name, known in self.categories.items():
             where = f"`X` column {name!r}"
             values = read_categories(table[name], where, known=known)
-            codes, found = pd.factorize(values, use_na_sentinel=False)
+            rows, found = pd.factorize(values)
             position = {value: code for code, value in enumerate(known)}
             other = len(known) if name in self.grouped else UNKNOWN
-            table_of_codes = np.array([position.get(value, other) for value in found])
-            columns.append(table_of_codes[codes])
+            # A missing value is row -1 of the factorisation: the last.
+            codes = [position.get(value, other) for value in [*found, None]]
+            columns.append(np.array(codes)[rows])
         return np.column_stack([c.astype(np.float32) for c in columns])

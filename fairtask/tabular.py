@@ -245,7 +245,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
 
     The first layer of the network encodes the rows of a batch, so that the memory of a
     fit does not grow with the number of bins or categories. A missing number counts as
-    the median of its column; where `fit` saw missing ones, another input marks them. In
+    the mean of its column; where `fit` saw missing ones, another input marks them. In
     the bins, a number beyond those of `fit` counts as the largest or the smallest of
     them. Columns of two values become 0 and 1.
 

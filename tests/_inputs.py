@@ -53,6 +53,7 @@ def make_classifier(**kwargs):
         "lr": 0.01,
         "device": "cpu",
         "random_state": 0,
+        "numeric_encoding": None,
     }
     return AuxiliaryFairnessClassifier(**{**defaults, **kwargs})
 

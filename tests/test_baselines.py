@@ -295,7 +295,7 @@ class TestLinear:
         "estimator_class", [RegularizedClassifier, GroupSpecificClassifier]
     )
     def test_fair_logistic_regression(self, estimator_class):
-        classifier = fit(estimator_class, hidden_layer_sizes=())
+        classifier = fit(estimator_class, hidden_layer_sizes=(), numeric_encoding=None)
         assert not list(classifier.net_.module_.trunk.parameters())
         assert classifier.transform(X).shape == X.shape
 
@@ -306,6 +306,7 @@ class TestLinear:
 
 class TestWeights:
     @each_baseline
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     def test_a_sample_without_weight_does_not_count(self, estimator_class):
         settings = {
             **SETTINGS,
@@ -314,6 +315,7 @@ class TestWeights:
             "optimizer": "sgd",
             "lr": 0.05,
             "lr_schedule": "constant",
+            "numeric_encoding": "standard",
         }
         counted = np.arange(300) % 3 > 0
         weighted = estimator_class(**settings).fit(
@@ -332,6 +334,7 @@ class TestWeights:
         for class_weight in (None, [{0: 1, 1: 5}, None], [None, {0: 1, 1: 5}]):
             classifier = AdversarialClassifier(
                 class_weight=class_weight,
+                numeric_encoding=None,
                 **{**SETTINGS, "lr": 1e-30, "max_epochs": 1, "dropout": 0.0},
             )
             history = classifier.fit(X, labels, sensitive_features=z).history_

@@ -383,6 +383,7 @@ class TestGroupLossDisplay:
         single.fit(X, y, sensitive_features=MANY["sex"])
         assert GroupLossDisplay.from_estimator(single).axes_.shape == (1, 2)
 
+    @pytest.mark.filterwarnings(NOT_LEARNT)
     def test_several_tasks(self):
         tasks = pd.DataFrame({"income": y, "third": np.arange(300) % 3})
         model = make_classifier(max_epochs=1)

@@ -159,10 +159,10 @@ class TestUnknownContent:
         ("change", "message"),
         [
             (lambda t: t.update({"network.more": torch.zeros(1)}), "network.more"),
-            (lambda t: t.pop("network.trunk.0.weight"), "Missing key"),
+            (lambda t: t.pop("network.trunk.1.0.weight"), "Missing key"),
             (lambda t: t.update({"other": torch.zeros(1)}), "other"),
-            (lambda t: t.update({"network.trunk.0.weight": torch.zeros(1)}), "shape"),
-            (lambda t: t["network.trunk.0.weight"].fill_(np.nan), "not finite"),
+            (lambda t: t.update({"network.trunk.1.0.weight": torch.zeros(1)}), "shape"),
+            (lambda t: t["network.trunk.1.0.weight"].fill_(np.nan), "not finite"),
         ],
     )
     def test_in_the_tensors(self, path, change, message):

@@ -13,7 +13,9 @@ from fairtask._frames import check_same_rows
 from fairtask.baselines import GroupSpecificClassifier
 from fairtask.bounds import certified_difference
 from fairtask.metrics import fairness_report, make_fairness_scorer
-from tests._inputs import make_classifier, make_samples
+from tests._inputs import NOT_LEARNT, make_classifier, make_samples
+
+pytestmark = pytest.mark.filterwarnings(NOT_LEARNT)
 
 FIRST = pd.Series([1, 2, 3], index=["a", "b", "c"])
 SHUFFLED = FIRST.loc[["b", "a", "c"]]

@@ -14,16 +14,16 @@ def column(values, dtype=None):
     return pd.DataFrame({"a": pd.Series(values, dtype=dtype)})
 
 
-def test_numbers_come_first_and_then_a_column_per_category():
+def test_numbers_come_first_and_then_a_code_per_category():
     table = pd.DataFrame(
-        {"c": ["y", "x", "y"], "n": [1, 2, 3], "b": [True, False, True]}
+        {"c": ["y", "x", "y"], "n": [1, 2, None], "b": [True, False, True]}
     )
     encoder = TableEncoder.fit(table)
     assert encoder.categories == {"c": ["x", "y"]}
     encoded = encoder.transform(table)
     assert encoded.dtype == np.float32
-    assert encoded.tolist() == [[1, 1, 0, 1], [2, 0, 1, 0], [3, 1, 0, 1]]
-    assert encoder.n_outputs(3) == 4
+    assert_array_equal(encoded, [[1, 1, 1], [2, 0, 0], [np.nan, 1, 1]])
+    assert encoder.n_categories == [2]
 
 
 @pytest.mark.parametrize(
@@ -38,22 +38,44 @@ def test_missing_value_is_a_category(dtype):
     table = column(["x", None, "y"], dtype)
     encoder = TableEncoder.fit(table)
     assert encoder.categories == {"a": ["x", "y", None]}
-    assert_array_equal(encoder.transform(table), [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    assert_array_equal(encoder.transform(table), [[0], [2], [1]])
 
 
 @pytest.mark.parametrize("value", ["new", None])
 def test_category_that_was_not_seen_is_none_of_them(value):
     encoder = TableEncoder.fit(column(["x", "y"]))
-    assert_array_equal(encoder.transform(column(["x", value])), [[1, 0], [0, 0]])
+    assert_array_equal(encoder.transform(column(["x", value])), [[0], [-1]])
     without_values = column([np.nan])  # of the type of numbers
-    assert_array_equal(encoder.transform(without_values), [[0, 0]])
+    assert_array_equal(encoder.transform(without_values), [[-1]])
 
 
 def test_numeric_categories():
     table = column([30, 4, 30], "category")
     encoder = TableEncoder.fit(table)
     assert encoder.categories == {"a": [4, 30]}
-    assert_array_equal(encoder.transform(table), [[0, 1], [1, 0], [0, 1]])
+    assert_array_equal(encoder.transform(table), [[1], [0], [1]])
+
+
+def test_rare_categories_share_a_code():
+    names = [f"n{i:03}" for i in range(300)]
+    values = names[:254] * 2 + names[254:]
+    encoder = TableEncoder.fit(column([*values, "n000"]))
+    assert encoder.categories == {"a": names[:254]}
+    assert encoder.n_categories == [255]
+    later = column(["n000", "n253", "n254", "never seen", None])
+    assert_array_equal(encoder.transform(later), [[0], [253], [254], [254], [254]])
+
+
+def test_names_of_the_samples_are_ignored():
+    table = column([f"id {i}" for i in range(60)]).assign(n=range(60))
+    with pytest.warns(UserWarning, match="`X` column 'a' is ignored: 60 of its 60"):
+        encoder = TableEncoder.fit(table)
+    assert encoder.transform(table.iloc[:2]).tolist() == [[0], [1]]
+    with (
+        pytest.warns(UserWarning, match="is ignored"),
+        pytest.raises(ValueError, match="must have a column of numbers or of cat"),
+    ):
+        TableEncoder.fit(table[["a"]])
 
 
 @pytest.mark.parametrize(

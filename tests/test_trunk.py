@@ -50,7 +50,7 @@ class TestModule:
         assert not module.training
         for name, start in module.named_parameters():
             kept, moved = (
-                classifier.net_.module_.trunk.get_parameter(name)
+                classifier.net_.module_.trunk[1].get_parameter(name)
                 for classifier in (untrained, trained)
             )
             assert_close(kept, start)
@@ -87,7 +87,7 @@ class TestModule:
         before = copy.deepcopy(weights(classifier))
         classifier.partial_fit(X, y, sensitive_features=z)
         assert len(classifier.history_) == 6
-        moved = weights(classifier)["trunk.0.weight"] - before["trunk.0.weight"]
+        moved = weights(classifier)["trunk.1.0.weight"] - before["trunk.1.0.weight"]
         assert 0 < moved.abs().max() < 0.1  # from where it was
 
     def test_file_needs_pickle(self, tmp_path):
@@ -106,7 +106,9 @@ class TestModule:
         "classifier_class", [AdversarialClassifier, RegularizedClassifier]
     )
     def test_of_a_baseline(self, classifier_class):
-        classifier = classifier_class(trunk=make_module(), max_epochs=1, random_state=0)
+        classifier = classifier_class(
+            trunk=make_module(), numeric_encoding=None, max_epochs=1, random_state=0
+        )
         assert classifier.fit(X, y, sensitive_features=z).transform(X).shape[1] == 8
 
 
@@ -115,7 +117,7 @@ class TestCallable:
         table = pd.DataFrame(X).add_prefix("x").assign(c=np.resize(["u", "v"], 300))
         classifier = make_trunk_classifier(from_width)
         classifier.fit(table, y, sensitive_features=z)
-        assert classifier.net_.module_.trunk[0].in_features == 5 + 2
+        assert classifier.net_.module_.trunk[1][0].in_features == 5 + 2
 
     def test_draws_its_weights_from_the_seed_of_the_training(self):
         assert_same_bits(weights(fit(from_width)), weights(fit(from_width)))
