@@ -8,6 +8,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
 from fairtask._data import SampleDataset, batch_sizes
@@ -44,6 +45,24 @@ CALLBACK_NAMES = (
 """Names that a user's callbacks cannot have."""
 
 
+class SinglePrecision(TorchFunctionMode):
+    """Create tensors of float32 in this block, whatever torch's default type is.
+
+    The default belongs to all threads, so that it cannot be changed for a while.
+    """
+
+    creators = (torch.empty, torch.linspace, torch.ones, torch.rand, torch.zeros)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        """Call a function of torch."""
+        kwargs = kwargs or {}
+        if function in self.creators and kwargs.get("dtype") is None:
+            kwargs = {**kwargs, "dtype": torch.float32}
+        return function(*args, **kwargs)
+
+
 def make_network(
     modality: Modality,
     method: Method,
@@ -59,7 +78,7 @@ def make_network(
     The first seed is for trunk and task heads, the second for the fairness heads.
     """
     n_classes = tasks.n_classes
-    with RandomStream(seeds[0]):
+    with SinglePrecision(), RandomStream(seeds[0]):
         trunk, width = modality.make_trunk(pretrained=pretrained)
         task_heads = [modality.make_head(width, n) for n in n_classes]
     if method.needs_trained_trunk and not any(
@@ -69,7 +88,7 @@ def make_network(
             f"{modality.weights_remedy}: groups act on predictions through the trunk, "
             "which has no weights to train. Or learn the task alone, with lam=1."
         )
-    with RandomStream(seeds[1]):
+    with SinglePrecision(), RandomStream(seeds[1]):
         heads = [
             method.make_fairness_head(
                 width, n_classes, len(attributes.groups[s]), modality.make_head
@@ -77,7 +96,8 @@ def make_network(
             for s in losses
         ]
     objective = method.make_objective(list(losses.values()))
-    return method.network_class(trunk, task_heads, heads), objective, width
+    network = method.network_class(trunk, task_heads, heads)
+    return network.float(), objective, width
 
 
 def continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> None:

@@ -65,8 +65,8 @@ class LagrangianObjective(Objective):
     ) -> None:
         super().__init__(1.0, fairness_losses)
         self.multiplier_lr = multiplier_lr
-        initial = torch.full((len(fairness_losses),), float(multiplier_init))
-        self.register_buffer("multipliers", initial)
+        ones = torch.ones(len(fairness_losses), dtype=torch.float32)
+        self.register_buffer("multipliers", multiplier_init * ones)
 
     def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
         # The buffer changes before the backward pass: hence the clone.

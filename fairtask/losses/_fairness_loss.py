@@ -260,7 +260,7 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         shape = len(classes), n_groups
         # It follows from the settings and need not be saved.
         self.register_buffer("stratum_classes", classes, persistent=False)
-        self.register_buffer("running_means", torch.zeros(shape))
+        self.register_buffer("running_means", torch.zeros(shape, dtype=torch.float32))
         self.register_buffer("seen", torch.zeros(shape, dtype=torch.bool))
 
     def _track(self, means: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
