@@ -31,6 +31,7 @@ from sklearn.base import (
 )
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
@@ -42,7 +43,13 @@ from fairtask._data import SampleDataset, Samples, n_samples_of, of_each_part
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
 from fairtask._frames import as_pandas, check_same_rows
 from fairtask._history import group_cells, group_table, history_table
-from fairtask._labels import Tasks, encode_labels, label_columns, task_weights
+from fairtask._labels import (
+    Tasks,
+    check_task_names,
+    encode_labels,
+    label_columns,
+    task_weights,
+)
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
@@ -64,7 +71,7 @@ from fairtask._training import (
 from fairtask._validation import check_device, check_sample_weight, read_weights
 from fairtask.modules import MultiTaskNetwork
 
-__all__ = ["Expected", "FairnessEstimator", "estimator"]
+__all__ = ["Expected", "FairnessEstimator", "estimator", "is_binary"]
 
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
@@ -74,6 +81,14 @@ class Expected(NamedTuple):
 
     tasks: Tasks
     attributes: SensitiveAttributes
+
+
+def is_binary(estimator: "FairnessEstimator") -> bool:
+    """Whether there is one task, of two classes; raise an AttributeError if not."""
+    tasks = getattr(estimator, "_expected", None)
+    if tasks is not None and tasks.tasks.n_classes != [2]:
+        raise AttributeError("Log-odds are defined for one task of two classes.")
+    return True
 
 
 def _unchanged_on_error(fit: Callable[..., Any]) -> Callable[..., Any]:
@@ -758,6 +773,22 @@ class FairnessEstimator(
         probabilities = self._probabilities(X)
         return probabilities if len(probabilities) > 1 else probabilities[0]
 
+    @available_if(is_binary)
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Compute the log-odds of the second class, for one task of two classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples. Sensitive attributes are not needed.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,)
+            Above 0 where `predict` returns ``classes_[1]``.
+        """
+        return self._log_odds(X)
+
     def transform(self, X: Any) -> np.ndarray:
         """Compute the representation that the heads share.
 
@@ -793,8 +824,8 @@ class FairnessEstimator(
         source = self._modality.make_source(X, torch.device(self.net_.device))
         return SampleDataset(source, target)
 
-    def _probabilities(self, X: Any, given_groups: Any = None) -> list[np.ndarray]:
-        """Compute the probabilities of each task's classes."""
+    def _logits(self, X: Any, given_groups: Any = None) -> list[torch.Tensor]:
+        """Compute the logits of each task's classes."""
         dataset = self._dataset(X, given_groups)  # raises where nothing is fitted
         logits = self.net_.evaluate(
             dataset,
@@ -802,10 +833,18 @@ class FairnessEstimator(
                 X, target.get("given_groups")
             ),
         )
-        probabilities = softmax(logits)
-        if not all(np.isfinite(p).all() for p in probabilities):
+        if not all(torch.isfinite(task).all() for task in logits):
             raise ValueError("`X` has values so large that the network overflows.")
-        return probabilities
+        return logits
+
+    def _probabilities(self, X: Any, given_groups: Any = None) -> list[np.ndarray]:
+        """Compute the probabilities of each task's classes."""
+        return softmax(self._logits(X, given_groups))
+
+    def _log_odds(self, X: Any, given_groups: Any = None) -> np.ndarray:
+        """Compute the log-odds of the second class of the only task."""
+        (logits,) = self._logits(X, given_groups)
+        return (logits[:, 1] - logits[:, 0]).numpy()
 
     def _most_probable(self, probabilities: list[np.ndarray]) -> np.ndarray:
         """Return the labels of the largest probabilities."""
@@ -834,12 +873,13 @@ class FairnessEstimator(
 
     def _accuracy(self, y_pred: np.ndarray, y: Any, sample_weight: Any) -> float:
         tasks = self._expected.tasks
-        columns, _ = label_columns(y, declared=tasks.classes)
+        columns, names = label_columns(y, declared=tasks.classes)
         if len(columns) != len(tasks.classes):
             raise ValueError(
                 f"`y` must have {len(tasks.classes)} column(s), one per task; got "
                 f"{len(columns)}."
             )
+        check_task_names(names, tasks)
         y_pred = y_pred.reshape(len(y_pred), -1)
         check_consistent_length(y_pred, columns[0])
         is_right = np.ones(len(y_pred), dtype=bool)
@@ -896,6 +936,12 @@ class FairnessEstimator(
             If the file is of another class or format, or has content that is unknown.
         """
         return _persistence.load(cls, path, device=device)
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs that were trained in all; each `partial_fit` is one."""
+        check_is_fitted(self)
+        return len(self.net_.history)
 
     @property
     def history_(self) -> pd.DataFrame:

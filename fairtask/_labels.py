@@ -116,12 +116,7 @@ def encode_labels(
                 f"`{argument}` must have {len(expected)} column(s), as before; got "
                 f"{len(columns)}."
             )
-        unnamed = [str(k) for k in range(len(names))]  # those of an array
-        if names != known.names and unnamed not in (names, known.names):
-            raise ValueError(
-                f"`{argument}` must have the columns {known.names}, as before; got "
-                f"{names}."
-            )
+        check_task_names(names, known, argument)
         names = known.names
         _check_same_classes(classes, expected)
     elif classes is not None:
@@ -155,6 +150,15 @@ def _check_same_classes(classes: Any, expected: Sequence[np.ndarray]) -> None:
         raise ValueError(
             "`classes` must be those of the first call, "
             f"{[old.tolist() for old in expected]}; got {classes!r}."
+        )
+
+
+def check_task_names(names: list[str], known: Tasks, argument: str = "y") -> None:
+    """Raise a ValueError if the columns of labels are not the tasks, in their order."""
+    unnamed = [str(k) for k in range(len(names))]  # those of an array
+    if names != known.names and unnamed not in (names, known.names):
+        raise ValueError(
+            f"`{argument}` must have the columns {known.names}, as before; got {names}."
         )
 
 

@@ -53,7 +53,8 @@ def threads_for(
     n_threads : int or None
         The number. None: one for a small network on the CPU; otherwise torch's.
     """
-    before = torch.get_num_threads()
+    with SETTING:  # a thread that asks for the first time gets the number set last
+        before = torch.get_num_threads()
     if n_threads is None:
         is_small = device.type == "cpu" and _n_weights(network) < SEVERAL_THREADS
         n_threads = 1 if is_small else before

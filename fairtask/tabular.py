@@ -221,6 +221,8 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         Mean of each term of the objective, a row per epoch.
     group_history_ : DataFrame
         Mean task loss of each class and group, a row per epoch.
+    n_iter_ : int
+        Number of epochs that were trained in all.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the `~fairtask.modules.MultiTaskNetwork`.
     n_features_in_ : int

@@ -163,7 +163,11 @@ class TestAdversarial:
     @pytest.mark.slow
     def test_hides_the_groups(self, biased):
         with_adversary, without = difference_of_rates(
-            AdversarialClassifier, biased, adversary_hidden_layer_sizes=(16,)
+            AdversarialClassifier,
+            biased,
+            adversary_hidden_layer_sizes=(16,),
+            lr=0.002,
+            numeric_encoding=None,
         )
         assert with_adversary < without
 
@@ -285,7 +289,7 @@ class TestEveryBaseline:
 
     def test_learns_the_task(self, estimator_class, biased):
         X, y, z = biased
-        classifier = estimator_class(**SETTINGS, lr=0.002)
+        classifier = estimator_class(**SETTINGS, lr=0.002, numeric_encoding=None)
         classifier.fit(X, y, sensitive_features=z)
         assert classifier.score(X, y) > max(y.mean(), 1 - y.mean()) + 0.05
 

@@ -15,7 +15,9 @@ from fairtask.baselines import (
     RegularizedImageClassifier,
 )
 from fairtask.losses import FAIRNESS_LOSSES
-from tests._inputs import assert_same_bits, make_samples
+from tests._inputs import NOT_LEARNT, assert_same_bits, make_samples
+
+pytestmark = pytest.mark.filterwarnings(NOT_LEARNT)
 
 SETTINGS = {"max_epochs": 2, "batch_size": 32, "random_state": 0, "device": "cpu"}
 OF_TABLES = {"hidden_layer_sizes": (8,), **SETTINGS}

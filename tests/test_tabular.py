@@ -21,6 +21,8 @@ from torch.testing import assert_close
 from fairtask import AuxiliaryFairnessClassifier
 from fairtask._diagnosis import _warn_if_not_learnt
 from fairtask._labels import Tasks
+from fairtask._training import resolve_max_epochs
+from fairtask.baselines import GroupSpecificClassifier
 from fairtask.datasets import make_biased_classification
 from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
 from fairtask.losses import (
@@ -595,3 +597,51 @@ class TestBadInput:
     def test_training_that_diverges(self):
         with pytest.raises(ValueError, match=r"training diverged.*lower `lr`"):
             fit(lr=1e30)
+
+
+class TestDecisionFunction:
+    def test_log_odds(self):
+        classifier = fit()
+        odds = classifier.decision_function(X)
+        expected = np.log(np.divide(*classifier.predict_proba(X).T[::-1]))
+        np.testing.assert_allclose(odds, expected, rtol=1e-3, atol=1e-5)
+        assert np.array_equal(odds > 0, classifier.predict(X) == 1)
+
+    def test_of_a_baseline_that_knows_the_groups(self):
+        classifier = GroupSpecificClassifier(max_epochs=5, random_state=0)
+        classifier.fit(X, y, sensitive_features=z)
+        for groups in (None, z):
+            odds = classifier.decision_function(X, sensitive_features=groups)
+            labels = classifier.predict(X, sensitive_features=groups)
+            assert np.array_equal(odds > 0, labels == 1)
+
+    @pytest.mark.filterwarnings(NOT_LEARNT)
+    @pytest.mark.parametrize("labels", [np.arange(300) % 3, np.column_stack([y, y])])
+    def test_is_for_one_binary_task(self, labels):
+        classifier = make_classifier(lam=1, max_epochs=1).fit(X[:300], labels[:300])
+        assert not hasattr(classifier, "decision_function")
+
+
+def test_n_iter():
+    classifier = fit(max_epochs=3)
+    assert classifier.n_iter_ == 3
+    assert classifier.partial_fit(X, y, sensitive_features=z).n_iter_ == 4
+    assert not hasattr(make_classifier(), "n_iter_")
+
+
+@pytest.mark.filterwarnings(NOT_LEARNT)
+def test_score_checks_the_names_of_tasks():
+    tasks = pd.DataFrame({"a": y, "b": 1 - y})
+    classifier = make_classifier(lam=1, max_epochs=1).fit(X, tasks)
+    expected = classifier.score(X, tasks.to_numpy())
+    assert classifier.score(X, tasks) == expected
+    with pytest.raises(ValueError, match=r"columns \['a', 'b'\], as before; got \['b'"):
+        classifier.score(X, tasks[["b", "a"]])
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_epochs"), [(300, 10), (10_999, 10), (25_000, 25), (10**6, 30)]
+)
+def test_epochs_by_the_number_of_samples(n_samples, n_epochs):
+    assert resolve_max_epochs("auto", n_samples) == n_epochs
+    assert resolve_max_epochs(7, n_samples) == 7

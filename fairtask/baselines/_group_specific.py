@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator, estimator, is_binary
 from fairtask._frames import check_same_rows
 from fairtask._method import MakeHead, Method
 from fairtask.baselines._adversarial import group_cross_entropy
@@ -196,6 +197,7 @@ class GroupSpecificEstimator(FairnessEstimator):
     # Predictions can use the groups.
     __metadata_request__predict: ClassVar[dict] = {"sensitive_features": True}
     __metadata_request__predict_proba: ClassVar[dict] = {"sensitive_features": True}
+    __metadata_request__decision_function: ClassVar[dict] = {"sensitive_features": True}
     __metadata_request__score: ClassVar[dict] = {"sensitive_features": True}
 
     def _make_method(self) -> GroupSpecific:
@@ -236,6 +238,24 @@ class GroupSpecificEstimator(FairnessEstimator):
         """
         probabilities = self._probabilities(X, sensitive_features)
         return probabilities if len(probabilities) > 1 else probabilities[0]
+
+    @available_if(is_binary)
+    def decision_function(
+        self, X: Any, *, sensitive_features: Any = None
+    ) -> np.ndarray:
+        """Compute the log-odds of the second class, for one task of two classes.
+
+        Parameters
+        ----------
+        X, sensitive_features : array-like
+            See `predict`.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,)
+            Above 0 where `predict` returns ``classes_[1]``.
+        """
+        return self._log_odds(X, sensitive_features)
 
     def score(
         self,
