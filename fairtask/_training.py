@@ -213,7 +213,7 @@ def resolve_max_epochs(max_epochs: int | str, n_samples: int) -> int:
     "auto": few samples are learnt by heart in many passes.
     """
     if max_epochs == "auto":
-        return min(30, max(10, n_samples // 1000))
+        return min(30, max(15, n_samples // 1000))
     return int(max_epochs)
 
 

@@ -137,7 +137,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
         `~fairtask.modules.AnchoredHead`, trained by both;
         `~fairtask.modules.TaskHead`, the task head with its weights detached.
-    lam : float in [0, 1], default=0.2
+    lam : float in [0, 1], default=0.15
         Weight of the tasks. With 1 the network learns the tasks alone, whatever the
         other parameters of fairness; with 0 the task heads are not trained. The
         fairness losses of several attributes add up.
@@ -171,7 +171,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         at most 512.
     max_epochs : int or "auto", default="auto"
         Number of passes over the samples. "auto": one per 1,000 samples, but at least
-        10 and at most 30.
+        15 and at most 30.
     early_stopping : bool, default=False
         Whether to score each epoch on validation data, to stop after
         ``n_iter_no_change`` epochs without a better score, and to keep the weights of
@@ -274,3 +274,6 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
+
+    _: KW_ONLY
+    lam: float = 0.15

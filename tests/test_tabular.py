@@ -640,7 +640,7 @@ def test_score_checks_the_names_of_tasks():
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "n_epochs"), [(300, 10), (10_999, 10), (25_000, 25), (10**6, 30)]
+    ("n_samples", "n_epochs"), [(300, 15), (15_999, 15), (25_000, 25), (10**6, 30)]
 )
 def test_epochs_by_the_number_of_samples(n_samples, n_epochs):
     assert resolve_max_epochs("auto", n_samples) == n_epochs
