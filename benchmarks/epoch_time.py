@@ -38,9 +38,15 @@ BATCH_SIZE = 512  # that of `batch_size="auto"` on Adult
 WEIGHT_DECAY = 1.0  # that of `weight_decay=None` with AdamW
 
 
-def make_trunk(n_features):
+def make_trunk(X, y):
+    # Another checkout, which has no part in this, may not have it.
+    from fairtask._table_encoding import TableEncoding, learn_numbers
+
+    numbers = learn_numbers(X, y[:, None], encoding="piecewise_linear")
+    encoding = TableEncoding(numbers)
     return nn.Sequential(
-        nn.Linear(n_features, 128),
+        encoding,
+        nn.Linear(encoding.out_features, 128),
         nn.ReLU(),
         nn.Dropout(DROPOUT),
         nn.Linear(128, 64),
@@ -59,8 +65,8 @@ def fit_fairtask(X, y, z, n_epochs):
 def fit_by_hand(X, y, z, n_epochs):
     """GLD on (group, class) cells, through a probe, with running means."""
     torch.manual_seed(0)
+    trunk, task, probe = make_trunk(X, y), nn.Linear(64, 2), nn.Linear(64, 2)
     X, y, z = torch.tensor(X), torch.tensor(y), torch.tensor(z)
-    trunk, task, probe = make_trunk(X.shape[1]), nn.Linear(64, 2), nn.Linear(64, 2)
     parameters = [*trunk.parameters(), *task.parameters(), *probe.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=WEIGHT_DECAY)
     n_batches = -(-len(X) // BATCH_SIZE)
@@ -100,7 +106,7 @@ def fit_by_hand(X, y, z, n_epochs):
 
 def fit_skorch(X, y, z, n_epochs):
     NeuralNetClassifier(
-        nn.Sequential(make_trunk(X.shape[1]), nn.Linear(64, 2)),
+        nn.Sequential(make_trunk(X, y), nn.Linear(64, 2)),
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=WEIGHT_DECAY,

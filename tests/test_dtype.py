@@ -88,12 +88,12 @@ def assert_same(estimator, X, y, z, tmp_path, in_double_precision):
     np.testing.assert_array_equal(found[2][terms], expected[2][terms])
 
 
-@pytest.mark.parametrize("estimator", TABLES, ids=repr)
+@pytest.mark.parametrize("estimator", TABLES)
 def test_tables(estimator, tmp_path, in_double_precision):
     assert_same(estimator, *make_samples(100), tmp_path, in_double_precision)
 
 
-@pytest.mark.parametrize("estimator", IMAGES, ids=repr)
+@pytest.mark.parametrize("estimator", IMAGES)
 def test_images(estimator, tmp_path, in_double_precision):
     _, y, z = make_samples(40)
     rng = np.random.default_rng(0)

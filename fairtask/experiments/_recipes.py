@@ -16,6 +16,7 @@ PAPER_TABLE = {
     "weight_decay": 5e-4,
     "batch_size": 512,
     "max_epochs": 50,
+    "numeric_encoding": None,
 }
 ZENG = {
     ("adult", "sex"): {"lr": 1e-3, "dropout": 0.2},
