@@ -21,6 +21,7 @@ from timm.models import register_model
 from torch import nn
 
 from fairtask._images._modality import ImageModality, as_images
+from tests._inputs import NOT_LEARNT
 from tests.test_common import EXPECTED_FAILURES, no_penalty
 from tests.test_image import ESTIMATORS
 
@@ -72,6 +73,7 @@ def of_rows(estimator_class):
 
 @pytest.mark.slow
 @no_penalty
+@pytest.mark.filterwarnings(NOT_LEARNT)
 @parametrize_with_checks(
     [of_rows(cls) for cls in ESTIMATORS],
     expected_failed_checks=lambda _: EXPECTED_FAILURES,

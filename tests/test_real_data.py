@@ -79,21 +79,21 @@ def test_search_under_a_budget(adult):
     name = "auxiliaryfairnessclassifier"
     search = GridSearchCV(
         make_pipeline(
-            make_encoder(), AuxiliaryFairnessClassifier(max_epochs=10, random_state=0)
+            make_encoder(), AuxiliaryFairnessClassifier(max_epochs=20, random_state=0)
         ),
-        {f"{name}__lam": [0.2, 1.0]},
+        {f"{name}__lam": [0.15, 1.0]},
         # The groups of all rows; the index finds those of a fold.
         scoring=make_fairness_scoring(
             names.values(), sensitive_features=adult.sensitive_features["sex"]
         ),
-        refit=best_under_budget(**names, budget=0.07),
+        refit=best_under_budget(**names, budget=0.065),
         cv=2,
         error_score="raise",
     )
     search.fit(X, y, **{f"{name}__sensitive_features": z["sex"]})
     single = search.cv_results_["params"].index({f"{name}__lam": 1.0})
     eod = -search.cv_results_["mean_test_equalized_odds_difference"]
-    assert eod[single] > 0.07 >= eod[search.best_index_]
+    assert eod[single] > 0.065 >= eod[search.best_index_]
 
     report = fairness_report(
         y_test,
@@ -105,7 +105,7 @@ def test_search_under_a_budget(adult):
     )
     row = report.differences.loc[("sex", "equalized_odds_difference")]
     assert row["low"] <= row["value"] <= row["high"]
-    assert row["low"] < 0.07
+    assert row["low"] < 0.065
     of_sex = fairness_report(
         y_test, search.predict(X_test), sensitive_features=z_test["sex"], n_resamples=0
     )
