@@ -137,7 +137,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
         `~fairtask.modules.AnchoredHead`, trained by both;
         `~fairtask.modules.TaskHead`, the task head with its weights detached.
-    lam : float in [0, 1], default=0.15
+    lam : float in [0, 1], default=0.2
         Weight of the tasks. With 1 the network learns the tasks alone, whatever the
         other parameters of fairness; with 0 the task heads are not trained. The
         fairness losses of several attributes add up.
@@ -274,6 +274,3 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
-
-    _: KW_ONLY
-    lam: float = 0.15

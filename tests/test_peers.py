@@ -110,7 +110,7 @@ def test_8_two_sensitive_columns_have_the_sum_of_their_losses():
         assert row[f"train_fairness_loss_{name}"] == pytest.approx(
             expected.item(), rel=5e-3
         )
-    expected = 0.15 * row["train_task_loss"] + 0.85 * (
+    expected = 0.2 * row["train_task_loss"] + 0.8 * (
         row["train_fairness_loss_sex"] + row["train_fairness_loss_age"]
     )
     assert row["train_loss"] == pytest.approx(expected)

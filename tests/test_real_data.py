@@ -81,7 +81,7 @@ def test_search_under_a_budget(adult):
         make_pipeline(
             make_encoder(), AuxiliaryFairnessClassifier(max_epochs=20, random_state=0)
         ),
-        {f"{name}__lam": [0.15, 1.0]},
+        {f"{name}__lam": [0.2, 1.0]},
         # The groups of all rows; the index finds those of a fold.
         scoring=make_fairness_scoring(
             names.values(), sensitive_features=adult.sensitive_features["sex"]
