@@ -117,7 +117,9 @@ def _inputs(
 
     `x` are its known numbers.
     """
-    if encoding is None or not len(x):
+    if not len(x):
+        return  # nothing tells the size of a number that a prediction may bring
+    if encoding is None:
         yield 0.0, 1.0, False
         return
     low, high = x.min(), x.max()

@@ -119,8 +119,7 @@ class TableModality(Modality):
     def learn(self, samples: Samples) -> None:
         """See `Modality.learn`: the encoding of the numbers."""
         weight = samples.task_weight
-        n_categories = [] if self.encoder is None else self.encoder.n_categories
-        n_numbers = samples.X.shape[1] - len(n_categories)
+        n_numbers = samples.X.shape[1] - len(self._n_categories)
         self.numbers = learn_numbers(
             samples.X[:, :n_numbers],
             samples.y,
@@ -128,10 +127,13 @@ class TableModality(Modality):
             encoding=self.numeric_encoding,
         )
 
+    @property
+    def _n_categories(self) -> list[int]:
+        return [] if self.encoder is None else self.encoder.n_categories
+
     def make_trunk(self, *, pretrained: bool) -> tuple[nn.Module, int]:
         """See `Modality.make_trunk`."""
-        n_categories = [] if self.encoder is None else self.encoder.n_categories
-        encoding = TableEncoding(self.numbers, n_categories)
+        encoding = TableEncoding(self.numbers, self._n_categories)
         n_inputs = encoding.out_features
         if self.trunk is None:
             sizes = check_layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")

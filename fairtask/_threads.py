@@ -13,10 +13,11 @@ from torch import nn
 __all__ = ["SEVERAL_THREADS", "fork_safe_lock", "threads_for"]
 
 SEVERAL_THREADS = 1_000_000
-"""Number of weights from which several threads pay.
+"""Number of weights from which torch's number of threads is kept.
 
-Layers of a smaller network take less time than threads take to meet, above all where
-other programs use the cores. Embeddings do not count: a sample uses few of their rows.
+It is a judgement. Where other programs used the cores, two threads were slower than one
+for every network that was measured; idle cores were not. Embeddings do not count: a
+sample uses few of their rows.
 """
 
 
