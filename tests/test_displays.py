@@ -98,6 +98,13 @@ def pareto_of_rows(rows):
     ).plot()
 
 
+def crosses(display):
+    """Disparity and performance of the models marked as constant."""
+    lines = {line.get_label(): line for line in display.ax_.get_lines()}
+    line = lines.get("constant predictions")
+    return [] if line is None else list(map(tuple, line.get_xydata()))
+
+
 class TestParetoFrontDisplay:
     @pytest.mark.parametrize(
         "disparity", ["equalized_odds_difference", equalized_odds_difference]
@@ -147,7 +154,8 @@ class TestParetoFrontDisplay:
         assert display.points["performance"][1] == pytest.approx(expected)
         assert display.points["disparity_low"].isna().all()
         legend = texts(display.ax_.get_legend())
-        assert legend == ["logistic", "dummy", "budget 0.05"]
+        crossed = "constant predictions"
+        assert legend == ["logistic", "dummy", crossed, "budget 0.05"]
 
     def test_several_classes(self):
         model = LogisticRegression().fit(X, FOUR)
@@ -223,6 +231,23 @@ class TestParetoFrontDisplay:
         assert beaten.get_xdata().tolist() == [0.2]
         assert beaten.get_markerfacecolor() == "white"
         assert [t.get_text() for t in display.ax_.texts] == ["a", "c", "b"]
+
+    def test_constant_predictions_are_crossed(self):
+        display = pareto(y, PRED)
+        assert display.points["constant"].tolist() == [False, True]
+        assert crosses(display) == [(0, accuracy_score(y, PRED["all"]))]
+
+    def test_candidates_that_are_constant_in_a_fold_are_crossed(self):
+        results = search()
+        assert not crosses(ParetoFrontDisplay.from_cv_results(results, **NAMES))
+        results["split1_test_constant_predictions"] = [0, 0, -1, 0]
+        display = ParetoFrontDisplay.from_cv_results(results, **NAMES)
+        assert display.points["constant"].tolist() == [False, False, True, False]
+        point = display.points.loc[2]
+        assert crosses(display) == [(point["disparity"], point["performance"])]
+        marks = {name for name in results if "constant_predictions" in name}
+        unmarked = {name: results[name] for name in results.keys() - marks}
+        assert not crosses(ParetoFrontDisplay.from_cv_results(unmarked, **NAMES))
 
     def test_of_many_points_on_a_front_some_are_labelled(self):
         display = pareto_of_rows([(f"l{i}", 0.5 + i / 100, i / 100) for i in range(40)])

@@ -11,9 +11,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._validation import warn_user
 from fairtask.exceptions import BudgetNotMetWarning, ConstantClassifierWarning
-from fairtask.metrics._scorers import CONSTANT
 from fairtask.model_selection._pareto import pareto_front
-from fairtask.model_selection._scores import Scores, read_scores
+from fairtask.model_selection._scores import Scores, read_constant, read_scores
 
 __all__ = ["best_under_budget", "knee_point", "least_disparity"]
 
@@ -256,10 +255,8 @@ def _apply_rule(
             f"{disparity!r} is undefined in {undefined.sum(axis=1).max()} of "
             f"{undefined.shape[1]} folds, which its mean leaves out.",
         )
-    if f"split0_test_{CONSTANT}" in cv_results:
-        marks = read_scores(cv_results, CONSTANT, is_disparity=True)
-        gain = _without_constant(gain, cost, (marks.folds == 1).any(axis=1))
-    return choose(gain, cost)
+    is_constant = read_constant(cv_results, len(gain.means))
+    return choose(_without_constant(gain, cost, is_constant), cost)
 
 
 def _without_constant(

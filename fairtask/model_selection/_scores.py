@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from fairtask.metrics._intervals import standard_errors
+from fairtask.metrics._scorers import CONSTANT
 
-__all__ = ["Scores", "read_scores"]
+__all__ = ["Scores", "read_constant", "read_scores"]
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,14 @@ def read_scores(
     with np.errstate(invalid="ignore"):
         means = np.nan_to_num(folds).sum(axis=1) / np.isfinite(folds).sum(axis=1)
     return Scores(name, folds, means)
+
+
+def read_constant(cv_results: Mapping[str, Any], n_candidates: int) -> np.ndarray:
+    """Return which candidates predict one class for everybody in a fold.
+
+    Without the score "constant_predictions" no candidate is known to do so.
+    """
+    if f"split0_test_{CONSTANT}" not in cv_results:
+        return np.zeros(n_candidates, dtype=bool)
+    marks = read_scores(cv_results, CONSTANT, is_disparity=True)
+    return (marks.folds == 1).any(axis=1)

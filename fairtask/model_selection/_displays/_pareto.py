@@ -29,8 +29,10 @@ __all__ = ["ParetoFrontDisplay"]
 class ParetoFrontDisplay:
     """Performance against disparity, with the front of each method.
 
-    Models that another one of the same method beats are hollow. Make the display with
-    `from_cv_results`, `from_estimators` or `from_predictions`.
+    Models that another one of the same method beats are hollow. A cross marks a model
+    that predicts one class for everybody: equal predictions say nothing about fairness.
+    A candidate of a search is marked if it does so in a fold, see `best_under_budget`.
+    Make the display with `from_cv_results`, `from_estimators` or `from_predictions`.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class ParetoFrontDisplay:
         A row per model, with the columns "method" and "label" (strings) and
         "performance", "performance_low", "performance_high", "disparity",
         "disparity_low", "disparity_high": values and ends of the error bars, NaN for
-        none.
+        none. The column "constant" (bool) says which get a cross; it may be missing.
     performance_name, disparity_name : str
         Labels of the axes.
     bars : str, default=""
@@ -275,6 +277,16 @@ class ParetoFrontDisplay:
             if show_labels:
                 # Below and above in turn, since fronts often overlap.
                 self._label_front(front, below=i % 2 == 0)
+        if "constant" in self.points and self.points["constant"].any():
+            self._draw_points(
+                self.points[self.points["constant"]],
+                label="constant predictions",
+                color="black",
+                marker="x",
+                markersize=12,
+                linestyle="none",
+                zorder=3,
+            )
         if budget is not None:
             self.ax_.axvline(
                 budget, color="0.3", linestyle=":", label=f"budget {budget:g}", zorder=0

@@ -13,7 +13,7 @@ from fairtask.metrics._difference import DifferenceMetric, nan_reduce
 from fairtask.metrics._rates import ACCURACY, GroupRates
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import GroupAUCs
-from fairtask.model_selection._scores import Scores, read_scores
+from fairtask.model_selection._scores import Scores, read_constant, read_scores
 
 __all__ = [
     "flatten",
@@ -46,6 +46,7 @@ def points_of_searches(
         gains = _with_errors(read_scores(results, performance, is_disparity=False))
         costs = _with_errors(read_scores(results, disparity, is_disparity=True))
         params = results["params"]
+        constant = read_constant(results, len(params))
         searched = list(dict.fromkeys(p for candidate in params for p in candidate))
         if method is not None and method not in searched:
             raise ValueError(
@@ -53,7 +54,9 @@ def points_of_searches(
                 f"{method!r}."
             )
         varied = [p for p in searched if len({repr(c.get(p)) for c in params}) > 1]
-        for candidate, gain, cost in zip(params, gains, costs, strict=True):
+        for candidate, gain, cost, is_constant in zip(
+            params, gains, costs, constant, strict=True
+        ):
             methods = [name] if name else []
             if method is not None:
                 methods.append(str(candidate.get(method)))
@@ -62,7 +65,8 @@ def points_of_searches(
                 for p, v in candidate.items()
                 if p in varied and p != method
             )
-            yield _point(", ".join(methods) or "candidates", label, gain, cost)
+            name_of_method = ", ".join(methods) or "candidates"
+            yield _point(name_of_method, label, gain, cost, is_constant)
 
 
 def points_of_predictions(
@@ -101,12 +105,11 @@ def points_of_predictions(
                 f"{label!r}{f' of {method!r}' if method else ''}."
             )
         score = scores.get((method, label))
-        gain = _performance(
-            performance, y_true, predicted, score, resampling, **metric_params
-        )
+        samples = _pooled(performance, y_true, predicted, score, **metric_params)
+        gain = _performance(performance, samples, resampling)
         output = predicted if metric.family.output == "y_pred" else score
         cost = _disparity(metric, y_true, output, resampling, **metric_params)
-        yield _point(method or "models", label, gain, cost)
+        yield _point(method or "models", label, gain, cost, samples.is_constant)
 
 
 def name_that_needs_scores(performance: str, metric: DifferenceMetric) -> str | None:
@@ -135,25 +138,26 @@ def flatten(models: Any, argument: str) -> dict[tuple[str, str], Any]:
     }
 
 
-def _performance(
-    name: str,
-    y_true: Any,
-    y_pred: Any,
-    y_score: Any,
-    resampling: Mapping[str, Any],
-    **metric_params: Any,
-) -> tuple[float, float, float]:
-    """Performance over all samples, and the ends of its interval."""
+def _pooled(
+    performance: str, y_true: Any, y_pred: Any, y_score: Any, **metric_params: Any
+) -> GroupedSamples:
+    """Return the samples as one group."""
     taken = {"sample_weight", "labels"}
-    if name == "roc_auc":  # accuracy does not depend on the positive class
+    if performance == "roc_auc":  # accuracy does not depend on the positive class
         taken.add("pos_label")
-    samples = GroupedSamples.encode(
+    return GroupedSamples.encode(
         y_true,
         {"y_pred": y_pred, "y_score": y_score},
         sensitive_features=np.zeros(len(y_true), dtype=np.int64),  # one group
-        needs_positive=name == "roc_auc",
+        needs_positive=performance == "roc_auc",
         **{key: value for key, value in metric_params.items() if key in taken},
     )
+
+
+def _performance(
+    name: str, samples: GroupedSamples, resampling: Mapping[str, Any]
+) -> tuple[float, float, float]:
+    """Performance over all samples, and the ends of its interval."""
     statistics = (
         GroupAUCs(samples) if name == "roc_auc" else GroupRates(samples, [ACCURACY])
     )
@@ -198,10 +202,14 @@ def _with_errors(scores: Scores) -> np.ndarray:
 
 
 def _point(
-    method: str, label: str, performance: Sequence[float], disparity: Sequence[float]
+    method: str,
+    label: str,
+    performance: Sequence[float],
+    disparity: Sequence[float],
+    is_constant: bool,
 ) -> Point:
     """Return a row of `ParetoFrontDisplay.points`."""
-    point: Point = {"method": method, "label": label}
+    point: Point = {"method": method, "label": label, "constant": is_constant}
     for kind, values in (("performance", performance), ("disparity", disparity)):
         columns = kind, f"{kind}_low", f"{kind}_high"
         point |= dict(zip(columns, values, strict=True))
