@@ -640,6 +640,23 @@ class TestCommandLine:
         ]
         assert labels == [40, 20]
 
+    def test_a_run_computes_in_one_thread(self, command, store, write_methods):
+        file = write_methods(
+            "import torch\n"
+            "class Counting(LogisticRegression):\n"
+            "    def fit(self, X, y):\n"
+            "        raise RuntimeError(torch.get_num_threads())\n"
+            "METHODS = [Method('counting', lambda setting: Counting())]"
+        )
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            command("run", methods="counting", file=file)
+            assert store.errors()[0][1]["error"] == "RuntimeError: 1"
+            assert torch.get_num_threads() == 3
+        finally:
+            torch.set_num_threads(before)
+
     def test_a_method_that_exits_is_a_failure(self, command, store, write_methods):
         # The estimator is made in the run, not before.
         file = write_methods("METHODS = [Method('exits', lambda setting: sys.exit(3))]")

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
@@ -208,11 +207,10 @@ def _carry_out(
         # Ctrl-C reaches all processes; the parent ends the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = experiment.source
-    n_threads = torch.get_num_threads()
     details = _origin(experiment, run)
     try:
-        # With one thread the sums, and the figures, do not depend on the machine.
-        torch.set_num_threads(1)
+        # With one thread the sums, and the figures, do not depend on the machine. The
+        # limit is that of the calling thread for torch, too, which uses OpenMP.
         with threadpool_limits(1):
             # A copy, because the cached parts are for other methods too.
             parts = copy.deepcopy(_parts(source, experiment.digest, run.repeat))
@@ -241,8 +239,6 @@ def _carry_out(
         details |= {"error": error, "traceback": traceback.format_exc()}
         store.save_error(run, details)
         return run, error
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _describe(estimator: Any) -> dict[str, str]:
