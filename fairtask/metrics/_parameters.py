@@ -19,7 +19,8 @@ y_prob : array-like of shape (n_samples,) or (n_samples, n_classes)
     in sorted order, unless ``pos_label`` names one.
 sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
     Group of each sample, a column per attribute. A missing value leaves the sample
-    out of that attribute.
+    out of that attribute. Its rows are those of ``y_true``, in the same order; pandas
+    inputs must have the same index in the same order.
 sample_weight : array-like of shape (n_samples,), default=None
     Weights of the samples. A sample of weight 0 is left out.
 loss : {"log_loss", "soft_zero_one"}, default="log_loss"
