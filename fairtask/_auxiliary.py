@@ -37,14 +37,16 @@ class AuxiliaryEstimator(FairnessEstimator):
     sample_loss: Literal["cross_entropy", "zero_one"] = "cross_entropy"
     positive_classes: Sequence[Any] | None = None
     group_momentum: float | Literal["auto"] = "auto"
-    fairness_head: Literal["anchored", "literal", "probe", "task"] = "probe"
+    fairness_head: Literal["anchored", "literal", "probe", "task"] | None = "probe"
+    representation_weight: float = 0.03
     lam: float = 0.2
     aggregator: Any = None
     weighted_losses: Literal["all", "task"] = "all"
 
     _parameter_constraints: ClassVar[dict] = {
         **PENALTY_CONSTRAINTS,
-        "fairness_head": [StrOptions(set(FAIRNESS_HEADS))],
+        "fairness_head": [StrOptions(set(FAIRNESS_HEADS)), None],
+        "representation_weight": [Interval(Real, 0, None, closed="left")],
     }
 
     def _make_method(self) -> Auxiliary:

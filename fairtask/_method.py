@@ -88,10 +88,13 @@ class Method(ABC):
         return len(np.unique(groups[groups >= 0])) > 1
 
     @abstractmethod
-    def make_objective(self, losses: Sequence[Sequence[Any]]) -> nn.Module:
+    def make_objective(
+        self, losses: Sequence[Sequence[Any]], in_features: int
+    ) -> nn.Module:
         """Return the objective, from the losses of each attribute that is compared.
 
-        Its ``forward`` is that of `~fairtask.objective.Objective`.
+        Its ``forward`` is that of `~fairtask.objective.Objective`. `in_features` is the
+        width of the representation.
         """
 
     def make_backward(self) -> Callable[..., Tensor] | None:

@@ -11,8 +11,8 @@ from torch import nn
 from fairtask._aggregation import AggregatedBackward, check_aggregator
 from fairtask._labels import Tasks, positive_codes
 from fairtask._method import MakeHead, Method
-from fairtask.losses import FAIRNESS_LOSSES, FairnessLoss
-from fairtask.modules import FAIRNESS_HEADS, FairnessHead
+from fairtask.losses import FAIRNESS_LOSSES, FairnessLoss, GroupMeanDistance
+from fairtask.modules import FAIRNESS_HEADS, FairnessHead, NoHead
 from fairtask.objective import Objective
 
 __all__ = ["LOSS_SETTINGS", "Auxiliary", "Penalty", "WeightedSum"]
@@ -44,7 +44,9 @@ class WeightedSum(Method):
         self.uses_groups = self.lam < 1
         self.weighs_groups = self.weighted_losses == "all"
 
-    def make_objective(self, losses: Sequence[Sequence[nn.Module]]) -> nn.Module:
+    def make_objective(
+        self, losses: Sequence[Sequence[nn.Module]], in_features: int
+    ) -> nn.Module:
         """See `Method.make_objective`."""
         # Without a fairness loss there is nothing to weigh the task against.
         return Objective(self.lam if losses else 1.0, losses)
@@ -145,18 +147,25 @@ class Penalty(WeightedSum):
 
 @dataclass(kw_only=True)
 class Auxiliary(Penalty):
-    """Fairness losses on heads of their own: the auxiliary task."""
+    """Fairness losses on heads of their own and on the representation they share."""
 
-    fairness_head: str
+    fairness_head: str | None
+    representation_weight: float
 
     fixed_parameters: ClassVar[tuple[str, ...]] = (
         *Penalty.fixed_parameters,
         "fairness_head",
+        "representation_weight",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.needs_trained_trunk = self.uses_groups
+        if self.fairness_head is None and not self.representation_weight:
+            raise ValueError(
+                "`fairness_head=None` leaves the penalty on the representation, and "
+                "`representation_weight=0` leaves that out; change one of them."
+            )
 
     def make_fairness_head(
         self,
@@ -166,6 +175,33 @@ class Auxiliary(Penalty):
         make_head: MakeHead,
     ) -> FairnessHead:
         """See `Method.make_fairness_head`."""
+        if self.fairness_head is None:
+            return NoHead()
         head_class = FAIRNESS_HEADS[self.fairness_head]
         own = n_classes if head_class.has_own_heads else ()
         return head_class(make_head(in_features, n) for n in own)
+
+    def make_objective(
+        self, losses: Sequence[Sequence[FairnessLoss]], in_features: int
+    ) -> nn.Module:
+        """See `Method.make_objective`."""
+        if not losses or not self.representation_weight:
+            return super().make_objective(losses, in_features)
+        return Objective(
+            self.lam,
+            losses,
+            # In the strata, and with the memory, of the losses on the heads.
+            distances=[
+                [
+                    GroupMeanDistance(
+                        in_features,
+                        loss.strata(),
+                        loss.n_groups,
+                        group_momentum=loss.group_momentum,
+                    )
+                    for loss in of_attribute
+                ]
+                for of_attribute in losses
+            ],
+            distance_weight=self.representation_weight,
+        )

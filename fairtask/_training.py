@@ -95,7 +95,7 @@ def make_network(
             )
             for s in losses
         ]
-    objective = method.make_objective(list(losses.values()))
+    objective = method.make_objective(list(losses.values()), width)
     network = method.network_class(trunk, task_heads, heads)
     return network.float(), objective, width
 

@@ -16,6 +16,7 @@ __all__ = [
     "HeadOutputs",
     "LiteralHead",
     "MultiTaskNetwork",
+    "NoHead",
     "ProbeHead",
     "TaskHead",
 ]
@@ -189,6 +190,19 @@ class TaskHead(FairnessHead):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """See `FairnessHead.forward`."""
         return [_frozen(head, h) for head in task_heads], []
+
+
+class NoHead(FairnessHead):
+    """No output: the penalty is on the representation alone."""
+
+    has_own_heads = False
+    may_collapse = False
+
+    def forward(
+        self, h: Tensor, task_heads: nn.ModuleList
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `FairnessHead.forward`."""
+        return [], []
 
 
 FAIRNESS_HEADS: dict[str, type[FairnessHead]] = {

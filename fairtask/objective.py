@@ -49,8 +49,9 @@ class Objective(nn.Module):
         \lambda \sum_{k=1}^{K} \mathcal{L}_k
         + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
 
-    where :math:`\mathcal{L}_k` is the cross-entropy of task head k and
-    :math:`\mathcal{F}_s` the sum over the tasks of the fairness loss of attribute s.
+    where :math:`\mathcal{L}_k` is the cross-entropy of task head k. Summed over the
+    tasks, :math:`\mathcal{F}_s` is the fairness loss of attribute s on its head, plus
+    ``distance_weight`` times the distance between its groups in the representation.
 
     Some fairness heads learn the task too (see `fairtask.modules`). Their cross-entropy
     has a gradient, with weight 1 for any :math:`\lambda`, but is not part of the value:
@@ -65,6 +66,11 @@ class Objective(nn.Module):
         The losses of each attribute, one for each output of its head, with the forward
         of a `~fairtask.losses.FairnessLoss`. Empty for
         single-task learning.
+    distances : sequence of S sequences of K nn.Module
+        Penalties of each attribute on the representation, one per task, with the
+        forward of a `~fairtask.losses.GroupMeanDistance`. Empty for none.
+    distance_weight : float, default=1
+        Weight of the distances beside the fairness losses.
 
     References
     ----------
@@ -77,6 +83,9 @@ class Objective(nn.Module):
         self,
         lam: float | Tensor,
         fairness_losses: Sequence[Sequence[nn.Module]] = (),
+        *,
+        distances: Sequence[Sequence[nn.Module]] = (),
+        distance_weight: float = 1.0,
     ) -> None:
         super().__init__()
         if isinstance(lam, Tensor):
@@ -91,6 +100,8 @@ class Objective(nn.Module):
         self.fairness_losses = nn.ModuleList(
             nn.ModuleList(losses) for losses in fairness_losses
         )
+        self.distances = nn.ModuleList(nn.ModuleList(each) for each in distances)
+        self.distance_weight = distance_weight
 
     def forward(
         self,
@@ -124,14 +135,8 @@ class Objective(nn.Module):
         values = [loss.detach() for loss in task_losses]
         weighted = [self.lam * torch.stack(task_losses).sum()]
         head_loss = torch.zeros_like(weighted[0])
-        for s, losses in enumerate(self.fairness_losses):
-            fairness_loss = self._fairness_loss(
-                cast(nn.ModuleList, losses),
-                outputs.fairness[s],
-                y,
-                groups[:, s],
-                group_weight,
-            )
+        for s in range(len(self.fairness_losses)):
+            fairness_loss = self._fairness_loss(s, outputs, y, groups, group_weight)
             values.append(fairness_loss.detach())
             weighted.append(self._weigh_fairness(s, fairness_loss))
             if outputs.detached[s]:
@@ -140,19 +145,26 @@ class Objective(nn.Module):
                 )
         return Terms(values, weighted, head_loss)
 
-    @staticmethod
     def _fairness_loss(
-        losses: nn.ModuleList,
-        logits: Sequence[Tensor],
+        self,
+        s: int,
+        outputs: HeadOutputs,
         y: Tensor,
         groups: Tensor,
         weight: Tensor | None,
     ) -> Tensor:
-        """Return the fairness loss of one attribute, summed over the tasks."""
-        per_task = [
-            loss(logits[k], y[:, k], groups, weight) for k, loss in enumerate(losses)
+        """Return the fairness loss of attribute `s`, summed over the tasks."""
+        terms = [
+            self.fairness_losses[s][k](logits, y[:, k], groups[:, s], weight)
+            for k, logits in enumerate(outputs.fairness[s])
         ]
-        return torch.stack(per_task).sum()
+        if self.distances:
+            h = outputs.representation
+            terms += [
+                self.distance_weight * distance(h, y[:, k], groups[:, s], weight)
+                for k, distance in enumerate(self.distances[s])
+            ]
+        return torch.stack(terms).sum()
 
     def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
         """Weigh the fairness loss of attribute `s`."""

@@ -178,7 +178,9 @@ class GroupSpecific(Method):
             n_groups,
         )
 
-    def make_objective(self, losses: Sequence[Sequence[Any]]) -> nn.Module:
+    def make_objective(
+        self, losses: Sequence[Sequence[Any]], in_features: int
+    ) -> nn.Module:
         """See `Method.make_objective`."""
         return GroupSpecificObjective(self.offset_penalty)
 

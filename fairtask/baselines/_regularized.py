@@ -98,10 +98,12 @@ class Regularized(Penalty):
         """See `Method.make_fairness_head`."""
         return RegularizedHead()
 
-    def make_objective(self, losses: Sequence[Sequence[nn.Module]]) -> nn.Module:
+    def make_objective(
+        self, losses: Sequence[Sequence[nn.Module]], in_features: int
+    ) -> nn.Module:
         """See `Method.make_objective`."""
         if self.multiplier_lr is None:
-            return super().make_objective(losses)
+            return super().make_objective(losses, in_features)
         return LagrangianObjective(
             losses,
             multiplier_init=(

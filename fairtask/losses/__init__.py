@@ -19,6 +19,7 @@ from fairtask.losses._group_losses import (
     GroupLossFairness,
     GroupLossPenalty,
 )
+from fairtask.losses._group_mean_distance import GroupMeanDistance
 from fairtask.losses._rate_losses import (
     DemographicParityLoss,
     FalsePositiveRateLoss,
@@ -37,6 +38,7 @@ __all__ = [
     "GroupLossDivergence",
     "GroupLossFairness",
     "GroupLossPenalty",
+    "GroupMeanDistance",
     "RatePenalty",
     "TruePositiveRateLoss",
     "group_sums",

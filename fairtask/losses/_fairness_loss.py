@@ -1,4 +1,4 @@
-"""The base of all fairness losses: cell means, running means, penalty per stratum."""
+"""The bases of all fairness losses: running means of cells, penalties per stratum."""
 
 import copy
 from abc import ABCMeta, abstractmethod
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FairnessLoss", "group_sums", "sum_over_processes"]
+__all__ = ["CellPenalty", "FairnessLoss", "group_sums", "sum_over_processes"]
 
 AUTO_WINDOW = 200
 """Number of samples that the running mean of a cell covers with "auto" momentum."""
@@ -55,7 +55,81 @@ def sum_over_processes(sums: list[Tensor]) -> list[Tensor]:
     return sums
 
 
-class FairnessLoss(nn.Module, metaclass=ABCMeta):
+class CellPenalty(nn.Module):
+    """Penalty on the differences between the means of cells, which run over batches.
+
+    A cell is one group inside one stratum, such as the samples of a class.
+
+    Parameters
+    ----------
+    group_momentum : float in [0, 1) or "auto"
+        See `FairnessLoss`.
+
+    Attributes
+    ----------
+    running_means : Tensor of shape (n_strata, n_groups, ...)
+        Running mean of each cell.
+    seen : Tensor of shape (n_strata, n_groups), bool
+        Cells that have occurred in training.
+    """
+
+    running_means: Tensor
+    seen: Tensor
+
+    def __init__(self, group_momentum: float | Literal["auto"]) -> None:
+        super().__init__()
+        if group_momentum != "auto" and not 0 <= group_momentum < 1:
+            raise ValueError(
+                f"`group_momentum` must be in [0, 1) or 'auto'; got {group_momentum!r}."
+            )
+        self.group_momentum = group_momentum
+
+    def _set_cells(self, n_strata: int, n_groups: int, *shape: int) -> None:
+        """Make the running means of the cells, each of `shape`; none is seen."""
+        cells = n_strata, n_groups
+        means = torch.zeros((*cells, *shape), dtype=torch.float32)
+        self.register_buffer("running_means", means)
+        self.register_buffer("seen", torch.zeros(cells, dtype=torch.bool))
+
+    @property
+    def _runs(self) -> bool:
+        """Whether this batch moves the running means, and is penalised at them."""
+        return self.training and self.group_momentum != 0
+
+    def _track(self, means: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Update the running means; return them with the gradient of the batch."""
+        with torch.no_grad():
+            cells = (*sizes.shape, *[1] * (means.ndim - sizes.ndim))
+            m = self._momentum(sizes).reshape(cells)
+            # The first batch of a cell starts its mean: there is no bias towards zero.
+            moved = torch.where(
+                self.seen.reshape(cells),
+                m * self.running_means + (1 - m) * means,
+                means,
+            )
+            present = sizes > 0
+            self.running_means.copy_(
+                torch.where(present.reshape(cells), moved, self.running_means)
+            )
+            self.seen.logical_or_(present)
+        # NOTE: the value is that of the running means, the gradient that of the batch.
+        # The graph keeps `seen`, which a later batch changes in place: hence the clone.
+        return self.running_means + (means - means.detach()), self.seen.clone()
+
+    def _momentum(self, sizes: Tensor) -> Tensor:
+        """Momentum of each cell, given the number of its samples in the batch."""
+        if self.group_momentum == "auto":
+            return (1 - sizes / AUTO_WINDOW).clamp(0, AUTO_MAX_MOMENTUM)
+        return torch.full_like(sizes, self.group_momentum)
+
+
+def mean_over_strata(penalties: Tensor, present: Tensor) -> Tensor:
+    """Return the mean penalty; a stratum with fewer than two cells contributes 0."""
+    comparable = present.sum(-1) >= 2
+    return torch.where(comparable, penalties, torch.zeros_like(penalties)).mean()
+
+
+class FairnessLoss(CellPenalty, metaclass=ABCMeta):
     r"""Penalty on the differences between groups in the output of a head.
 
     A stratum is a set of samples in which groups are compared, such as the samples of a
@@ -105,8 +179,6 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
     settings: ClassVar[tuple[str, ...]] = ("positive_classes", "group_momentum")
     """Parameters of an estimator that it passes on when it makes the loss."""
 
-    running_means: Tensor
-    seen: Tensor
     stratum_classes: Tensor
 
     def __init__(
@@ -117,13 +189,8 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         positive_classes: Sequence[int] | None = None,
         group_momentum: float | Literal["auto"] = "auto",
     ) -> None:
-        super().__init__()
-        if group_momentum != "auto" and not 0 <= group_momentum < 1:
-            raise ValueError(
-                f"`group_momentum` must be in [0, 1) or 'auto'; got {group_momentum!r}."
-            )
+        super().__init__(group_momentum)
         self.positive_classes = positive_classes
-        self.group_momentum = group_momentum
         self._set_sizes(n_groups, n_classes)
 
     def resized(self, n_groups: int, n_classes: int) -> Self:
@@ -156,17 +223,16 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
         """
         means, sizes = self.cell_means(logits, y, groups, weight)
         present = sizes > 0
-        if self.training and self.group_momentum != 0:
+        if self._runs:
             means, present = self._track(means, sizes)
-        comparable = present.sum(-1) >= 2
         penalties = self.penalty(means, present)
-        if penalties.shape != comparable.shape:
+        if penalties.shape != present.shape[:1]:
             raise ValueError(
                 f"`penalty` of {type(self).__name__} must return a tensor of shape "
-                f"{tuple(comparable.shape)}, a number per stratum; got "
+                f"{tuple(present.shape[:1])}, a number per stratum; got "
                 f"{tuple(penalties.shape)}."
             )
-        return torch.where(comparable, penalties, torch.zeros_like(penalties)).mean()
+        return mean_over_strata(penalties, present)
 
     def cell_means(
         self, logits: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None = None
@@ -198,10 +264,16 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
             return means, totals
         return means, totals.square() / torch.where(sums[2] > 0, sums[2], 1)
 
+    def strata(self) -> Tensor:
+        """Return the classes of each stratum, shape (n_strata, n_classes), bool."""
+        classes = torch.arange(self.n_classes)
+        logits = torch.zeros(self.n_classes, self.n_classes)
+        _, included = self.statistics(logits, classes)
+        return included.T
+
     def can_compare(self, y: Tensor, groups: Tensor) -> bool:
         """Return whether there are two groups to compare in these samples."""
-        _, included = self.statistics(torch.zeros(len(y), self.n_classes), y)
-        known = included & (groups >= 0).unsqueeze(-1)
+        known = self.strata().T[y] & (groups >= 0).unsqueeze(-1)
         return any(len(groups[stratum].unique()) >= 2 for stratum in known.T)
 
     @abstractmethod
@@ -257,32 +329,9 @@ class FairnessLoss(nn.Module, metaclass=ABCMeta):
                 f"{positive!r}."
             )
         classes = torch.tensor(list(self.compared_classes()) or [0])
-        shape = len(classes), n_groups
         # It follows from the settings and need not be saved.
         self.register_buffer("stratum_classes", classes, persistent=False)
-        self.register_buffer("running_means", torch.zeros(shape, dtype=torch.float32))
-        self.register_buffer("seen", torch.zeros(shape, dtype=torch.bool))
-
-    def _track(self, means: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Update the running means; return them with the gradient of the batch."""
-        with torch.no_grad():
-            m = self._momentum(sizes)
-            # The first batch of a cell starts its mean: there is no bias towards zero.
-            moved = torch.where(
-                self.seen, m * self.running_means + (1 - m) * means, means
-            )
-            present = sizes > 0
-            self.running_means.copy_(torch.where(present, moved, self.running_means))
-            self.seen.logical_or_(present)
-        # NOTE: the value is that of the running means, the gradient that of the batch.
-        # The graph keeps `seen`, which a later batch changes in place: hence the clone.
-        return self.running_means + (means - means.detach()), self.seen.clone()
-
-    def _momentum(self, sizes: Tensor) -> float | Tensor:
-        """Momentum of each cell, given the number of its samples in the batch."""
-        if self.group_momentum == "auto":
-            return (1 - sizes / AUTO_WINDOW).clamp(0, AUTO_MAX_MOMENTUM)
-        return self.group_momentum
+        self._set_cells(len(classes), n_groups)
 
     def extra_repr(self) -> str:
         """Return sizes and settings, for the module's repr."""

@@ -1,0 +1,227 @@
+"""A penalty on the representation itself: the distance between the groups' means."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fairtask.losses._fairness_loss import (
+    AUTO_MAX_MOMENTUM,
+    CellPenalty,
+    mean_over_strata,
+    sum_over_processes,
+)
+
+__all__ = ["GroupMeanDistance"]
+
+COVARIANCE_WINDOW = 50
+"""Number of samples, per feature, that the running covariance covers."""
+
+RIDGE = 0.1
+"""Share of the mean variance that is added to each variance of the covariance."""
+
+SMALLEST = 1e-8
+"""Variance of a feature that counts as zero."""
+
+
+class GroupMeanDistance(CellPenalty):
+    r"""Distance between the groups' means of a representation, inside each stratum.
+
+    It is the mean over the strata c, such as the samples of a class, of
+
+    .. math::
+
+        \sum_g a_{cg} \sqrt{d_{cg}^\top S^{-1} d_{cg}}, \qquad
+        d_{cg} = \mu_{cg} - \sum_j a_{cj} \mu_{cj}
+
+    where :math:`\mu_{cg}` is the mean representation of the samples of group g in the
+    stratum, S is the covariance inside these cells, pooled over all of them, and the
+    weights :math:`a_{cg} \propto n_{cg} / (n_{cg} + p)` add up to 1. The root is the
+    Mahalanobis distance. It bounds all linear heads at once: for every w,
+
+    .. math::
+
+        |w^\top d_{cg}| \le \sqrt{w^\top S w} \, \sqrt{d_{cg}^\top S^{-1} d_{cg}}
+
+    A cell of few samples counts less: the squared distance of a mean of n samples is
+    on average p / n too large, for p features.
+
+    Like the means of a `FairnessLoss`, :math:`\mu` and S run over the batches. S has
+    no gradient: otherwise the trunk makes it large, and not the distances small. The
+    gradient does not change if the representation is multiplied by a number. The trunk
+    can therefore not lower the distance by a smaller representation, which would be
+    constant in the end.
+
+    Parameters
+    ----------
+    n_features : int
+        Width p of the representation.
+    strata : Tensor of shape (n_strata, n_classes), bool
+        The classes whose samples are in each stratum, see `FairnessLoss.strata`.
+    n_groups : int, default=2
+        Number of groups G of the sensitive attribute.
+    group_momentum : float in [0, 1) or "auto", default="auto"
+        Momentum of the running means, see `FairnessLoss`.
+
+    Attributes
+    ----------
+    running_means : Tensor of shape (n_strata, n_groups, n_features)
+        Running mean of each cell.
+    running_sizes : Tensor of shape (n_strata, n_groups)
+        Running mean of the number of samples of each cell in a batch.
+    running_covariance : Tensor of shape (n_features, n_features)
+        Running covariance inside the cells.
+    seen : Tensor of shape (n_strata, n_groups), bool
+        Cells that have occurred in training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.losses import GroupMeanDistance
+    >>> distance = GroupMeanDistance(n_features=1, strata=torch.eye(2, dtype=bool))
+    >>> h = torch.tensor([[0.0], [2.0], [1.0], [3.0]])
+    >>> y, groups = torch.tensor([0, 0, 0, 0]), torch.tensor([0, 0, 1, 1])
+    >>> distance.eval()(h, y, groups)
+    tensor(0.2384)
+    """
+
+    in_stratum: Tensor
+    last_center: Tensor
+    running_covariance: Tensor
+    running_sizes: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        strata: Tensor,
+        n_groups: int = 2,
+        *,
+        group_momentum: float | Literal["auto"] = "auto",
+    ) -> None:
+        super().__init__(group_momentum)
+        self.n_features = n_features
+        self.n_groups = n_groups
+        n_strata = len(strata)
+        self.register_buffer("in_stratum", strata.T.contiguous(), persistent=False)
+        self._set_cells(n_strata, n_groups, n_features)
+        sizes = torch.zeros((n_strata, n_groups), dtype=torch.float32)
+        self.register_buffer("running_sizes", sizes)
+        covariance = torch.zeros((n_features, n_features), dtype=torch.float32)
+        self.register_buffer("running_covariance", covariance)
+        center = torch.zeros(n_features, dtype=torch.float32)
+        self.register_buffer("last_center", center, persistent=False)
+
+    def forward(
+        self, h: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Compute the penalty of a batch.
+
+        Parameters
+        ----------
+        h : Tensor of shape (n_samples, n_features)
+            Representation.
+        y, groups, weight
+            See `FairnessLoss.forward`.
+
+        Returns
+        -------
+        penalty : Tensor, scalar
+            Mean over the strata. A stratum in which fewer than two groups are known
+            contributes 0.
+        """
+        with torch.autocast(h.device.type, enabled=False):
+            means, sizes, covariance = self._moments(
+                h.to(torch.promote_types(h.dtype, torch.float32)), y, groups, weight
+            )
+            present = sizes > 0
+            if self._runs:
+                covered, covariance = self._track_moments(sizes, covariance)
+                means, present = self._track(means, sizes)
+                sizes = covered
+            return mean_over_strata(
+                self._distances(means, sizes, present, covariance), present
+            )
+
+    def _moments(
+        self, h: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the means and sizes of the cells, and the covariance inside them."""
+        cells = self.in_stratum[y].unsqueeze(-1) & (
+            groups.unsqueeze(-1) == torch.arange(self.n_groups, device=groups.device)
+        ).unsqueeze(-2)
+        members = cells.flatten(1).to(h.dtype)
+        if weight is not None:
+            members = members * weight.unsqueeze(-1)
+        to_reduce = [members.mT @ h, members.sum(0)]
+        if weight is not None:
+            to_reduce.append(members.square().sum(0))
+        with torch.no_grad():
+            # NOTE: the squares of numbers near zero lose no digits when those of their
+            # means are subtracted.
+            center = self.last_center.to(h.dtype)
+            centered = h - center
+            weighted = members.sum(1, keepdim=True) * centered
+            to_reduce.append(weighted.mT @ centered)
+        sums, totals, *squares, products = sum_over_processes(to_reduce)
+        means = sums / torch.where(totals > 0, totals, 1).unsqueeze(-1)
+        with torch.no_grad():
+            n = totals.sum().clamp_min(torch.finfo(h.dtype).tiny)
+            offsets = means - center
+            offset = (totals @ offsets) / n
+            covariance = (products - (totals.unsqueeze(-1) * offsets).mT @ offsets) / n
+            variance = products.trace() / n - offset.square().sum()
+            variance = (variance / self.n_features).clamp_min(SMALLEST)
+            self._runs and self.last_center.copy_(center + offset)
+        # NOTE: the gradient of the logarithm of the standard deviation, over all
+        # features. The value of `scale` has that of a division by the deviation.
+        log_deviation = (
+            torch.dot(weighted.flatten(), h.flatten()) - sums.sum(0) @ offset
+        ) / (n * self.n_features * variance)
+        scale = (1 - (log_deviation - log_deviation.detach())) * variance.rsqrt()
+        sizes = totals
+        if weight is not None:  # the effective number of samples
+            sizes = totals.square() / torch.where(totals > 0, squares[0], 1)
+        means = scale * (means - (center + offset))
+        shape = self.seen.shape
+        return means.view(*shape, -1), sizes.view(shape), covariance / variance
+
+    @torch.no_grad()
+    def _track_moments(self, sizes: Tensor, covariance: Tensor) -> tuple[Tensor, ...]:
+        """Update what runs besides the means; return sizes and covariance to use."""
+        slowest = 1 - AUTO_MAX_MOMENTUM
+        covered = sizes.sum() / (COVARIANCE_WINDOW * self.n_features)
+        for running, value, share in (
+            (self.running_sizes, sizes, slowest),
+            (self.running_covariance, covariance, covered.clamp(slowest, 1)),
+        ):
+            started = torch.where(self.seen.any(), share, 1.0)
+            running.copy_(torch.lerp(running, value.to(running.dtype), started))
+        # A running mean with momentum m is as precise as one of 1 / (1 - m) batches.
+        m = self._momentum(self.running_sizes)
+        return self.running_sizes / (1 - m), self.running_covariance.clone()
+
+    def _distances(
+        self, means: Tensor, sizes: Tensor, present: Tensor, covariance: Tensor
+    ) -> Tensor:
+        """Return the mean distance of each stratum's cells from their mean."""
+        weights = present * sizes / (sizes + self.n_features)
+        weights = weights / weights.sum(-1, keepdim=True).clamp_min(SMALLEST)
+        weights = weights.unsqueeze(-1)
+        middle = (weights * means).sum(-2, keepdim=True)
+        differences = torch.where(present.unsqueeze(-1), means - middle, 0)
+        with torch.no_grad():
+            ridge = RIDGE * covariance.diagonal().mean() + SMALLEST
+            covariance = covariance.clone()
+            covariance.diagonal().add_(ridge)
+            # It raises no error where a training diverges; the estimator does.
+            solved, _ = torch.linalg.solve_ex(covariance, differences.flatten(0, 1).mT)
+            weighted = weights * solved.mT.view_as(differences)
+        # NOTE: a quadratic form; its gradient is twice that of this linear one.
+        distances = (differences * weighted).sum((-1, -2))
+        return 2 * distances - distances.detach()
+
+    def extra_repr(self) -> str:
+        """Return sizes and settings, for the module's repr."""
+        return (
+            f"{self.n_features}, {self.n_groups}, group_momentum={self.group_momentum}"
+        )
