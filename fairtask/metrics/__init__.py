@@ -10,6 +10,7 @@ The metrics share their parameters, which `~fairtask.metrics.equalized_odds_diff
 describes in full. A wrong argument raises a `ValueError`.
 """
 
+from fairtask.metrics._audit import RepresentationAudit
 from fairtask.metrics._bootstrap import bootstrap
 from fairtask.metrics._intervals import BootstrapResult
 from fairtask.metrics._rates import (
@@ -19,6 +20,7 @@ from fairtask.metrics._rates import (
     group_accuracy_difference,
 )
 from fairtask.metrics._report import FairnessReport, fairness_report
+from fairtask.metrics._representation import audit_representation
 from fairtask.metrics._scorers import make_fairness_scorer, make_fairness_scoring
 from fairtask.metrics._scores import group_auc_difference, group_loss_difference
 from fairtask.metrics._summary import delta_m, mean_rank
@@ -26,6 +28,8 @@ from fairtask.metrics._summary import delta_m, mean_rank
 __all__ = [
     "BootstrapResult",
     "FairnessReport",
+    "RepresentationAudit",
+    "audit_representation",
     "bootstrap",
     "delta_m",
     "demographic_parity_difference",

@@ -1,5 +1,6 @@
 """Tables of the statistics of groups, their intervals and their differences."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -13,7 +14,13 @@ from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import LOG_LOSS, GroupAUCs, GroupLosses
 from fairtask.metrics._statistics import GroupStatistics
 
-__all__ = ["by_group", "differences", "group_limits", "make_statistics"]
+__all__ = [
+    "by_group",
+    "differences",
+    "group_limits",
+    "make_statistics",
+    "warn_of_notes",
+]
 
 
 def make_statistics(samples: GroupedSamples) -> list[GroupStatistics]:
@@ -103,8 +110,11 @@ def differences(
     resampled: list[list[np.ndarray]] | None,
     min_group_size: int,
     confidence_level: float,
-) -> pd.DataFrame:
-    """Difference metrics of each attribute, with their intervals."""
+) -> tuple[pd.DataFrame, list[str]]:
+    """Difference metrics of each attribute with their intervals, and notes.
+
+    A note says which groups a metric leaves out, or where it is undefined.
+    """
     rows: dict[tuple[str, str], tuple[float, float, float]] = {}
     notes = []
     for metric in METRICS.values():
@@ -133,12 +143,16 @@ def differences(
                     notes.append(f"{where} is undefined in {share} of the resamples")
                 limits = (result.low, result.high) if result else (np.nan, np.nan)
                 rows[attribute, metric.name] = (value, *limits)
+    table = pd.DataFrame(rows, index=["value", "low", "high"]).T
+    table.index.names = ["attribute", "metric"]
+    return table.loc[statistics[0].samples.sensitive.names], notes
+
+
+def warn_of_notes(function: str, notes: Sequence[str]) -> None:
+    """Warn once of all groups and metrics that a function could not judge."""
     if notes:
         warn_undefined(
-            "Not all groups could be compared in `fairness_report`:\n- "
+            f"Not all groups could be compared in `{function}`:\n- "
             + ";\n- ".join(notes)
             + "."
         )
-    table = pd.DataFrame(rows, index=["value", "low", "high"]).T
-    table.index.names = ["attribute", "metric"]
-    return table.loc[statistics[0].samples.sensitive.names]

@@ -15,11 +15,12 @@ from fairtask.metrics._group_table import (
     differences,
     group_limits,
     make_statistics,
+    warn_of_notes,
 )
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import sample_losses
 
-__all__ = ["FairnessReport", "fairness_report"]
+__all__ = ["FairnessReport", "fairness_report", "format_intervals"]
 
 
 class FairnessReport(pd.DataFrame):
@@ -168,9 +169,9 @@ class FairnessReport(pd.DataFrame):
         # Rows may have been sorted and columns deleted since.
         low, high = (limits.reindex(self.index) for limits in (self.low, self.high))
         for name in self.columns.intersection(low.columns):
-            groups[name] = _format(self[name], low[name], high[name], digits)
+            groups[name] = format_intervals(self[name], low[name], high[name], digits)
         table = self.differences
-        values = _format(table["value"], table["low"], table["high"], digits)
+        values = format_intervals(table["value"], table["low"], table["high"], digits)
         # `unstack` puts the metrics in alphabetical order.
         metrics = table.index.unique("metric")
         attributes = table.index.unique("attribute")
@@ -185,7 +186,7 @@ def _area(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float
     return roc_auc_score(y_true, values, sample_weight=sample_weight)
 
 
-def _format(
+def format_intervals(
     values: pd.Series, low: pd.Series, high: pd.Series, digits: int
 ) -> pd.Series:
     """Write numbers, with their limits where there are any."""
@@ -318,7 +319,8 @@ def fairness_report(
         rng = make_generator(random_state)
         resampled = [resample(family, n_resamples, rng) for family in statistics]
     report.low, report.high = group_limits(statistics, resampled, confidence_level)
-    report.differences = differences(
+    report.differences, notes = differences(
         statistics, resampled, min_group_size, confidence_level
     )
+    warn_of_notes("fairness_report", notes)
     return report
