@@ -179,7 +179,7 @@ def audit_representation(
     notes += notes_of_reading
     joined = _join(performance, "roc_auc")
     notes += [
-        f"{metric} of {head!r} is NaN: it takes scores, and test samples of both classes"
+        f"{metric} of {head!r} is NaN: it takes scores, and samples of both classes"
         for metric, head in joined.index[joined["value"].isna()]
     ]
     warn_of_notes("audit_representation", notes)
@@ -298,5 +298,7 @@ def _join(tables: dict[str, pd.DataFrame], first_metric: str) -> pd.DataFrame:
     names = [*map(str, joined.index.names[1:]), "head"]
     levels = [list(joined.index.unique(name)) for name in names]
     levels[-2].sort(key=lambda metric: metric != first_metric)
-    rows = pd.MultiIndex.from_product(levels, names=names)
+    # Levels in the order of the rows let pandas look up parts of the table.
+    codes = np.indices([len(level) for level in levels]).reshape(len(levels), -1)
+    rows = pd.MultiIndex(levels, list(codes), names=names)
     return joined.reorder_levels(names).reindex(rows)

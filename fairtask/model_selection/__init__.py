@@ -15,6 +15,7 @@ from fairtask.model_selection._displays._group_losses import GroupLossDisplay
 from fairtask.model_selection._displays._group_rates import GroupRatesDisplay
 from fairtask.model_selection._displays._latent import LatentDisplay
 from fairtask.model_selection._displays._pareto import ParetoFrontDisplay
+from fairtask.model_selection._displays._representation import RepresentationDisplay
 from fairtask.model_selection._pareto import hypervolume, pareto_front
 from fairtask.model_selection._rules import (
     best_under_budget,
@@ -27,6 +28,7 @@ __all__ = [
     "GroupRatesDisplay",
     "LatentDisplay",
     "ParetoFrontDisplay",
+    "RepresentationDisplay",
     "best_under_budget",
     "hypervolume",
     "knee_point",

@@ -12,6 +12,7 @@ from fairtask.model_selection._displays._shared import (
     in_words,
     make_axes,
     predict_all,
+    tidy_lines,
 )
 
 __all__ = ["GroupRatesDisplay"]
@@ -199,8 +200,4 @@ def _draw_panel(
     ax.hlines(positions, low, high, color="0.45", linewidth=2, zorder=1)
     ax.plot(values, positions, "o", color="black", markersize=5)
     ax.axvline(overall.iloc[0], color="0.3", linestyle=":", linewidth=1)
-    ax.set_ylim(positions.min() - 0.6, positions.max() + 0.6)
-    ax.grid(axis="x", color="0.9")
-    ax.set_axisbelow(True)
-    ax.spines[["left", "right", "top"]].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+    tidy_lines(ax, positions)

@@ -15,6 +15,7 @@ __all__ = [
     "make_axes",
     "predict_all",
     "styles",
+    "tidy_lines",
 ]
 
 MAX_NAMED = 8
@@ -138,3 +139,12 @@ def draw_group_panels(
     for panel in axes[-1]:
         panel.set_xlabel(labels[0])
     return figure, axes
+
+
+def tidy_lines(ax: Any, positions: np.ndarray) -> None:
+    """Frame lines at these heights, with a grid for their values only."""
+    ax.set_ylim(positions.min() - 0.6, positions.max() + 0.6)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    ax.spines[["left", "right", "top"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
