@@ -66,7 +66,7 @@ class RepresentationAudit:
 
     def _heading(self) -> str:
         heading = "Heads on the representation"
-        if self.performance["low"].notna().any():
+        if self.differences["low"].notna().any():
             heading += f", with {100 * self.confidence_level:g}% intervals"
         if self.constant_heads:
             heading += (

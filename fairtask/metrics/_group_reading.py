@@ -112,7 +112,9 @@ class GroupReading:
     def left_out(self, attribute: str, groups: Any, classes: Any) -> list[str]:
         """Say which of the groups are left out in which class."""
         if np.isnan(self.aucs).all():
-            return [f"group_auc of {attribute!r} is NaN: no class has two groups"]
+            return [
+                f"group_auc of {attribute!r} is NaN: it takes two groups in a class"
+            ]
         # The stratum of one of two groups stands for both.
         missing = np.broadcast_to(np.isnan(self.aucs), (len(groups), len(classes)))
         return [

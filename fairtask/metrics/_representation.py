@@ -89,8 +89,8 @@ def audit_representation(
     min_group_size : int, default=1
         Smallest number of test samples of the kind needed that a compared group has.
     n_resamples : int, default=1000
-        Number of bootstrap resamples of the test samples, see `bootstrap`; 0 for no
-        intervals.
+        Number of bootstrap resamples of the test samples, see `bootstrap`; 0 for none,
+        which leaves the intervals of accuracies.
     confidence_level : float, default=0.95
         Between 0 and 1.
     random_state : int, RandomState, Generator or None, default=None
