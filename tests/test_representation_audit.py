@@ -42,6 +42,13 @@ class Lookup:
         return self.h[np.asarray(X)]
 
 
+class Slice(Lookup):
+    """One that returns views of its array."""
+
+    def transform(self, X):
+        return self.h[X[0] : X[-1] + 1]
+
+
 class Classifier(Lookup):
     """One that predicts as well, by its first unit."""
 
@@ -274,14 +281,14 @@ class TestGroupAUC:
 class TestRepresentation:
     @pytest.mark.parametrize(
         ("dtype", "constant", "noise"),
-        [(np.float64, 0, 1e-19), (np.float64, 5, 1e-15), (np.float32, 3, 2e-7)],
+        [(np.float64, 0, 1e-19), (np.float32, 3, 2e-7)],
     )
     def test_rounding_errors_are_not_read(self, dtype, constant, noise):
         errors = constant + noise * (Z["sex"] == "m").to_numpy()
         h = np.column_stack([H[:, 1], errors]).astype(dtype)
-        assert len(np.unique(h[:, 1])) == 2
         tree = {"tree": DecisionTreeClassifier(random_state=0)}
-        found, clean = (audit(Lookup(x), heads=tree) for x in (h, h[:, :1]))
+        found, clean = (audit(Slice(x), heads=tree) for x in (h, h[:, :1]))
+        assert len(np.unique(h[:, 1])) == 2  # the user's array is as it was
         assert_allclose(found.group_auc, clean.group_auc)
         assert_allclose(found.differences, clean.differences)
 
