@@ -49,7 +49,7 @@ def audit_representation(
     confidence_level: float = 0.95,
     random_state: Any = None,
 ) -> RepresentationAudit:
-    r"""Judge a representation by new heads, and by how well groups are read from it.
+    """Judge a representation by new heads, and by how well groups are read from it.
 
     Each head is a classifier that is fitted to ``transformer.transform(X)`` and ``y``
     alone, without the groups. The test samples show its performance and the differences
