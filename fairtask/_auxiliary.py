@@ -39,7 +39,8 @@ class AuxiliaryEstimator(FairnessEstimator):
     group_momentum: float | Literal["auto"] = "auto"
     fairness_head: Literal["anchored", "literal", "probe", "task"] | None = "probe"
     representation_weight: float = 0.03
-    lam: float = 0.2
+    erase: bool = False
+    lam: float = 0.3
     aggregator: Any = None
     weighted_losses: Literal["all", "task"] = "all"
 
@@ -47,6 +48,7 @@ class AuxiliaryEstimator(FairnessEstimator):
         **PENALTY_CONSTRAINTS,
         "fairness_head": [StrOptions(set(FAIRNESS_HEADS)), None],
         "representation_weight": [Interval(Real, 0, None, closed="left")],
+        "erase": ["boolean"],
     }
 
     def _make_method(self) -> Auxiliary:

@@ -41,6 +41,7 @@ from fairtask._callbacks import LEARNING_RATES
 from fairtask._columns import check_same_kind
 from fairtask._data import SampleDataset, Samples, n_samples_of, of_each_part
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
+from fairtask._erasure import erase_means
 from fairtask._frames import as_pandas, check_same_rows
 from fairtask._history import group_cells, group_table, history_table
 from fairtask._labels import (
@@ -605,6 +606,11 @@ class FairnessEstimator(
         if net.interrupted_:
             raise KeyboardInterrupt
         _diagnosis.check_finite(net, modality.divergence_remedy)
+        if network.erasure is not None:
+            (h,) = net.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
+            strata = [[loss.strata() for loss in each] for each in losses.values()]
+            with threads_for(network, device, self.n_threads):
+                erase_means(network, h, dataset.target, strata)
 
         self._set_fitted(modality, net, expected, compared, width)
         if not is_stream:  # the first parts of a stream have learnt little
@@ -803,7 +809,7 @@ class FairnessEstimator(
             Output of the trunk.
         """
         dataset = self._dataset(X)
-        (h,) = self.net_.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
+        (h,) = self.net_.evaluate(dataset, lambda network, X, _: [network.represent(X)])
         return h.numpy()
 
     def _dataset(self, X: Any, given_groups: Any = None) -> SampleDataset:

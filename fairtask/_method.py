@@ -36,6 +36,9 @@ class Method(ABC):
     needs_trained_trunk: bool = False
     """Whether groups act on predictions through the trunk, which must have weights."""
 
+    erases: bool = False
+    """Whether the groups' means are made equal after the training."""
+
     weighs_groups: bool = True
     """Whether sample weights count in the losses that depend on the groups."""
 

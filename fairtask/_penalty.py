@@ -45,7 +45,7 @@ class WeightedSum(Method):
         self.weighs_groups = self.weighted_losses == "all"
 
     def make_objective(
-        self, losses: Sequence[Sequence[nn.Module]], in_features: int
+        self, losses: Sequence[Sequence[Any]], in_features: int
     ) -> nn.Module:
         """See `Method.make_objective`."""
         # Without a fairness loss there is nothing to weigh the task against.
@@ -151,16 +151,19 @@ class Auxiliary(Penalty):
 
     fairness_head: str | None
     representation_weight: float
+    erase: bool
 
     fixed_parameters: ClassVar[tuple[str, ...]] = (
         *Penalty.fixed_parameters,
         "fairness_head",
         "representation_weight",
+        "erase",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.needs_trained_trunk = self.uses_groups
+        self.erases = self.uses_groups and self.erase
         if self.fairness_head is None and not self.representation_weight:
             raise ValueError(
                 "`fairness_head=None` leaves the penalty on the representation, and "
@@ -182,7 +185,7 @@ class Auxiliary(Penalty):
         return head_class(make_head(in_features, n) for n in own)
 
     def make_objective(
-        self, losses: Sequence[Sequence[FairnessLoss]], in_features: int
+        self, losses: Sequence[Sequence[Any]], in_features: int
     ) -> nn.Module:
         """See `Method.make_objective`."""
         if not losses or not self.representation_weight:

@@ -19,7 +19,7 @@ from fairtask._modality import Modality
 from fairtask._net import FairnessNet
 from fairtask._random import RandomStream
 from fairtask._sensitive import SensitiveAttributes
-from fairtask.modules import MultiTaskNetwork
+from fairtask.modules import MeanErasure, MultiTaskNetwork
 
 __all__ = [
     "OPTIMIZERS",
@@ -96,7 +96,8 @@ def make_network(
             for s in losses
         ]
     objective = method.make_objective(list(losses.values()), width)
-    network = method.network_class(trunk, task_heads, heads)
+    erasure = MeanErasure(width) if method.erases and losses else None
+    network = method.network_class(trunk, task_heads, heads, erasure)
     return network.float(), objective, width
 
 

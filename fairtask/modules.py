@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -15,6 +16,7 @@ __all__ = [
     "FairnessHead",
     "HeadOutputs",
     "LiteralHead",
+    "MeanErasure",
     "MultiTaskNetwork",
     "NoHead",
     "ProbeHead",
@@ -214,13 +216,44 @@ FAIRNESS_HEADS: dict[str, type[FairnessHead]] = {
 """Fairness heads by the names that estimators take."""
 
 
+class MeanErasure(nn.Module):
+    """Linear map after which the means of groups are equal.
+
+    Until it is set, it changes nothing.
+
+    Parameters
+    ----------
+    n_features : int
+        Width p of the representation.
+
+    Attributes
+    ----------
+    removed : Tensor of shape (n_features, n_features)
+        Matrix Q of the map from h to h - h Q.
+    """
+
+    removed: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("removed", torch.zeros(n_features, n_features))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map a representation of shape (n_samples, n_features)."""
+        return h - h @ self.removed
+
+    def set(self, removed: Tensor) -> None:
+        """Set the matrix Q."""
+        self.removed.copy_(removed)
+
+
 class HeadOutputs(NamedTuple):
     """Outputs of a network for a batch.
 
     Attributes
     ----------
     representation : Tensor of shape (n_samples, p)
-        Output of the trunk.
+        Output of the trunk, after the erasure.
     task : list of K Tensor of shape (n_samples, n_classes)
         Logits of the task heads.
     fairness, detached : list of S lists of Tensor
@@ -244,6 +277,8 @@ class MultiTaskNetwork(nn.Module):
         Each from (n_samples, p) to (n_samples, n_classes).
     fairness_heads : iterable of S FairnessHead, default=()
         One per sensitive attribute.
+    erasure : MeanErasure, optional
+        Changes the output of the trunk.
     """
 
     def __init__(
@@ -251,9 +286,11 @@ class MultiTaskNetwork(nn.Module):
         trunk: nn.Module,
         task_heads: Iterable[nn.Module],
         fairness_heads: Iterable[FairnessHead] = (),
+        erasure: MeanErasure | None = None,
     ) -> None:
         super().__init__()
         self.trunk = trunk
+        self.erasure = erasure
         self.task_heads = nn.ModuleList(task_heads)
         self.fairness_heads = nn.ModuleList(fairness_heads)
 
@@ -269,7 +306,7 @@ class MultiTaskNetwork(nn.Module):
         -------
         HeadOutputs
         """
-        h = self.trunk(X)
+        h = self.represent(X)
         task = [head(h) for head in self.task_heads]
         evaluated = [head(h, self.task_heads) for head in self.fairness_heads]
         return HeadOutputs(
@@ -278,6 +315,11 @@ class MultiTaskNetwork(nn.Module):
             fairness=[fairness for fairness, _ in evaluated],
             detached=[detached for _, detached in evaluated],
         )
+
+    def represent(self, X: Tensor) -> Tensor:
+        """Return the representation that the heads share, shape (n_samples, p)."""
+        h = self.trunk(X)
+        return h if self.erasure is None else self.erasure(h)
 
     def prediction_logits(
         self, outputs: HeadOutputs, given_groups: Tensor | None = None
@@ -315,7 +357,7 @@ class MultiTaskNetwork(nn.Module):
         -------
         list of K Tensor of shape (n_samples, n_classes)
         """
-        h = self.trunk(X)
+        h = self.represent(X)
         return [head(h) for head in self.task_heads]
 
 

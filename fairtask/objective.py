@@ -154,15 +154,17 @@ class Objective(nn.Module):
         weight: Tensor | None,
     ) -> Tensor:
         """Return the fairness loss of attribute `s`, summed over the tasks."""
+        losses = cast(nn.ModuleList, self.fairness_losses[s])
         terms = [
-            self.fairness_losses[s][k](logits, y[:, k], groups[:, s], weight)
+            losses[k](logits, y[:, k], groups[:, s], weight)
             for k, logits in enumerate(outputs.fairness[s])
         ]
         if self.distances:
-            h = outputs.representation
+            distances = cast(nn.ModuleList, self.distances[s])
             terms += [
-                self.distance_weight * distance(h, y[:, k], groups[:, s], weight)
-                for k, distance in enumerate(self.distances[s])
+                self.distance_weight
+                * distance(outputs.representation, y[:, k], groups[:, s], weight)
+                for k, distance in enumerate(distances)
             ]
         return torch.stack(terms).sum()
 

@@ -99,7 +99,7 @@ class Regularized(Penalty):
         return RegularizedHead()
 
     def make_objective(
-        self, losses: Sequence[Sequence[nn.Module]], in_features: int
+        self, losses: Sequence[Sequence[Any]], in_features: int
     ) -> nn.Module:
         """See `Method.make_objective`."""
         if self.multiplier_lr is None:

@@ -8,6 +8,7 @@ group. `RatePenalty` compares the rates at which a class is predicted.
 
 from fairtask.losses._fairness_loss import (
     FairnessLoss,
+    cell_members,
     group_sums,
     sum_over_processes,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "GroupMeanDistance",
     "RatePenalty",
     "TruePositiveRateLoss",
+    "cell_members",
     "group_sums",
     "sum_over_processes",
 ]

@@ -8,7 +8,14 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CellPenalty", "FairnessLoss", "group_sums", "sum_over_processes"]
+__all__ = [
+    "CellPenalty",
+    "FairnessLoss",
+    "cell_members",
+    "group_sums",
+    "mean_over_strata",
+    "sum_over_processes",
+]
 
 AUTO_WINDOW = 200
 """Number of samples that the running mean of a cell covers with "auto" momentum."""
@@ -43,6 +50,25 @@ def group_sums(columns: Sequence[Tensor], codes: Tensor, n_groups: int) -> list[
     with torch.autocast(codes.device.type, enabled=False):
         members = (codes.unsqueeze(-1) == groups).to(columns[0].dtype)
         return [column.mT @ members for column in columns]
+
+
+def cell_members(included: Tensor, codes: Tensor, n_groups: int) -> Tensor:
+    """Return which samples are in each cell.
+
+    Parameters
+    ----------
+    included : Tensor of shape (n_samples, n_strata), bool
+        Whether a sample is in a stratum.
+    codes : Tensor of shape (n_samples,), integer
+        Group of each sample; see `group_sums`.
+    n_groups : int
+
+    Returns
+    -------
+    members : Tensor of shape (n_samples, n_strata, n_groups), bool
+    """
+    is_group = codes.unsqueeze(-1) == torch.arange(n_groups, device=codes.device)
+    return included.unsqueeze(-1) & is_group.unsqueeze(-2)
 
 
 def sum_over_processes(sums: list[Tensor]) -> list[Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from fairtask.losses._fairness_loss import (
     AUTO_MAX_MOMENTUM,
     CellPenalty,
+    cell_members,
     mean_over_strata,
     sum_over_processes,
 )
@@ -146,9 +147,7 @@ class GroupMeanDistance(CellPenalty):
         self, h: Tensor, y: Tensor, groups: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the means and sizes of the cells, and the covariance inside them."""
-        cells = self.in_stratum[y].unsqueeze(-1) & (
-            groups.unsqueeze(-1) == torch.arange(self.n_groups, device=groups.device)
-        ).unsqueeze(-2)
+        cells = cell_members(self.in_stratum[y], groups, self.n_groups)
         members = cells.flatten(1).to(h.dtype)
         if weight is not None:
             members = members * weight.unsqueeze(-1)

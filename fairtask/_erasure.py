@@ -1,0 +1,117 @@
+"""Erasure: the groups' means become equal inside each class, in closed form."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fairtask.losses import cell_members
+from fairtask.modules import MeanErasure, MultiTaskNetwork
+from fairtask.objective import cross_entropies
+
+__all__ = ["erase_means"]
+
+DEAD = 1e-10
+"""Share of the largest variance below which a unit of the trunk counts as constant."""
+
+RIDGE = 1e-4
+"""Share of the mean variance that is added to each variance of the covariance."""
+
+STEPS = 100
+"""Most steps of L-BFGS for the task heads."""
+
+
+def erase_means(
+    network: MultiTaskNetwork,
+    h: Tensor,
+    target: Mapping[str, Tensor],
+    strata: Sequence[Sequence[Tensor]],
+) -> None:
+    """Set the erasure of a trained network, and fit its task heads to the result.
+
+    Parameters
+    ----------
+    network : MultiTaskNetwork
+        With an erasure.
+    h : Tensor of shape (n_samples, p)
+        Output of the trunk for the training samples.
+    target : mapping of str to Tensor
+        Targets of the training samples; see `Objective.forward`.
+    strata : sequence of S sequences of K Tensor of shape (n_strata, n_classes), bool
+        The classes of each stratum, for each attribute and task.
+    """
+    y, groups = target["y"], target["groups"]
+    n_groups = groups.amax(0) + 1
+    members = [
+        cell_members(of_task.T[y[:, k]], groups[:, s], int(n_groups[s])).double()
+        for s, of_attribute in enumerate(strata)
+        for k, of_task in enumerate(of_attribute)
+    ]
+    weight = target.get("group_weight")
+    if weight is not None:
+        members = [cells * weight.double()[:, None, None] for cells in members]
+    assert isinstance(network.erasure, MeanErasure)
+    network.erasure.set(_removal(h.double(), members))
+    device = network.erasure.removed.device
+    erased = network.erasure(h.to(device)).detach()
+    _fit_heads(network.task_heads, erased, target, device)
+
+
+def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
+    r"""Return the matrix Q for which h - h Q has cells with equal means.
+
+    NOTE: with the differences :math:`D` between the cells' means and that of their
+    stratum, and the covariance S inside the cells,
+
+    .. math:: Q = S^{-1} D^\top (D S^{-1} D^\top + N)^{-1} D
+
+    Without N it is the oblique projection on the span of D that changes h least in the
+    Mahalanobis distance. N is 0 for a cell of at least p samples. The mean of a smaller
+    one of n samples is mostly noise, of a squared length of p / n: it is N.
+    """
+    variances = h.var(0)
+    live = variances > DEAD * variances.max()
+    h, n_features = h[:, live], int(live.sum())
+    covariance = h.new_zeros(n_features, n_features)
+    differences, noise = [], []
+    for cells in (of_stratum for each in members for of_stratum in each.unbind(1)):
+        totals = cells.sum(0)
+        cells, totals = cells[:, totals > 0], totals[totals > 0]
+        means = (cells.T @ h) / totals[:, None]
+        differences.append(means - (totals @ means) / totals.sum())
+        sizes = totals.square() / cells.square().sum(0)
+        noise.append(torch.where(sizes < n_features, n_features / sizes, 0))
+        inside = h - (cells > 0).to(h) @ means
+        covariance += (cells.sum(1, keepdim=True) * inside).T @ inside / totals.sum()
+    covariance.diagonal().add_(RIDGE * covariance.diagonal().mean())
+    D = torch.cat(differences)
+    whitened = torch.linalg.solve(covariance / len(differences), D.T)
+    # The differences of a stratum add up to zero: there is no inverse.
+    inverse = torch.linalg.pinv(
+        D @ whitened + torch.cat(noise).diag(), hermitian=True, rtol=1e-10
+    )
+    Q = h.new_zeros(len(live), len(live))
+    Q[live.nonzero(), live.nonzero().T] = whitened @ inverse @ D
+    return Q
+
+
+def _fit_heads(
+    heads: nn.ModuleList, h: Tensor, target: Mapping[str, Tensor], device: torch.device
+) -> None:
+    """Fit the task heads to a representation that does not change any more."""
+    y, weight = target["y"].to(device), target.get("task_weight")
+    weight = None if weight is None else weight.to(device)
+    optimizer = torch.optim.LBFGS(
+        heads.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        total = torch.stack(
+            cross_entropies([head(h) for head in heads], y, weight)
+        ).sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    optimizer.zero_grad()
