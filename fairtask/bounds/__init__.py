@@ -1,7 +1,8 @@
 r"""Bounds on differences between groups on data that were not seen.
 
 `certified_difference` is the bound for practice: it takes held-out samples and any
-number of groups. The other functions compute the bounds of Section 4 of "Learning fair
+number of groups, and `certified_mean_difference` is the one for all linear heads on a
+representation. The other functions compute the bounds of Section 4 of "Learning fair
 latent representation with multi-task deep learning" [1]_ from plain numbers. They are
 for two groups and a loss between 0 and 1, such as the zero-one loss. With :math:`L_g`
 the expected loss of group g they bound :math:`\Delta L = |L_0 - L_1|`, each with
@@ -39,10 +40,13 @@ from fairtask.bounds._formulas import (
     generalization_slack,
     group_loss_bound,
 )
+from fairtask.bounds._linear import LinearCertificate, certified_mean_difference
 
 __all__ = [
+    "LinearCertificate",
     "adversarial_bound",
     "certified_difference",
+    "certified_mean_difference",
     "discrepancy_bound",
     "excess_bound",
     "generalization_slack",

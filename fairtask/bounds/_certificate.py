@@ -14,7 +14,7 @@ from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
 from fairtask.exceptions import VacuousBoundWarning
 
-__all__ = ["certified_difference"]
+__all__ = ["certified_difference", "encode_strata"]
 
 
 def certified_difference(
@@ -114,7 +114,7 @@ def certified_difference(
     sensitive = encode_sensitive_features(
         sensitive_features, n_samples=len(losses), groups=groups
     )
-    stratum, strata_names = _encode_strata(strata, len(losses))
+    stratum, strata_names = encode_strata(strata, len(losses), "strata")
     bounds = []
     for name, codes, group_names in zip(
         sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
@@ -139,20 +139,23 @@ def certified_difference(
     return warn_if_vacuous(max(bounds)) if bounds else float("nan")
 
 
-def _encode_strata(strata: Any, n_samples: int) -> tuple[np.ndarray, list]:
+def encode_strata(
+    strata: Any, n_samples: int, argument: str
+) -> tuple[np.ndarray, list]:
     """Return the code of each sample's stratum, and the names of the strata."""
     if strata is None:
         return np.zeros(n_samples, dtype=np.int64), ["all"]
-    column = as_column(strata if np.ndim(strata) else [], "strata")
+    column = as_column(strata if np.ndim(strata) else [], argument)
     if len(column) != n_samples:
         raise ValueError(
-            f"`strata` must have one entry per sample: expected {n_samples}, found "
+            f"`{argument}` must have one entry per sample: expected {n_samples}, found "
             f"{len(column)}."
         )
-    known = exact_names(column, "`strata`", "names of one type")
+    known = exact_names(column, f"`{argument}`", "names of one type")
     if len(known) < n_samples:
         raise ValueError(
-            f"`strata` must have no missing values; found {n_samples - len(known):,}."
+            f"`{argument}` must have no missing values; found "
+            f"{n_samples - len(known):,}."
         )
     codes, names = pd.factorize(known)
     return codes, list(names)
