@@ -126,11 +126,11 @@ class TestProperties:
     def test_how_often_it_fails(self):
         # The variance of the larger group is four times that of the smaller one.
         rng = np.random.default_rng(0)
-        z = np.repeat([0, 1], [300, 100])
+        z = np.repeat([0, 1], [400, 100])
         fails = []
-        for _ in range(400):
-            h = rng.normal(size=(400, 8)) * (2 - z[:, None])
-            h[:, 0] += sqrt((299 * 4 + 99) / 398) * z  # a distance of 1
+        for _ in range(300):
+            h = rng.normal(size=(500, 24)) * (2 - z[:, None])
+            h[:, 0] += sqrt((399 * 4 + 99) / 498) * z  # a distance of 1
             fails.append(certify(h, z).bound < 1)
         assert 0.01 < np.mean(fails) <= 0.075  # 5 %, and more than two standard errors
 
@@ -171,9 +171,7 @@ class TestNoBound:
     def test_a_unit_that_is_the_group(self):
         h, _, z = make(0, n_groups=2)
         h[:, 1] = h[:, 0] + z  # without any variation inside the groups
-        with pytest.warns(
-            VacuousBoundWarning, match="combination of units separates"
-        ):
+        with pytest.warns(VacuousBoundWarning, match="combination of units separates"):
             assert certify(h, z).bound == inf
 
     @pytest.mark.parametrize("n", [0, 1])

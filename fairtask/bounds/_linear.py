@@ -253,7 +253,7 @@ def certified_mean_difference(
         )
     pairs = pd.DataFrame(rows)
     # NOTE: As in `certified_difference`, `delta` is not divided by the number of pairs.
-    worst = pairs.loc[pairs["bound"].idxmax()]
+    worst = pairs.iloc[int(pairs["bound"].argmax())]
     if np.isinf(worst["bound"]):
         warn_user(
             VacuousBoundWarning,
