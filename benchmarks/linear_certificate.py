@@ -129,7 +129,7 @@ def simulate(kind, n_units, sizes, n_simulations, n_resamples):
     seed = [list(KINDS).index(kind), n_units, *sizes]
     rng = np.random.default_rng(seed)
     covariances = [
-        np.cov(draw(rng, (200_000, n_units), group), rowvar=False) for group in (0, 1)
+        np.cov(draw(rng, (100_000, n_units), group), rowvar=False) for group in (0, 1)
     ]
     pooled = np.average(covariances, axis=0, weights=np.subtract(sizes, 1))
     direction = rng.normal(size=n_units)
@@ -181,7 +181,7 @@ def simulate_many(n_simulations, n_units=16):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--simulations", type=int, default=200)
+    parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--resamples", type=int, default=100)
     parser.add_argument("--table", metavar="FILE", help="write a summary as CSV")
     arguments = parser.parse_args()
