@@ -1,0 +1,117 @@
+"""Mahalanobis distance of the means of two groups, with an upper confidence limit."""
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import f as central_f
+from scipy.stats import ncf
+
+__all__ = ["distance_of_means"]
+
+ROUNDING = 1e-6
+"""A unit is constant if it varies by less than this share of its root mean square."""
+
+TOLERANCE = 1e-10
+"""Smallest eigenvalue of a correlation matrix, relative to the largest, that counts."""
+
+
+def distance_of_means(
+    a: np.ndarray, b: np.ndarray, delta: float
+) -> tuple[float, float, np.ndarray]:
+    """Distance of the means of two groups, and its upper confidence limit.
+
+    The docstring of `certified_mean_difference` describes the limit.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n_samples, n_units)
+        Samples of each group; their numbers may differ.
+    delta : float
+        Probability with which the limit may fail.
+
+    Returns
+    -------
+    distance : float
+        NaN with fewer than two samples of a group.
+    limit : float
+        Infinite if there is none.
+    covariance : ndarray of shape (n_units, n_units)
+        Pooled over the groups; NaN with fewer than two samples of one.
+    """
+    n_a, n_b, n_units = len(a), len(b), a.shape[1]
+    if min(n_a, n_b) < 2:
+        return np.nan, np.inf, np.full((n_units, n_units), np.nan)
+    size = n_a * n_b / (n_a + n_b)
+    freedom = n_a + n_b - 2
+    difference = a.mean(0) - b.mean(0)
+    mean_square = (np.square(a).sum(0) + np.square(b).sum(0)) / (n_a + n_b)
+    a, b = a - a.mean(0), b - b.mean(0)
+    cov_a, cov_b = a.T @ a / (n_a - 1), b.T @ b / (n_b - 1)
+    pooled = ((n_a - 1) * cov_a + (n_b - 1) * cov_b) / freedom
+
+    # A basis of the directions in which the samples of both groups vary. It is that of
+    # the total covariance, and not of `pooled`: a direction without variation inside
+    # the groups counts if the groups differ in it.
+    ratio = size / freedom
+    basis = _whitener(pooled + ratio * np.outer(difference, difference), mean_square)
+    rank = basis.shape[1]
+    shift = basis.T @ difference
+    within = 1 - ratio * (shift @ shift)  # smallest eigenvalue of the pooled covariance
+    if freedom <= rank or within <= TOLERANCE:
+        return np.inf, np.inf, pooled
+    square = shift @ shift / within
+    if rank == 0:  # constant units
+        return 0.0, 0.0, pooled
+
+    # Moments of the covariance of the difference of means, relative to `pooled`.
+    inverse = np.eye(rank) + ratio / within * np.outer(shift, shift)
+    relative = inverse @ (basis.T @ (size * (cov_a / n_a + cov_b / n_b)) @ basis)
+    first, second = np.trace(relative), np.sum(relative * relative.T)
+    excess = second / first
+    if square > 0:
+        scores_a, scores_b = (x @ basis @ shift / within for x in (a, b))
+        influence_a = 2 * scores_a / n_a - scores_a**2 / freedom
+        influence_b = -2 * scores_b / n_b - scores_b**2 / freedom
+        variance = n_a * influence_a.var() + n_b * influence_b.var()
+        normal = 4 * square / size + 2 * square**2 / freedom
+        excess = max(excess, variance / normal)
+    limit = _upper_limit(
+        square * size / excess, first / excess, freedom, freedom - rank + 1, delta
+    )
+    return float(np.sqrt(square)), float(np.sqrt(limit * excess / size)), pooled
+
+
+def _whitener(total: np.ndarray, mean_square: np.ndarray) -> np.ndarray:
+    """Return a basis in which this covariance is the identity, without its null space.
+
+    The shape is (n_units, rank).
+    """
+    scale = np.sqrt(np.diag(total))
+    live = scale > ROUNDING * np.sqrt(mean_square)
+    basis = np.zeros((len(scale), live.sum()))
+    if not live.any():
+        return basis
+    correlation = total[np.ix_(live, live)] / np.outer(scale[live], scale[live])
+    values, vectors = np.linalg.eigh(correlation)
+    kept = values > TOLERANCE * values[-1]
+    basis[live] = vectors / scale[live, None]
+    return basis[:, kept] / np.sqrt(values[kept])
+
+
+def _upper_limit(
+    statistic: float, dfn: float, freedom: int, dfd: int, delta: float
+) -> float:
+    """Upper confidence limit of the noncentrality of a squared distance.
+
+    `statistic` is the squared distance in units of its standard error. In these units
+    ``dfd / (freedom * dfn)`` times it has a noncentral F distribution.
+    """
+    ratio = statistic * dfd / (freedom * dfn)
+    ratio = max(ratio, central_f.median(dfn, dfd))
+
+    def surplus(noncentrality: float) -> float:
+        return ncf.cdf(ratio, dfn, dfd, noncentrality) - delta
+
+    high = 1.0
+    while surplus(high) > 0:
+        high *= 2
+    return brentq(surplus, 0, high) if surplus(0) > 0 else 0.0
