@@ -68,6 +68,7 @@ def distance_of_means(
     first, second = np.trace(relative), np.sum(relative * relative.T)
     excess = second / first
     if square > 0:
+        # The delta method: the influence of each sample on the squared distance.
         scores_a, scores_b = (x @ basis @ shift / within for x in (a, b))
         influence_a = 2 * scores_a / n_a - scores_a**2 / freedom
         influence_b = -2 * scores_b / n_b - scores_b**2 / freedom

@@ -114,7 +114,7 @@ def certified_mean_difference(
     The samples must have been drawn independently from the population of interest, and
     must not have been used to train the representation, to erase anything from it, or
     to choose it. The bound says nothing of heads that are not linear, nor of units that
-    are constant in a class of the samples. It is a bound on means of scores: rates
+    are constant in the samples of two groups. It is a bound on means of scores: rates
     above a threshold also depend on the rest of their distribution.
 
     Parameters
@@ -159,9 +159,10 @@ def certified_mean_difference(
     -----
     For normal units with equal covariances, Hotelling's :math:`T^2` has a noncentral F
     distribution [1]_, which gives exact limits. These limits fail if the covariances
-    differ: with four times the variance in the larger of two groups of 1,000 and 100
-    samples, and 64 units, they never hold. The noncentral F distribution used here has
-    its degrees of freedom and scale changed, so that its first two moments also fit
+    differ. With four times the variance in the larger of two groups of 1,000 and 100
+    samples, 64 units and a distance of .5, they held in none of 100 simulations. The
+    noncentral F distribution used here has its degrees of freedom and scale changed, so
+    that its first two moments also fit
 
     - the covariance of the difference of means,
       :math:`\Sigma_a / n_a + \Sigma_b / n_b`;
