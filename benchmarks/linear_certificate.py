@@ -90,6 +90,8 @@ def invert(cdf):
     high = 1.0
     while cdf(high) > 0.05:
         high *= 2
+    if np.isnan(cdf(high)):
+        return np.inf
     return brentq(lambda x: cdf(x) - 0.05, 0, high) if cdf(0) > 0.05 else 0.0
 
 
@@ -181,7 +183,7 @@ def simulate_many(n_simulations, n_units=16):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--simulations", type=int, default=100)
+    parser.add_argument("--simulations", type=int, default=25)
     parser.add_argument("--resamples", type=int, default=100)
     parser.add_argument("--table", metavar="FILE", help="write a summary as CSV")
     arguments = parser.parse_args()
@@ -204,15 +206,11 @@ def main():
     table = table.agg({"coverage": "mean", "median": "median"}).unstack("limit")
     print(table.to_string(float_format="{:.3f}".format))
 
-    coverage = table["coverage"][LIMITS]
-    by_kind = coverage.groupby("units", sort=False)
-    summary = pd.concat(
-        {"mean coverage": by_kind.mean(), "lowest coverage": by_kind.min()}, axis=1
-    ).swaplevel(axis=1)
-    summary = summary[LIMITS]
+    summary = (
+        table["coverage"][LIMITS].groupby(["units", "distance"], sort=False).mean()
+    )
     print(summary.to_string(float_format="{:.3f}".format))
     if arguments.table:
-        summary.columns = [f"{limit}, {part.split()[0]}" for limit, part in summary]
         summary.to_csv(arguments.table, float_format="%.3f")
 
 

@@ -115,4 +115,6 @@ def _upper_limit(
     high = 1.0
     while surplus(high) > 0:
         high *= 2
+    if np.isnan(surplus(high)):  # too large for scipy: the groups hardly overlap
+        return np.inf
     return brentq(surplus, 0, high) if surplus(0) > 0 else 0.0
