@@ -174,6 +174,11 @@ class TestNoBound:
         with pytest.warns(VacuousBoundWarning, match="combination of units separates"):
             assert certify(h, z).bound == inf
 
+    def test_groups_that_hardly_overlap(self):
+        h, _, z = make(0, n_groups=2)
+        with pytest.warns(VacuousBoundWarning, match="there is no bound"):
+            assert certify(1e-5 * h + z[:, None], z).bound == inf
+
     @pytest.mark.parametrize("n", [0, 1])
     def test_a_group_without_variance(self, n):
         h = np.random.default_rng(0).normal(size=(30 + n, 2))
