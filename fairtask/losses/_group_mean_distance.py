@@ -19,10 +19,13 @@ COVARIANCE_WINDOW = 50
 """Number of samples, per feature, that the running covariance covers."""
 
 RIDGE = 0.1
-"""Share of the mean variance that is added to each variance of the covariance."""
+"""Added to each variance of the covariance; that of all samples is 1 on average."""
+
+SMALL = 1e-3
+"""Share of the mean square that is added to the variance."""
 
 SMALLEST = 1e-8
-"""Variance of a feature that counts as zero."""
+"""Number that replaces 0 as a divisor."""
 
 
 class GroupMeanDistance(CellPenalty):
@@ -151,38 +154,49 @@ class GroupMeanDistance(CellPenalty):
         members = cells.flatten(1).to(h.dtype)
         if weight is not None:
             members = members * weight.unsqueeze(-1)
-        to_reduce = [members.mT @ h, members.sum(0)]
+        sums = [members.mT @ h, members.sum(0)]
         if weight is not None:
-            to_reduce.append(members.square().sum(0))
+            sums.append(members.square().sum(0))
         with torch.no_grad():
-            # NOTE: the squares of numbers near zero lose no digits when those of their
+            # NOTE: squares of numbers near zero lose no digits when those of their
             # means are subtracted.
             center = self.last_center.to(h.dtype)
             centered = h - center
-            weighted = members.sum(1, keepdim=True) * centered
-            to_reduce.append(weighted.mT @ centered)
-        sums, totals, *squares, products = sum_over_processes(to_reduce)
-        means = sums / torch.where(totals > 0, totals, 1).unsqueeze(-1)
+            weighted = centered if weight is None else weight.unsqueeze(-1) * centered
+            sums += [
+                (members.sum(1, keepdim=True) * centered).mT @ centered,
+                weighted.sum(0),
+                torch.dot(weighted.flatten(), centered.flatten()),
+                h.new_tensor(len(h)) if weight is None else weight.sum(),
+            ]
+        of_cells, totals, *squares, products, shift, norm, n = sum_over_processes(sums)
+        means = of_cells / torch.where(totals > 0, totals, 1).unsqueeze(-1)
         with torch.no_grad():
-            n = totals.sum().clamp_min(torch.finfo(h.dtype).tiny)
-            offsets = means - center
-            offset = (totals @ offsets) / n
-            covariance = (products - (totals.unsqueeze(-1) * offsets).mT @ offsets) / n
-            variance = products.trace() / n - offset.square().sum()
-            variance = (variance / self.n_features).clamp_min(SMALLEST)
-            self._runs and self.last_center.copy_(center + offset)
-        # NOTE: the gradient of the logarithm of the standard deviation, over all
-        # features. The value of `scale` has that of a division by the deviation.
-        log_deviation = (
-            torch.dot(weighted.flatten(), h.flatten()) - sums.sum(0) @ offset
-        ) / (n * self.n_features * variance)
+            n = n.clamp_min(SMALLEST)
+            center = center + shift / n
+            variance = (norm / n - (shift / n).square().sum()) / self.n_features
+            # The second term is for batches of one sample.
+            variance = variance + SMALL * (variance + center.square().mean())
+            variance = variance.clamp_min(SMALLEST)
+            residual = centered - shift / n
+            if weight is not None:
+                residual *= weight.unsqueeze(-1)
+            offsets = means - self.last_center
+            covariance = products - (totals.unsqueeze(-1) * offsets).mT @ offsets
+            covariance /= totals.sum().clamp_min(SMALLEST) * variance
+            if self._runs:
+                self.last_center.copy_(center)
+        # NOTE: the gradient of the logarithm of the standard deviation of all features.
+        # `scale` has the value and the gradient of a division by that deviation.
+        log_deviation = torch.dot(residual.flatten(), h.flatten())
+        log_deviation = log_deviation / (n * self.n_features * variance)
         scale = (1 - (log_deviation - log_deviation.detach())) * variance.rsqrt()
         sizes = totals
         if weight is not None:  # the effective number of samples
             sizes = totals.square() / torch.where(totals > 0, squares[0], 1)
-        means = scale * (means - (center + offset))
         shape = self.seen.shape
-        return means.view(*shape, -1), sizes.view(shape), covariance / variance
+        means = (scale * (means - center)).view(*shape, -1)
+        return means, sizes.view(shape), covariance
 
     @torch.no_grad()
     def _track_moments(self, sizes: Tensor, covariance: Tensor) -> tuple[Tensor, ...]:
@@ -209,9 +223,8 @@ class GroupMeanDistance(CellPenalty):
         middle = (weights * means).sum(-2, keepdim=True)
         differences = torch.where(present.unsqueeze(-1), means - middle, 0)
         with torch.no_grad():
-            ridge = RIDGE * covariance.diagonal().mean() + SMALLEST
             covariance = covariance.clone()
-            covariance.diagonal().add_(ridge)
+            covariance.diagonal().add_(RIDGE)
             # It raises no error where a training diverges; the estimator does.
             solved, _ = torch.linalg.solve_ex(covariance, differences.flatten(0, 1).mT)
             weighted = weights * solved.mT.view_as(differences)

@@ -1,0 +1,172 @@
+"""New heads on the representations of several methods, and groups read from them.
+
+Each network is trained on the training part of a hold-out, without a validation part.
+Heads are fitted to its representation of that part, for its own task and for tasks that
+its training did not know, and judged on the test part. EOD is the larger of the
+differences in true and in false positive rate; groups with fewer than 10 positives or
+negatives in the test part are left out, and the worst of several attributes counts.
+FairFace has one split, and seeds of the network in place of hold-outs.
+
+    python benchmarks/representation.py --jobs 2
+    python benchmarks/representation.py --cases compas/sex --methods single-task,fairtask
+    python benchmarks/representation.py --cases fairface --weights WEIGHTS.safetensors
+"""
+
+import argparse
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from fairtask.datasets import fetch_fairface
+from fairtask.experiments._cases import DataSource
+from fairtask.experiments._methods import Setting, find_methods
+from fairtask.experiments._protocol import make_parts
+from fairtask.metrics import audit_representation
+
+CASES = "adult/sex adult/race adult/sex,race compas/sex compas/race bank/age"
+CASES += " adult-other/sex adult-other/race fairface/gender,race"
+
+# The parameters of the estimator that a method changes; "fairtask-..." are built in.
+METHODS = {
+    "single-task": {"lam": 1.0},
+    "paper": {
+        "fairness_head": "literal",
+        "parity": "overall",
+        "group_momentum": 0.0,
+        "representation_weight": 0.0,
+        "lam": 0.5,
+    },
+    "fairtask-regularised": {},
+    "head-alone": {"representation_weight": 0.0, "lam": 0.2},
+    "fairtask": {},
+    "erased": {"erase": True},
+}
+
+HEADS = {
+    "own prediction": "own",
+    "logistic regression": "LR",
+    "boosted trees": "trees",
+}
+METRICS = {"roc_auc": "AUC", "accuracy": "ACC", "equalized_odds_difference": "EOD"}
+
+
+def load(dataset, attributes):
+    """Return the samples of a case, and labels of tasks that training does not know."""
+    name = {"adult-other": "adult", "fairface": "fairface-split"}.get(dataset, dataset)
+    case = DataSource.of(name, attributes).load()
+    if dataset == "adult-other":
+        hours, status = case.X["hours-per-week"], case.X["marital-status"].astype(str)
+        X = case.X.drop(columns=["hours-per-week", "marital-status"])
+        return replace(case, X=X), {
+            "more than 40 hours": (hours > 40).to_numpy().astype(int),
+            "married": status.str.startswith("Married").to_numpy().astype(int),
+        }
+    if dataset == "fairface":
+        age = fetch_fairface().age
+        bands = (age >= "20-29").astype(int) + (age >= "40-49").astype(int)
+        return case, {"age in three bands": bands.to_numpy()}
+    return case, {}
+
+
+def audits(dataset, attributes, method, seed, parameters):
+    """Train one network; return a row of figures for each task of the new heads."""
+    case, other_tasks = load(dataset, attributes)
+    parts = make_parts(case, seed)
+    train, test = parts["train"], parts["test"]
+    kind = "image" if dataset == "fairface" else "table"
+    built_in = method if method.startswith("fairtask-") else "fairtask"
+    own = {} if method == built_in else METHODS[method]
+    setting = Setting(
+        "defaults", dataset, tuple(attributes), kind, seed, parameters=parameters
+    )
+    network = find_methods()[built_in].make(setting).set_params(**own)
+    start = time.perf_counter()
+    network.fit(train.X, train.y, sensitive_features=train.groups)
+    seconds = time.perf_counter() - start
+    rows = []
+    for task, labels in {"": None, **other_tasks}.items():
+        y, y_test = (
+            (train.y, test.y)
+            if labels is None
+            else (labels[train.groups.index], labels[test.groups.index])
+        )
+        audit = audit_representation(
+            network,
+            train.X,
+            y,
+            sensitive_features=train.groups,
+            X_test=test.X,
+            y_test=y_test,
+            sensitive_features_test=test.groups,
+            own_prediction=labels is None,
+            min_group_size=10,
+            n_resamples=0,
+            random_state=seed,
+        )
+        worst = audit.differences["value"].groupby(level=["metric", "head"]).max()
+        figures = pd.concat([audit.performance["value"], worst])
+        rows.append(
+            {"case": f"{dataset}/{','.join(attributes)}", "task": task}
+            | {"method": method, "seed": seed, "seconds": seconds}
+            | {
+                f"{METRICS[metric]} {HEADS[head]}": value
+                for (metric, head), value in figures.items()
+                if metric in METRICS
+            }
+            | {"group AUC": audit.group_auc["value"].max()}
+        )
+    return rows
+
+
+def run(job):
+    """Run a job in one thread, without the warnings on small groups."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return audits(*job)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="+", default=CASES.split())
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--first-seed", type=int, default=300)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--weights", type=Path, help="of the backbone for fairface")
+    parser.add_argument("--output", type=Path, default=Path("results/representation"))
+    asked = parser.parse_args()
+    jobs = []
+    for case in asked.cases:
+        dataset, attributes = case.split("/")
+        repeats, parameters = asked.repeats, {}
+        if dataset == "fairface":
+            repeats = min(3, repeats)
+            overlay = {"file": str(asked.weights)}
+            parameters = {"backbone_params": {"pretrained_cfg_overlay": overlay}}
+        seeds = range(asked.first_seed, asked.first_seed + repeats)
+        jobs += [
+            (dataset, attributes.split(","), method, seed, parameters)
+            for seed in seeds
+            for method in asked.methods
+        ]
+    rows = Parallel(n_jobs=asked.jobs, verbose=1)(delayed(run)(job) for job in jobs)
+    table = pd.DataFrame([row for of_job in rows for row in of_job])
+    asked.output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(asked.output / "runs.csv", index=False)
+    means = (
+        table.drop(columns="seed")
+        .groupby(["case", "task", "method"], sort=False)
+        .mean()
+    )
+    means.to_csv(asked.output / "means.csv", float_format="%.4f")
+    with pd.option_context("display.width", 250, "display.max_columns", 20):
+        print(means.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
