@@ -222,7 +222,11 @@ def _auxiliary(loss: str) -> Method:
     return Method(
         f"auxiliary-{loss}",
         _network(
-            *AUXILIARY, fairness_loss=loss, fairness_head="literal", representation_weight=0.0, **ALL_CLASSES
+            *AUXILIARY,
+            fairness_loss=loss,
+            fairness_head="literal",
+            representation_weight=0.0,
+            **ALL_CLASSES,
         ),
         family="Auxiliary task (paper)",
         fairness_loss=loss.upper(),

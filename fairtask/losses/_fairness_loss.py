@@ -292,10 +292,10 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
 
     def strata(self) -> Tensor:
         """Return the classes of each stratum, shape (n_strata, n_classes), bool."""
-        classes = torch.arange(self.n_classes)
-        logits = torch.zeros(self.n_classes, self.n_classes)
+        classes = torch.arange(self.n_classes, device=self.stratum_classes.device)
+        logits = torch.zeros(self.n_classes, self.n_classes, device=classes.device)
         _, included = self.statistics(logits, classes)
-        return included.T
+        return included.T.cpu()
 
     def can_compare(self, y: Tensor, groups: Tensor) -> bool:
         """Return whether there are two groups to compare in these samples."""
