@@ -40,6 +40,8 @@ def erase_means(
     strata : sequence of S sequences of K Tensor of shape (n_strata, n_classes), bool
         The classes of each stratum, for each attribute and task.
     """
+    device = next(network.parameters()).device
+    target = {name: values.cpu() for name, values in target.items()}
     y, groups = target["y"], target["groups"]
     n_groups = groups.amax(0) + 1
     members = [
@@ -52,7 +54,6 @@ def erase_means(
         members = [cells * weight.double()[:, None, None] for cells in members]
     assert isinstance(network.erasure, MeanErasure)
     network.erasure.set(_removal(h.double(), members))
-    device = network.erasure.removed.device
     erased = network.erasure(h.to(device)).detach()
     _fit_heads(network.task_heads, erased, target, device)
 

@@ -18,8 +18,11 @@ __all__ = ["GroupMeanDistance"]
 COVARIANCE_WINDOW = 50
 """Number of samples, per feature, that the running covariance covers."""
 
-RIDGE = 0.1
-"""Added to each variance of the covariance; that of all samples is 1 on average."""
+RIDGE = 5
+"""Added to the variances of a covariance of n samples and p features, times p / n.
+
+The variance of all samples is 1 on average.
+"""
 
 SMALL = 1e-3
 """Share of the mean square that is added to the variance."""
@@ -89,6 +92,7 @@ class GroupMeanDistance(CellPenalty):
     tensor(0.2384)
     """
 
+    covered: Tensor
     in_stratum: Tensor
     last_center: Tensor
     running_covariance: Tensor
@@ -112,6 +116,8 @@ class GroupMeanDistance(CellPenalty):
         self.register_buffer("running_sizes", sizes)
         covariance = torch.zeros((n_features, n_features), dtype=torch.float32)
         self.register_buffer("running_covariance", covariance)
+        covered = torch.zeros((), dtype=torch.float32)
+        self.register_buffer("covered", covered)
         center = torch.zeros(n_features, dtype=torch.float32)
         self.register_buffer("last_center", center, persistent=False)
 
@@ -137,13 +143,14 @@ class GroupMeanDistance(CellPenalty):
             means, sizes, covariance = self._moments(
                 h.to(torch.promote_types(h.dtype, torch.float32)), y, groups, weight
             )
-            present = sizes > 0
+            present, n = sizes > 0, sizes.sum()
             if self._runs:
-                covered, covariance = self._track_moments(sizes, covariance)
+                covered, n, covariance = self._track_moments(sizes, covariance)
                 means, present = self._track(means, sizes)
                 sizes = covered
+            ridge = RIDGE * self.n_features / n.clamp_min(1)
             return mean_over_strata(
-                self._distances(means, sizes, present, covariance), present
+                self._distances(means, sizes, present, covariance, ridge), present
             )
 
     def _moments(
@@ -199,22 +206,35 @@ class GroupMeanDistance(CellPenalty):
         return means, sizes.view(shape), covariance
 
     @torch.no_grad()
-    def _track_moments(self, sizes: Tensor, covariance: Tensor) -> tuple[Tensor, ...]:
-        """Update what runs besides the means; return sizes and covariance to use."""
-        slowest = 1 - AUTO_MAX_MOMENTUM
-        covered = sizes.sum() / (COVARIANCE_WINDOW * self.n_features)
-        for running, value, share in (
-            (self.running_sizes, sizes, slowest),
-            (self.running_covariance, covariance, covered.clamp(slowest, 1)),
-        ):
-            started = torch.where(self.seen.any(), share, 1.0)
-            running.copy_(torch.lerp(running, value.to(running.dtype), started))
+    def _track_moments(
+        self, sizes: Tensor, covariance: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Update what runs besides the means.
+
+        Returns the numbers of samples that the means and the covariance cover, and the
+        covariance.
+        """
+        n = sizes.sum()
+        # At first the covariance is the mean over all batches.
+        window = (n / (1 - AUTO_MAX_MOMENTUM)).clamp_max(
+            COVARIANCE_WINDOW * self.n_features
+        )
+        self.covered.copy_((self.covered + n).minimum(window.maximum(n)))
+        share = n / self.covered.clamp_min(SMALLEST)
+        self.running_covariance.lerp_(covariance.to(share.dtype), share)
+        share = torch.where(self.seen.any(), 1 - AUTO_MAX_MOMENTUM, 1.0)
+        self.running_sizes.lerp_(sizes, share)
         # A running mean with momentum m is as precise as one of 1 / (1 - m) batches.
         m = self._momentum(self.running_sizes)
-        return self.running_sizes / (1 - m), self.running_covariance.clone()
+        return self.running_sizes / (1 - m), self.covered, self.running_covariance
 
     def _distances(
-        self, means: Tensor, sizes: Tensor, present: Tensor, covariance: Tensor
+        self,
+        means: Tensor,
+        sizes: Tensor,
+        present: Tensor,
+        covariance: Tensor,
+        ridge: Tensor,
     ) -> Tensor:
         """Return the mean distance of each stratum's cells from their mean."""
         weights = present * sizes / (sizes + self.n_features)
@@ -224,7 +244,7 @@ class GroupMeanDistance(CellPenalty):
         differences = torch.where(present.unsqueeze(-1), means - middle, 0)
         with torch.no_grad():
             covariance = covariance.clone()
-            covariance.diagonal().add_(RIDGE)
+            covariance.diagonal().add_(ridge)
             # It raises no error where a training diverges; the estimator does.
             solved, _ = torch.linalg.solve_ex(covariance, differences.flatten(0, 1).mT)
             weighted = weights * solved.mT.view_as(differences)
