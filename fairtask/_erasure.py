@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fairtask.losses import cell_members
+from fairtask.losses._fairness_loss import cell_members
 from fairtask.modules import MeanErasure, MultiTaskNetwork
 from fairtask.objective import cross_entropies
 

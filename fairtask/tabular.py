@@ -74,14 +74,16 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         + (1 - \lambda) \sum_{s=1}^{S} \mathcal{F}_s
 
     where :math:`\mathcal{L}_k` is the cross-entropy of task head k,
-    :math:`\mathcal{F}_s` the fairness loss of sensitive attribute s on its fairness
-    head, and :math:`\lambda` is ``lam``. The fairness losses reach the trunk; the task
+    :math:`\mathcal{F}_s` the penalty of sensitive attribute s, and :math:`\lambda` is
+    ``lam``. The penalty is the fairness loss on the fairness head, plus
+    ``representation_weight`` times the distance between the groups' means of the
+    representation, which is not in the paper. The penalties reach the trunk; the task
     heads never get a gradient from them. Sensitive attributes are used in training
     only.
 
-    The penalty acts on the outputs of heads that are trained like the task head. It
-    does not remove the groups from the representation, which `transform` returns: a new
-    head that is fitted to it may bring the differences back.
+    The distance bounds the differences that linear heads can find in the
+    representation, which `transform` returns. It does not remove the groups from it.
+    `~fairtask.metrics.audit_representation` measures what new heads find.
 
     Tables need no preparation: numbers are encoded, missing ones too, and the
     categorical columns of a data frame. See Notes.
@@ -131,13 +133,25 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         Momentum of the groups' running means, per batch. 0 compares the groups inside
         each batch alone. With "auto" each running mean covers about the last 200
         samples of its group, or of its group and class.
-    fairness_head : {"probe", "literal", "anchored", "task"}, default="probe"
+    fairness_head : {"probe", "literal", "anchored", "task"} or None, default="probe"
         Head on which the fairness loss is evaluated: `~fairtask.modules.ProbeHead`,
         which learns the task and is frozen for the fairness loss;
         `~fairtask.modules.LiteralHead`, trained by the fairness loss alone;
         `~fairtask.modules.AnchoredHead`, trained by both;
-        `~fairtask.modules.TaskHead`, the task head with its weights detached.
-    lam : float in [0, 1], default=0.2
+        `~fairtask.modules.TaskHead`, the task head with its weights detached. None: no
+        head and no fairness loss, which then only says which groups are compared.
+    representation_weight : float, default=0.03
+        Weight of the distance between the groups' means of the representation, beside
+        the fairness loss. The samples in which it compares groups are those of the
+        fairness loss, such as those of each class; see
+        `~fairtask.losses.GroupMeanDistance`.
+    erase : bool, default=False
+        Whether `fit` ends by making the groups' means of the representation equal, in
+        the same samples, by a linear map in closed form [3]_. They are exactly equal on
+        the training samples for groups with at least as many samples as the
+        representation has features, and closer than before for smaller ones. The task
+        heads are fitted anew. It costs performance, the more the more groups there are.
+    lam : float in [0, 1], default=0.3
         Weight of the tasks. With 1 the network learns the tasks alone, whatever the
         other parameters of fairness; with 0 the task heads are not trained. The
         fairness losses of several attributes add up.
@@ -264,6 +278,8 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     .. [1] "Learning fair latent representation with multi-task deep learning".
     .. [2] Y. Gorishniy, I. Rubachev and A. Babenko, "On Embeddings for Numerical
        Features in Tabular Deep Learning", 2022.
+    .. [3] N. Belrose et al., "LEACE: Perfect linear concept erasure in closed form",
+       2023. There the means are those of a concept, here those of groups in a class.
 
     Examples
     --------

@@ -74,7 +74,7 @@ class TestFit:
             y_pred = classifier.fit(X, y, sensitive_features=z).predict(X)
             eod[lam] = equalized_odds_difference(y, y_pred, sensitive_features=z)
         assert eod[1.0] > 0.1
-        assert eod[0.05] < 0.5 * eod[1.0]
+        assert eod[0.05] < 0.6 * eod[1.0]
 
     @pytest.mark.parametrize(
         ("fairness_loss", "parity"),
@@ -167,7 +167,7 @@ class TestFairnessLossOfTheUser:
 
     def test_partial(self):
         make_loss = partial(BoundedGroupLoss, bound=9, parity="overall")
-        classifier = fit(fairness_loss=make_loss)
+        classifier = fit(fairness_loss=make_loss, representation_weight=0.0)
         assert (classifier.history_[FAIRNESS_LOSS] == 0).all()  # below the bound
         assert first_loss(classifier).parity == "overall"
         with pytest.raises(ValueError, match="does not take `parity="):

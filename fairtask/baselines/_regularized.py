@@ -163,7 +163,8 @@ class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     Parameters
     ----------
     hidden_layer_sizes, ..., verbose
-        Those of `~fairtask.AuxiliaryFairnessClassifier`, except ``fairness_head``.
+        Those of `~fairtask.AuxiliaryFairnessClassifier`, except ``fairness_head``,
+        ``representation_weight`` and ``erase``.
     lam : float in [0, 1], default=0.5
         Weight of the tasks. It must keep its default with ``multiplier_lr``.
     multiplier_lr : float, default=None
@@ -199,7 +200,7 @@ class RegularizedImageClassifier(ImageEstimator, RegularizedEstimator):
     ----------
     backbone, ..., verbose
         Those of `~fairtask.AuxiliaryFairnessImageClassifier`, except
-        ``fairness_head``.
+        ``fairness_head``, ``representation_weight`` and ``erase``.
     lam : float in [0, 1], default=0.5
         Weight of the tasks. It must keep its default with ``multiplier_lr``.
     multiplier_lr : float, default=None

@@ -4,11 +4,11 @@ Each is a `torch.nn.Module` for any training loop. It takes the mean of a statis
 the samples of each group, and penalises the differences between the groups.
 `GroupLossPenalty` compares group losses, which are mean losses over the samples of a
 group. `RatePenalty` compares the rates at which a class is predicted.
+`GroupMeanDistance` compares the means of the representation itself.
 """
 
 from fairtask.losses._fairness_loss import (
     FairnessLoss,
-    cell_members,
     group_sums,
     sum_over_processes,
 )
@@ -42,7 +42,6 @@ __all__ = [
     "GroupMeanDistance",
     "RatePenalty",
     "TruePositiveRateLoss",
-    "cell_members",
     "group_sums",
     "sum_over_processes",
 ]

@@ -38,26 +38,26 @@ class GroupMeanDistance(CellPenalty):
 
     .. math::
 
-        \sum_g a_{cg} \sqrt{d_{cg}^\top S^{-1} d_{cg}}, \qquad
+        \sum_g a_{cg} \, d_{cg}^\top S^{-1} d_{cg}, \qquad
         d_{cg} = \mu_{cg} - \sum_j a_{cj} \mu_{cj}
 
-    where :math:`\mu_{cg}` is the mean representation of the samples of group g in the
-    stratum, S is the covariance inside these cells, pooled over all of them, and the
-    weights :math:`a_{cg} \propto n_{cg} / (n_{cg} + p)` add up to 1. The root is the
-    Mahalanobis distance. It bounds all linear heads at once: for every w,
+    where :math:`\mu_{cg}` is the mean of the representation over the samples of group
+    g in the stratum, and S is the covariance inside these cells, pooled over all of
+    them. The squared Mahalanobis distance bounds all linear heads at once [1]_: for
+    every w,
 
-    .. math::
+    .. math:: (w^\top d_{cg})^2 \le w^\top S w \cdot d_{cg}^\top S^{-1} d_{cg}
 
-        |w^\top d_{cg}| \le \sqrt{w^\top S w} \, \sqrt{d_{cg}^\top S^{-1} d_{cg}}
-
-    A cell of few samples counts less: the squared distance of a mean of n samples is
-    on average p / n too large, for p features.
+    The weights :math:`a_{cg} \propto n_{cg} / (n_{cg} + p)` add up to 1. A cell of few
+    samples counts less, because the squared distance of a mean of n samples in p
+    dimensions is on average p / n too large.
 
     Like the means of a `FairnessLoss`, :math:`\mu` and S run over the batches. S has
-    no gradient: otherwise the trunk makes it large, and not the distances small. The
-    gradient does not change if the representation is multiplied by a number. The trunk
-    can therefore not lower the distance by a smaller representation, which would be
-    constant in the end.
+    no gradient: otherwise the trunk makes it large, and not the distances small.
+    5 p / n times the mean variance is added to the diagonal of a covariance of n
+    samples. The representation is divided by its standard deviation, that of all
+    features and samples of the batch. The trunk can therefore not lower the distance
+    by a smaller representation, which would be constant in the end.
 
     Parameters
     ----------
@@ -78,8 +78,15 @@ class GroupMeanDistance(CellPenalty):
         Running mean of the number of samples of each cell in a batch.
     running_covariance : Tensor of shape (n_features, n_features)
         Running covariance inside the cells.
+    covered : Tensor, scalar
+        Number of samples that the running covariance covers.
     seen : Tensor of shape (n_strata, n_groups), bool
         Cells that have occurred in training.
+
+    References
+    ----------
+    .. [1] P. C. Mahalanobis. "On the generalised distance in statistics". Proceedings
+       of the National Institute of Sciences of India 2, 1936.
 
     Examples
     --------
@@ -89,7 +96,7 @@ class GroupMeanDistance(CellPenalty):
     >>> h = torch.tensor([[0.0], [2.0], [1.0], [3.0]])
     >>> y, groups = torch.tensor([0, 0, 0, 0]), torch.tensor([0, 0, 1, 1])
     >>> distance.eval()(h, y, groups)
-    tensor(0.2384)
+    tensor(0.0487)
     """
 
     covered: Tensor
