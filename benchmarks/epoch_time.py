@@ -1,7 +1,8 @@
 """Time of one training epoch on Adult: fairtask, a loop by hand, and skorch's default.
 
 - fairtask: `fit` of the defaults, with everything it does around the epochs;
-- by hand: a plain torch loop with the same network and the same maths;
+- by hand: a plain torch loop with the same network and the same maths, and the module
+  for the distance between groups;
 - skorch: `NeuralNetClassifier` with its default DataLoader, same network and optimizer,
   and no fairness loss at all.
 
@@ -34,6 +35,7 @@ from fairtask.datasets import fetch_adult
 
 DEFAULTS = AuxiliaryFairnessClassifier().get_params()
 DROPOUT, LR, LAM = (DEFAULTS[name] for name in ("dropout", "lr", "lam"))
+DISTANCE_WEIGHT = DEFAULTS.get("representation_weight")  # not in another checkout
 BATCH_SIZE = 512  # that of `batch_size="auto"` on Adult
 WEIGHT_DECAY = 1.0  # that of `weight_decay=None` with AdamW
 
@@ -64,6 +66,8 @@ def fit_fairtask(X, y, z, n_epochs):
 
 def fit_by_hand(X, y, z, n_epochs):
     """GLD on (group, class) cells, through a probe, with running means."""
+    from fairtask.losses import GroupMeanDistance  # another checkout may not have it
+
     torch.manual_seed(0)
     trunk, task, probe = make_trunk(X, y), nn.Linear(64, 2), nn.Linear(64, 2)
     X, y, z = torch.tensor(X), torch.tensor(y), torch.tensor(z)
@@ -75,6 +79,7 @@ def fit_by_hand(X, y, z, n_epochs):
     )
     running, seen = torch.zeros(4), torch.zeros(4, dtype=torch.bool)
     cells_range = torch.arange(4)
+    distance = GroupMeanDistance(64, torch.eye(2, dtype=torch.bool))
     for _ in range(n_epochs):
         total = 0.0
         for indices in torch.randperm(len(X)).split(BATCH_SIZE):
@@ -95,6 +100,7 @@ def fit_by_hand(X, y, z, n_epochs):
             log_p = (-tracked).log_softmax(1)
             divergence = (log_p.exp() * (log_p + np.log(2))).sum(1)
             fairness = torch.expm1(divergence).mean()
+            fairness = fairness + DISTANCE_WEIGHT * distance(h, yb, zb)
             fit = cross_entropy(probe(h.detach()), yb)
             loss = LAM * task_loss + (1 - LAM) * fairness + fit
             optimizer.zero_grad()
