@@ -7,9 +7,8 @@ differences in true and in false positive rate; groups with fewer than 10 positi
 negatives in the test part are left out, and the worst of several attributes counts.
 FairFace has one split, and seeds of the network in place of hold-outs.
 
-    python benchmarks/representation.py --jobs 2
-    python benchmarks/representation.py --cases compas/sex --methods single-task,fairtask
-    python benchmarks/representation.py --cases fairface --weights WEIGHTS.safetensors
+    python benchmarks/representation.py --jobs 2 --weights WEIGHTS --tables docs/tables
+    python benchmarks/representation.py --cases compas/sex --methods fairtask erased
 """
 
 import argparse
@@ -130,6 +129,22 @@ def run(job):
         return audits(*job)
 
 
+def write_tables(runs, folder):
+    """Write means: of heads for the task that was trained, and for other tasks."""
+    means = runs.groupby(["case", "task", "method"], sort=False).mean(numeric_only=True)
+    # Short: ".913".
+    text = means.map("{:.3f}".format).replace(r"^0\.", ".", regex=True)
+    is_own = text.index.get_level_values("task") == ""
+    without_columns = text.index.get_level_values("case").str.startswith("adult-other")
+    of_heads = ["EOD LR", "EOD trees", "group AUC"]
+    own = text[is_own & ~without_columns].droplevel("task")
+    own[["AUC own", "EOD own", "AUC LR", "AUC trees", *of_heads]].to_csv(
+        folder / "representation.csv"
+    )
+    other = text[~is_own][["ACC LR", "ACC trees", *of_heads]]
+    other.to_csv(folder / "other_tasks.csv")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", default=CASES.split())
@@ -139,6 +154,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--weights", type=Path, help="of the backbone for fairface")
     parser.add_argument("--output", type=Path, default=Path("results/representation"))
+    parser.add_argument("--tables", type=Path, metavar="FOLDER")
     asked = parser.parse_args()
     jobs = []
     for case in asked.cases:
@@ -158,6 +174,8 @@ def main():
     table = pd.DataFrame([row for of_job in rows for row in of_job])
     asked.output.mkdir(parents=True, exist_ok=True)
     table.to_csv(asked.output / "runs.csv", index=False)
+    if asked.tables:
+        write_tables(table, asked.tables)
     means = (
         table.drop(columns="seed")
         .groupby(["case", "task", "method"], sort=False)
