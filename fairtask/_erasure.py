@@ -11,9 +11,6 @@ from fairtask.objective import cross_entropies
 
 __all__ = ["erase_means"]
 
-DEAD = 1e-10
-"""Share of the largest variance below which a unit of the trunk counts as constant."""
-
 RIDGE = 1e-4
 """Share of the mean variance that is added to each variance of the covariance."""
 
@@ -69,9 +66,12 @@ def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
     Without N it is the oblique projection on the span of D that changes h least in the
     Mahalanobis distance. N is 0 for a cell of at least p samples. The mean of a smaller
     one of n samples is mostly noise, of a squared length of p / n: it is N.
+
+    A unit that varies in few samples becomes 0. Where it does not vary, as in most new
+    samples, it would hold nothing but a multiple of the score that is erased.
     """
-    variances = h.var(0)
-    live = variances > DEAD * variances.max()
+    few = min(h.shape[1], len(h) // 10)
+    live = (h != h.median(0).values).sum(0) > few
     h, n_features = h[:, live], int(live.sum())
     covariance = h.new_zeros(n_features, n_features)
     differences, noise = [], []
@@ -91,7 +91,7 @@ def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
     inverse = torch.linalg.pinv(
         D @ whitened + torch.cat(noise).diag(), hermitian=True, rtol=1e-10
     )
-    Q = h.new_zeros(len(live), len(live))
+    Q = torch.diag((~live).to(h))
     Q[live.nonzero(), live.nonzero().T] = whitened @ inverse @ D
     return Q
 

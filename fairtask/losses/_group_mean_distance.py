@@ -208,9 +208,11 @@ class GroupMeanDistance(CellPenalty):
         sizes = totals
         if weight is not None:  # the effective number of samples
             sizes = totals.square() / torch.where(totals > 0, squares[0], 1)
+        # A cell without samples has no gradient.
+        is_present = (totals > 0).unsqueeze(-1)
+        means = torch.where(is_present, scale * (means - center), 0)
         shape = self.seen.shape
-        means = (scale * (means - center)).view(*shape, -1)
-        return means, sizes.view(shape), covariance
+        return means.view(*shape, -1), sizes.view(shape), covariance
 
     @torch.no_grad()
     def _track_moments(
