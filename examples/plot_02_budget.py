@@ -74,8 +74,8 @@ from fairtask.model_selection import GroupLossDisplay, LatentDisplay
 losses = GroupLossDisplay.from_estimator(search.best_estimator_)
 
 # %%
-# The representation in two dimensions. The groups still differ in it, because only the
-# difference between their losses was penalised.
+# The representation in two dimensions. The distance between the groups' means inside
+# each class was penalised. The groups may still differ in other ways.
 latent = LatentDisplay.from_estimator(
     search.best_estimator_, X[test], y[test], sensitive_features=z[test]
 )
