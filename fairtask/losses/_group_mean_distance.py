@@ -230,9 +230,9 @@ class GroupMeanDistance(CellPenalty):
         )
         self.covered.copy_((self.covered + n).minimum(window.maximum(n)))
         share = n / self.covered.clamp_min(SMALLEST)
-        self.running_covariance.lerp_(covariance.to(share.dtype), share)
+        self.running_covariance.add_(share * (covariance - self.running_covariance))
         share = torch.where(self.seen.any(), 1 - AUTO_MAX_MOMENTUM, 1.0)
-        self.running_sizes.lerp_(sizes, share)
+        self.running_sizes.add_(share * (sizes - self.running_sizes))
         # A running mean with momentum m is as precise as one of 1 / (1 - m) batches.
         m = self._momentum(self.running_sizes)
         return self.running_sizes / (1 - m), self.covered, self.running_covariance
@@ -252,7 +252,7 @@ class GroupMeanDistance(CellPenalty):
         middle = (weights * means).sum(-2, keepdim=True)
         differences = torch.where(present.unsqueeze(-1), means - middle, 0)
         with torch.no_grad():
-            covariance = covariance.clone()
+            covariance = covariance.to(differences.dtype, copy=True)
             covariance.diagonal().add_(ridge)
             # It raises no error where a training diverges; the estimator does.
             solved, _ = torch.linalg.solve_ex(covariance, differences.flatten(0, 1).mT)
