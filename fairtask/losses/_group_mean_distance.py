@@ -223,16 +223,17 @@ class GroupMeanDistance(CellPenalty):
         Returns the numbers of samples that the means and the covariance cover, and the
         covariance.
         """
+        share = torch.where(self.seen.any(), 1 - AUTO_MAX_MOMENTUM, 1.0)
+        self.running_sizes.add_(share * (sizes - self.running_sizes))
         n = sizes.sum()
-        # At first the covariance is the mean over all batches.
-        window = (n / (1 - AUTO_MAX_MOMENTUM)).clamp_max(
+        # At first the covariance is the mean over all batches. A batch with few known
+        # groups does not shorten the window.
+        window = (self.running_sizes.sum() / (1 - AUTO_MAX_MOMENTUM)).clamp_max(
             COVARIANCE_WINDOW * self.n_features
         )
         self.covered.copy_((self.covered + n).minimum(window.maximum(n)))
         share = n / self.covered.clamp_min(SMALLEST)
         self.running_covariance.add_(share * (covariance - self.running_covariance))
-        share = torch.where(self.seen.any(), 1 - AUTO_MAX_MOMENTUM, 1.0)
-        self.running_sizes.add_(share * (sizes - self.running_sizes))
         # A running mean with momentum m is as precise as one of 1 / (1 - m) batches.
         m = self._momentum(self.running_sizes)
         return self.running_sizes / (1 - m), self.covered, self.running_covariance
