@@ -70,28 +70,32 @@ def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
     A unit that varies in few samples becomes 0. Where it does not vary, as in most new
     samples, it would hold nothing but a multiple of the score that is erased.
     """
+    strata = [cells for each in members for cells in each.unbind(1) if cells.any()]
+    if not strata:
+        return h.new_zeros(h.shape[1], h.shape[1])
     few = min(h.shape[1], len(h) // 10)
     live = (h != h.median(0).values).sum(0) > few
+    Q = torch.diag((~live).to(h))
     h, n_features = h[:, live], int(live.sum())
     covariance = h.new_zeros(n_features, n_features)
     differences, noise = [], []
-    for cells in (of_stratum for each in members for of_stratum in each.unbind(1)):
+    for cells in strata:
         totals = cells.sum(0)
         cells, totals = cells[:, totals > 0], totals[totals > 0]
         means = (cells.T @ h) / totals[:, None]
-        differences.append(means - (totals @ means) / totals.sum())
         sizes = totals.square() / cells.square().sum(0)
+        differences.append(means - (totals @ means) / totals.sum())
         noise.append(torch.where(sizes < n_features, n_features / sizes, 0))
         inside = h - (cells > 0).to(h) @ means
         covariance += (cells.sum(1, keepdim=True) * inside).T @ inside / totals.sum()
     covariance.diagonal().add_(RIDGE * covariance.diagonal().mean())
     D = torch.cat(differences)
     whitened = torch.linalg.solve(covariance / len(differences), D.T)
-    # The differences of a stratum add up to zero: there is no inverse.
+    # The differences of a stratum add up to zero: there is no inverse. Means that are
+    # equal but for rounding errors have no direction to remove.
     inverse = torch.linalg.pinv(
-        D @ whitened + torch.cat(noise).diag(), hermitian=True, rtol=1e-10
+        D @ whitened + torch.cat(noise).diag(), hermitian=True, rtol=1e-10, atol=1e-10
     )
-    Q = torch.diag((~live).to(h))
     Q[live.nonzero(), live.nonzero().T] = whitened @ inverse @ D
     return Q
 
