@@ -58,14 +58,15 @@ def erase_means(
 def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
     r"""Return the matrix Q for which h - h Q has cells with equal means.
 
-    NOTE: with the differences :math:`D` between the cells' means and that of their
-    stratum, and the covariance S inside the cells,
+    NOTE: with the differences :math:`D` between the cells' means and that of the large
+    cells of their stratum, and the covariance S inside the cells,
 
     .. math:: Q = S^{-1} D^\top (D S^{-1} D^\top + N)^{-1} D
 
     Without N it is the oblique projection on the span of D that changes h least in the
     Mahalanobis distance. N is 0 for a cell of at least p samples. The mean of a smaller
-    one of n samples is mostly noise, of a squared length of p / n: it is N.
+    one of n samples is mostly noise, of a squared length of p / n: it is N. It must not
+    move the mean of the stratum, or else it is in the differences of the large cells.
 
     A unit that varies in few samples becomes 0. Where it does not vary, as in most new
     samples, it would hold nothing but a multiple of the score that is erased.
@@ -84,8 +85,10 @@ def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
         cells, totals = cells[:, totals > 0], totals[totals > 0]
         means = (cells.T @ h) / totals[:, None]
         sizes = totals.square() / cells.square().sum(0)
-        differences.append(means - (totals @ means) / totals.sum())
-        noise.append(torch.where(sizes < n_features, n_features / sizes, 0))
+        is_large = sizes >= n_features
+        shares = totals * is_large if is_large.any() else totals
+        differences.append(means - (shares @ means) / shares.sum())
+        noise.append(torch.where(is_large, 0, n_features / sizes))
         inside = h - (cells > 0).to(h) @ means
         covariance += (cells.sum(1, keepdim=True) * inside).T @ inside / totals.sum()
     covariance.diagonal().add_(RIDGE * covariance.diagonal().mean())
