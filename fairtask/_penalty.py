@@ -163,7 +163,7 @@ class Auxiliary(Penalty):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.needs_trained_trunk = self.uses_groups
-        self.erases = self.uses_groups and self.erase
+        self.erases = self.erase
         if self.fairness_head is None and not self.representation_weight:
             raise ValueError(
                 "`fairness_head=None` leaves the penalty on the representation, and "
