@@ -556,6 +556,11 @@ class FairnessEstimator(
         network, objective, width = make_network(
             modality, method, *expected, losses, seeds, pretrained=not continues
         )
+        if is_stream and network.erasure is not None:
+            raise ValueError(
+                "`erase=True` cannot be used with `partial_fit`: a part of the samples "
+                "does not determine the groups' means. Set erase=False, or call `fit`."
+            )
         if continues:
             # Into new modules: a training that fails leaves the old ones as they were.
             try:
