@@ -2,10 +2,10 @@
 
 The validation part is not used: no method is tuned. Groups with fewer than 10 positives
 or negatives in a test part are left out of the differences, and the worst of several
-attributes counts. "-refit" is a logistic regression on the representation.
+attributes counts. ``benchmarks/representation.py`` judges the representations.
 
     python benchmarks/quality.py --tables docs/tables
-    python benchmarks/quality.py --cases compas/sex --methods fairtask,fairtask-refit
+    python benchmarks/quality.py --cases compas/sex --methods single-task,fairtask
 
 All other options are those of ``python -m fairtask.experiments run``, which takes the
 methods of this file with ``--methods-file benchmarks/quality.py``.
@@ -15,10 +15,6 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fairtask.experiments._command_line import main as run
 from fairtask.experiments._evaluation import OVERALL, Rules, evaluate
@@ -32,35 +28,19 @@ ROWS += ["regularised-tprl", "adversarial", "group-specific"]
 ROWS += [*(f"auxiliary-{loss}" for loss in LOSSES), "fairtask-regularised", "fairtask"]
 
 
-class Refit(Pipeline):
-    """A new head on the representation of a network, fitted to the task alone."""
-
-    def fit(self, X, y, *, sensitive_features):
-        """Fit the network, and then the head."""
-        return super().fit(X, y, network__sensitive_features=sensitive_features)
-
-
-def refit(network):
-    head = LogisticRegression(max_iter=1000)
-    return Refit([("network", network), ("scaler", StandardScaler()), ("head", head)])
-
-
-def variant(name, end, change):
-    """Return a method of fairtask whose estimator is changed."""
-    method = find_methods()[name]
-    return replace(
-        method, name=f"{name}-{end}", make=lambda setting: change(method.make(setting))
-    )
-
-
 def fairtask_with(name, value):
-    end = f"{name}-{value}"
-    return variant("fairtask", end, lambda model: model.set_params(**{name: value}))
+    """Return the method of the defaults with another value of a parameter."""
+    method = find_methods()["fairtask"]
+    return replace(
+        method,
+        name=f"fairtask-{name}-{value}",
+        make=lambda setting: method.make(setting).set_params(**{name: value}),
+    )
 
 
 METHODS = [
     *(regularised(loss, **ALL_CLASSES) for loss in ("glf", "gld")),
-    *(variant(name, "refit", refit) for name in ("single-task", "fairtask")),
+    fairtask_with("representation_weight", 0),
     *(fairtask_with("fairness_head", head) for head in ("task", "anchored")),
     *(fairtask_with("group_momentum", m) for m in (0, 0.9, 0.95, 0.98, 0.99)),
 ]

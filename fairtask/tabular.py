@@ -149,8 +149,9 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         Whether `fit` ends by making the groups' means of the representation equal, in
         the same samples, by a linear map in closed form [3]_. They are exactly equal on
         the training samples for groups with at least as many samples as the
-        representation has features, and closer than before for smaller ones. The task
-        heads are fitted anew. It costs performance, the more the more groups there are.
+        representation has features, and closer than before for smaller ones. Units that
+        hardly vary become 0. The task heads are fitted anew. It costs performance, the
+        more the more groups there are. `partial_fit` refuses it.
     lam : float in [0, 1], default=0.3
         Weight of the tasks. With 1 the network learns the tasks alone, whatever the
         other parameters of fairness; with 0 the task heads are not trained. The
