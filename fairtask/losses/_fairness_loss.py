@@ -320,7 +320,7 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
         values : Tensor of shape (n_samples, n_strata)
             Finite.
         included : Tensor of shape (n_samples, n_strata), bool
-            Whether the sample belongs to the stratum.
+            Whether the sample belongs to the stratum. It depends on `y` alone.
         """
 
     @abstractmethod
