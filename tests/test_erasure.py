@@ -171,10 +171,12 @@ class TestMeans:
         groups = (torch.arange(400) < 6).long()
         assert gaps(erased(h, y, groups), y, groups) < 1e-5
 
-    def test_that_are_equal_have_no_direction_to_remove(self):
-        # Of one group: its mean is that of the class but for rounding errors.
-        h, y, _ = make_h()
-        assert_close(erased(h, y, torch.zeros_like(y)), h)
+    def test_of_one_group_stay(self):
+        # Its mean is that of the class: there is no direction to remove.
+        h, y, _ = make_h(p=40)
+        weight = torch.rand(len(h))
+        h_erased = erased(h, y, torch.zeros_like(y), group_weight=weight)
+        assert_same_bits(h_erased, h)
 
 
 class TestMap:
@@ -193,6 +195,10 @@ class TestMap:
     def test_constant_representation(self):
         _, y, groups = make_h()
         assert (erased(torch.ones(len(y), 6), y, groups) == 0).all()
+
+    def test_one_sample_stays(self):
+        h, y, groups = make_h(n=1)
+        assert_same_bits(erased(h, y, groups), h)
 
     def test_is_a_projection(self):
         removed = erase(*make_h()).erasure.removed

@@ -403,17 +403,33 @@ class TestRunningMeans:
         assert_close(values[100:].mean(), expected, rtol=0.1, atol=0)
         assert values[100:].std() < 0.2 * expected
 
+    def test_by_hand(self):
+        distance = GroupMeanDistance(1, ALL, 2, group_momentum=0.75)
+        distance(TestValue.h, TestValue.y, TestValue.groups)
+        # Means 1 and 4 around 2.5, with the variance (6.25 + 0.25) / 2.
+        h = torch.tensor([[0.0], [2], [3], [5]])
+        value = distance(h, TestValue.y, TestValue.groups)
+        variances = TestValue.variance, 3.25 + 0.001 * (3.25 + 6.25)
+        means = [0.5 / variances[0] ** 0.5, 1.5 / variances[1] ** 0.5]
+        running = 0.75 * means[0] + 0.25 * means[1]
+        # The variance inside the cells is the mean of both batches, of 8 samples.
+        inside = (1 / variances[0] + 1 / variances[1]) / 2
+        assert distance.running_means.flatten().tolist() == pytest.approx(
+            [-running, running]
+        )
+        assert value.item() == pytest.approx(running**2 / (inside + 5 / 8))
+
     @pytest.mark.parametrize("momentum", [0.9, "auto"])
-    def test_gradient_stays_that_of_the_batch(self, momentum):
+    def test_gradient_is_that_of_the_batch_at_the_running_means(self, momentum):
         distance = self.make(momentum)
-        batches = list(stream(20))
-        for batch in batches:
-            distance(*batch)
-        h, y, groups = batches[0]
-        h = h.clone().requires_grad_()
+        for h, y, groups in stream(20):
+            distance(h, y, groups)
+        # In this batch group 0 has the larger mean, but not so far.
+        h, groups = h.clone().requires_grad_(), 1 - groups
         distance(h, y, groups).backward()
-        gap = h.grad[groups == 1].mean(0) - h.grad[groups == 0].mean(0)
-        assert gap[0] > 0
+        for c in range(2):
+            first, second = (h.grad[(y == c) & (groups == g), 0] for g in range(2))
+            assert second.mean() > 0 > first.mean()
 
     def test_absent_cell_stays_in_the_comparison(self):
         distance = self.make(0.9)
