@@ -527,7 +527,10 @@ class TestRunningMeans:
             h = h + 100
             exact = distances[1](h.double(), y, groups)
             value = distances[0](h, y, groups)
-        assert_close(value.double(), exact, rtol=1e-3, atol=0)
+        assert_close(value.double(), exact, rtol=1e-4, atol=0)
+        covariances = [distance.running_covariance.double() for distance in distances]
+        error = (covariances[0] - covariances[1]).abs().max()
+        assert error < 1e-4 * covariances[1].abs().max()
 
     @pytest.mark.parametrize("momentum", [0.0, 0.9, "auto"])
     @pytest.mark.parametrize("is_weighted", [False, True])
