@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from fairtask._data import SampleDataset
+from fairtask._net import FairnessNet
+from fairtask.losses import FairnessLoss
 from fairtask.losses._fairness_loss import cell_members
-from fairtask.modules import MeanErasure, MultiTaskNetwork
 from fairtask.objective import cross_entropies
 
 __all__ = ["erase_means"]
@@ -19,40 +21,38 @@ STEPS = 100
 
 
 def erase_means(
-    network: MultiTaskNetwork,
-    h: Tensor,
-    target: Mapping[str, Tensor],
-    strata: Sequence[Sequence[Tensor]],
+    net: FairnessNet,
+    dataset: SampleDataset,
+    losses: Sequence[Sequence[FairnessLoss]],
 ) -> None:
     """Set the erasure of a trained network, and fit its task heads to the result.
 
     Parameters
     ----------
-    network : MultiTaskNetwork
-        With an erasure.
-    h : Tensor of shape (n_samples, p)
-        Output of the trunk for the training samples.
-    target : mapping of str to Tensor
-        Targets of the training samples; see `Objective.forward`.
-    strata : sequence of S sequences of K Tensor of shape (n_strata, n_classes), bool
-        The classes of each stratum, for each attribute and task.
+    net : FairnessNet
+        Its network has an erasure.
+    dataset : SampleDataset
+        The training samples.
+    losses : sequence of S sequences of K FairnessLoss
+        The losses of each attribute on each task; they say what is compared.
     """
-    device = next(network.parameters()).device
-    target = {name: values.cpu() for name, values in target.items()}
-    y, groups = target["y"], target["groups"]
-    n_groups = groups.amax(0) + 1
+    network, target = net.module_, dataset.target
+    (h,) = net.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
+    y, groups = target["y"].cpu(), target["groups"].cpu()
     members = [
-        cell_members(of_task.T[y[:, k]], groups[:, s], int(n_groups[s])).double()
-        for s, of_attribute in enumerate(strata)
-        for k, of_task in enumerate(of_attribute)
+        cell_members(
+            loss.strata().unique(dim=0).T[y[:, k]], groups[:, s], loss.n_groups
+        ).double()
+        for s, of_attribute in enumerate(losses)
+        for k, loss in enumerate(of_attribute)
     ]
     weight = target.get("group_weight")
     if weight is not None:
-        members = [cells * weight.double()[:, None, None] for cells in members]
-    assert isinstance(network.erasure, MeanErasure)
-    network.erasure.set(_removal(h.double(), members))
-    erased = network.erasure(h.to(device)).detach()
-    _fit_heads(network.task_heads, erased, target, device)
+        members = [cells * weight.cpu().double()[:, None, None] for cells in members]
+    network.erasure.removed.copy_(_removal(h.double(), members))
+    with net.threads():
+        erased = network.erasure(h.to(net.device)).detach()
+        _fit_heads(network.task_heads, erased, target)
 
 
 def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
@@ -103,21 +103,21 @@ def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:
     return Q
 
 
-def _fit_heads(
-    heads: nn.ModuleList, h: Tensor, target: Mapping[str, Tensor], device: torch.device
-) -> None:
-    """Fit the task heads to a representation that does not change any more."""
-    y, weight = target["y"].to(device), target.get("task_weight")
-    weight = None if weight is None else weight.to(device)
+def _fit_heads(heads: nn.ModuleList, h: Tensor, target: Mapping[str, Tensor]) -> None:
+    """Fit the task heads to a representation that does not change any more.
+
+    The penalty on their weights is that of scikit-learn's logistic regression.
+    """
+    y, weight = target["y"], target.get("task_weight")
     optimizer = torch.optim.LBFGS(
         heads.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        total = torch.stack(
-            cross_entropies([head(h) for head in heads], y, weight)
-        ).sum()
+        losses = cross_entropies([head(h) for head in heads], y, weight)
+        squares = [w.square().sum() for w in heads.parameters() if w.ndim > 1]
+        total = torch.stack(losses).sum() + torch.stack(squares).sum() / (2 * len(h))
         total.backward()
         return total
 

@@ -611,19 +611,15 @@ class FairnessEstimator(
         if net.interrupted_:
             raise KeyboardInterrupt
         _diagnosis.check_finite(net, modality.divergence_remedy)
-        if network.erasure is not None:
-            (h,) = net.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
-            strata = [[loss.strata() for loss in each] for each in losses.values()]
-            with threads_for(network, device, self.n_threads):
-                erase_means(network, h, dataset.target, strata)
-
-        self._set_fitted(modality, net, expected, compared, width)
         if not is_stream:  # the first parts of a stream have learnt little
             _diagnosis.warn_if_never_scored(net)
             names = [expected.attributes.names[s] for s in compared]
             _diagnosis.warn_if_useless(
                 net, dataset, expected.tasks, names, modality.divergence_remedy
             )
+        if network.erasure is not None:
+            erase_means(net, dataset, list(losses.values()))
+        self._set_fitted(modality, net, expected, compared, width)
         return self
 
     def _losses_to_compare(
@@ -811,7 +807,7 @@ class FairnessEstimator(
         Returns
         -------
         h : ndarray of shape (n_samples, n_features_out), float32
-            Output of the trunk.
+            Output of the trunk, after the erasure if there is one.
         """
         dataset = self._dataset(X)
         (h,) = self.net_.evaluate(dataset, lambda network, X, _: [network.represent(X)])
@@ -958,7 +954,8 @@ class FairnessEstimator(
     def history_(self) -> pd.DataFrame:
         """Mean of each term of the objective: a row per epoch, a column per term.
 
-        A fairness loss is 0 where no two groups could be compared.
+        The fairness loss of an attribute includes the weighted distance in the
+        representation. It is 0 where no two groups could be compared.
         """
         check_is_fitted(self)
         return history_table(self.net_.history, self.net_.term_names)

@@ -184,10 +184,11 @@ class FairnessNet(NeuralNet):
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> "FairnessNet":
         """Train, with the threads that suit the network."""
-        with self._threads():
+        with self.threads():
             return super().fit_loop(*args, **kwargs)
 
-    def _threads(self) -> AbstractContextManager[None]:
+    def threads(self) -> AbstractContextManager[None]:
+        """Compute with the threads that suit the network."""
         return threads_for(self.module_, torch.device(self.device), self.n_threads)
 
     def run_single_epoch(
@@ -319,7 +320,7 @@ class FairnessNet(NeuralNet):
             Its results for all samples, on the CPU.
         """
         network = self.module_.eval()
-        with self._threads(), torch.inference_mode():
+        with self.threads(), torch.inference_mode():
             outputs = [
                 function(
                     network, to_tensor(X, self.device), to_tensor(target, self.device)

@@ -156,7 +156,6 @@ class Auxiliary(Penalty):
     fixed_parameters: ClassVar[tuple[str, ...]] = (
         *Penalty.fixed_parameters,
         "fairness_head",
-        "representation_weight",
         "erase",
     )
 
@@ -164,7 +163,8 @@ class Auxiliary(Penalty):
         super().__post_init__()
         self.needs_trained_trunk = self.uses_groups
         self.erases = self.erase
-        if self.fairness_head is None and not self.representation_weight:
+        is_empty = self.fairness_head is None and not self.representation_weight
+        if self.uses_groups and is_empty:
             raise ValueError(
                 "`fairness_head=None` leaves the penalty on the representation, and "
                 "`representation_weight=0` leaves that out; change one of them."
@@ -198,7 +198,7 @@ class Auxiliary(Penalty):
                 [
                     GroupMeanDistance(
                         in_features,
-                        loss.strata(),
+                        loss.strata().unique(dim=0),
                         loss.n_groups,
                         group_momentum=loss.group_momentum,
                     )

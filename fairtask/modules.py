@@ -242,10 +242,6 @@ class MeanErasure(nn.Module):
         """Map a representation of shape (n_samples, n_features)."""
         return h - h @ self.removed
 
-    def set(self, removed: Tensor) -> None:
-        """Set the matrix Q."""
-        self.removed.copy_(removed)
-
 
 class HeadOutputs(NamedTuple):
     """Outputs of a network for a batch.

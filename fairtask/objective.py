@@ -18,8 +18,8 @@ class Terms(NamedTuple):
     Attributes
     ----------
     values : list of Tensor, scalar, detached
-        The loss of each task, then the fairness loss of each attribute, for the
-        history.
+        The loss of each task, then the fairness loss of each attribute with its
+        weighted distance, for the history.
     weighted : list of Tensor, scalar
         The weighted task loss, then the weighted fairness loss of each attribute. Their
         sum is the value of the objective.
@@ -154,11 +154,15 @@ class Objective(nn.Module):
         weight: Tensor | None,
     ) -> Tensor:
         """Return the fairness loss of attribute `s`, summed over the tasks."""
-        losses = cast(nn.ModuleList, self.fairness_losses[s])
-        terms = [
-            losses[k](logits, y[:, k], groups[:, s], weight)
-            for k, logits in enumerate(outputs.fairness[s])
-        ]
+        terms = []
+        if outputs.fairness[s]:
+            losses = cast(nn.ModuleList, self.fairness_losses[s])
+            terms = [
+                loss(logits, y[:, k], groups[:, s], weight)
+                for k, (loss, logits) in enumerate(
+                    zip(losses, outputs.fairness[s], strict=True)
+                )
+            ]
         if self.distances:
             distances = cast(nn.ModuleList, self.distances[s])
             terms += [

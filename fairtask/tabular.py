@@ -81,7 +81,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     heads never get a gradient from them. Sensitive attributes are used in training
     only.
 
-    The distance bounds the differences that linear heads can find in the
+    The distance bounds the differences in mean score that linear heads can find in the
     representation, which `transform` returns. It does not remove the groups from it.
     `~fairtask.metrics.audit_representation` measures what new heads find.
 
@@ -148,10 +148,11 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     erase : bool, default=False
         Whether `fit` ends by making the groups' means of the representation equal, in
         the same samples, by a linear map in closed form [3]_. They are exactly equal on
-        the training samples for groups with at least as many samples as the
-        representation has features, and closer than before for smaller ones. Units that
-        hardly vary become 0. The task heads are fitted anew. It costs performance, the
-        more the more groups there are. `partial_fit` refuses it.
+        the training samples for groups with at least as many samples, in a class, as
+        the representation has units, and closer than before for smaller ones. Units
+        that hardly vary become 0. The task heads are fitted anew, with ``lam=0`` too.
+        It costs performance, the more the more groups there are. The best epoch is
+        chosen before it. `partial_fit` refuses it.
     lam : float in [0, 1], default=0.3
         Weight of the tasks. With 1 the network learns the tasks alone, whatever the
         other parameters of fairness; with 0 the task heads are not trained. The

@@ -19,6 +19,17 @@ from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = ["LinearCertificate", "certified_mean_difference"]
 
+COLUMNS = (
+    "attribute",
+    "class",
+    "group_1",
+    "group_2",
+    "n_1",
+    "n_2",
+    "distance",
+    "bound",
+)
+
 
 @dataclass(frozen=True)
 class LinearCertificate:
@@ -53,8 +64,7 @@ class LinearCertificate:
 
         It is `bound` times the standard deviation of the score within the groups, as
         measured in the pair of groups where it is largest. The intercept has no effect.
-        In simulations this fails no more often than `bound`, for heads that were not
-        fitted to the samples of the certificate.
+        The head must not have been fitted to the samples of the certificate.
 
         Parameters
         ----------
@@ -231,24 +241,14 @@ def certified_mean_difference(
                     cells[i], cells[j], delta
                 )
                 covariances.append(covariance)
-                rows.append(
-                    {
-                        "attribute": name,
-                        "class": class_name,
-                        "group_1": group_names[i],
-                        "group_2": group_names[j],
-                        "n_1": len(cells[i]),
-                        "n_2": len(cells[j]),
-                        "distance": distance,
-                        "bound": bound,
-                    }
-                )
+                names = name, class_name, group_names[i], group_names[j]
+                sizes = len(cells[i]), len(cells[j])
+                rows.append((*names, *sizes, distance, bound))
+    pairs = pd.DataFrame(rows, columns=COLUMNS)
     if not rows:
-        none = pd.DataFrame(columns=["attribute", "class", "distance", "bound"])
         return LinearCertificate(
-            np.nan, np.nan, none, delta, np.empty((0, *h.shape[1:] * 2))
+            np.nan, np.nan, pairs, delta, np.empty((0, *h.shape[1:] * 2))
         )
-    pairs = pd.DataFrame(rows)
     # NOTE: As in `certified_difference`, `delta` is not divided by the number of pairs.
     worst = pairs.iloc[int(pairs["bound"].argmax())]
     if np.isinf(worst["bound"]):

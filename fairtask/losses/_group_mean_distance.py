@@ -48,16 +48,18 @@ class GroupMeanDistance(CellPenalty):
 
     .. math:: (w^\top d_{cg})^2 \le w^\top S w \cdot d_{cg}^\top S^{-1} d_{cg}
 
-    The weights :math:`a_{cg} \propto n_{cg} / (n_{cg} + p)` add up to 1. A cell of few
+    The weights :math:`a_{cg} \propto n_{cg} / (n_{cg} + p)`, where :math:`n_{cg}` is
+    the number of samples that the mean covers, add up to 1. A cell of few
     samples counts less, because the squared distance of a mean of n samples in p
     dimensions is on average p / n too large.
 
     Like the means of a `FairnessLoss`, :math:`\mu` and S run over the batches. S has
-    no gradient: otherwise the trunk makes it large, and not the distances small.
-    5 p / n times the mean variance is added to the diagonal of a covariance of n
-    samples. The representation is divided by its standard deviation, that of all
-    features and samples of the batch. The trunk can therefore not lower the distance
-    by a smaller representation, which would be constant in the end.
+    no gradient: otherwise the trunk makes it large, and not the distances small. S has
+    5 p / n times the mean variance of all samples added to its diagonal, where it
+    covers n samples. The representation is divided by its standard deviation, that of
+    all features and samples of the batch, to whose square a thousandth of the mean
+    square is added. The trunk can therefore not lower the distance by a smaller
+    representation, as long as it varies: it would be constant in the end.
 
     Parameters
     ----------
@@ -167,6 +169,7 @@ class GroupMeanDistance(CellPenalty):
         cells = cell_members(self.in_stratum[y], groups, self.n_groups)
         members = cells.flatten(1).to(h.dtype)
         if weight is not None:
+            weight = weight.to(h.dtype)
             members = members * weight.unsqueeze(-1)
         sums = [members.mT @ h, members.sum(0)]
         if weight is not None:
@@ -181,7 +184,7 @@ class GroupMeanDistance(CellPenalty):
                 (members.sum(1, keepdim=True) * centered).mT @ centered,
                 weighted.sum(0),
                 torch.dot(weighted.flatten(), centered.flatten()),
-                h.new_tensor(len(h)) if weight is None else weight.sum(),
+                h.new_full((), len(h)) if weight is None else weight.sum(),
             ]
         of_cells, totals, *squares, products, shift, norm, n = sum_over_processes(sums)
         means = of_cells / torch.where(totals > 0, totals, 1).unsqueeze(-1)
@@ -234,7 +237,8 @@ class GroupMeanDistance(CellPenalty):
         self.covered.copy_((self.covered + n).minimum(window.maximum(n)))
         share = n / self.covered.clamp_min(SMALLEST)
         self.running_covariance.add_(share * (covariance - self.running_covariance))
-        # A running mean with momentum m is as precise as one of 1 / (1 - m) batches.
+        # A running mean with momentum m is as precise as one of 1 / (1 - m) batches. Of
+        # a cell that is in few batches it covers more samples than this.
         m = self._momentum(self.running_sizes)
         return self.running_sizes / (1 - m), self.covered, self.running_covariance
 

@@ -53,11 +53,11 @@ def audit_representation(
 
     Each head is a classifier that is fitted to ``transformer.transform(X)`` and ``y``
     alone, without the groups. The test samples show its performance and the differences
-    between the groups in its predictions: a fair representation leaves every head with
-    small ones. Besides, a logistic regression is fitted inside each class to tell the
-    groups apart. Its AUC on the test samples, averaged over the classes and, for more
-    than two groups, over each group against the rest, is 0.5 if the representation says
-    nothing about the group that the class does not say.
+    between the groups in its predictions: in a balanced representation they are small
+    for every head. Besides, a logistic regression is fitted inside each class to tell
+    the groups apart. Its AUC on the test samples, averaged over the classes and, for
+    more than two groups, over each group against the rest, is 0.5 if the representation
+    says nothing about the group that the class does not say.
 
     Units that are constant up to rounding are set to 0, because a head would blow up
     their rounding errors.
