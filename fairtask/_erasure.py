@@ -1,6 +1,7 @@
 """Erasure: the groups' means become equal inside each class, in closed form."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +10,10 @@ from fairtask._data import SampleDataset
 from fairtask._net import FairnessNet
 from fairtask.losses import FairnessLoss
 from fairtask.losses._fairness_loss import cell_members
+from fairtask.modules import MeanErasure, MultiTaskNetwork
 from fairtask.objective import cross_entropies
 
-__all__ = ["erase_means"]
+__all__ = ["erase", "erase_means"]
 
 RIDGE = 1e-4
 """Share of the mean variance that is added to each variance of the covariance."""
@@ -25,7 +27,7 @@ def erase_means(
     dataset: SampleDataset,
     losses: Sequence[Sequence[FairnessLoss]],
 ) -> None:
-    """Set the erasure of a trained network, and fit its task heads to the result.
+    """Set the erasure of a trained net, and fit its task heads to the result.
 
     Parameters
     ----------
@@ -36,23 +38,32 @@ def erase_means(
     losses : sequence of S sequences of K FairnessLoss
         The losses of each attribute on each task; they say what is compared.
     """
-    network, target = net.module_, dataset.target
     (h,) = net.evaluate(dataset, lambda network, X, _: [network.trunk(X)])
+    strata = [[loss.strata().unique(dim=0) for loss in each] for each in losses]
+    with net.threads():
+        erase(net.module_, h.to(net.device), dataset.target, strata)
+
+
+def erase(
+    network: MultiTaskNetwork,
+    h: Tensor,
+    target: Mapping[str, Tensor],
+    strata: Sequence[Sequence[Tensor]],
+) -> None:
+    """Do the same, given the output of the trunk and the strata of each loss."""
     y, groups = target["y"].cpu(), target["groups"].cpu()
+    n_groups = (groups.amax(0) + 1).tolist()
     members = [
-        cell_members(
-            loss.strata().unique(dim=0).T[y[:, k]], groups[:, s], loss.n_groups
-        ).double()
-        for s, of_attribute in enumerate(losses)
-        for k, loss in enumerate(of_attribute)
+        cell_members(of_task.T[y[:, k]], groups[:, s], n_groups[s]).double()
+        for s, of_attribute in enumerate(strata)
+        for k, of_task in enumerate(of_attribute)
     ]
     weight = target.get("group_weight")
     if weight is not None:
         members = [cells * weight.cpu().double()[:, None, None] for cells in members]
-    network.erasure.removed.copy_(_removal(h.double(), members))
-    with net.threads():
-        erased = network.erasure(h.to(net.device)).detach()
-        _fit_heads(network.task_heads, erased, target)
+    erasure = cast(MeanErasure, network.erasure)
+    erasure.removed.copy_(_removal(h.cpu().double(), members))
+    _fit_heads(network.task_heads, erasure(h).detach(), target)
 
 
 def _removal(h: Tensor, members: Sequence[Tensor]) -> Tensor:

@@ -559,7 +559,8 @@ class FairnessEstimator(
         if is_stream and network.erasure is not None:
             raise ValueError(
                 "`erase=True` cannot be used with `partial_fit`: a part of the samples "
-                "does not determine the groups' means. Set erase=False, or call `fit`."
+                "does not determine the groups' means. Call `fit` instead, or start a "
+                "new estimator with erase=False."
             )
         if continues:
             # Into new modules: a training that fails leaves the old ones as they were.

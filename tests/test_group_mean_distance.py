@@ -787,13 +787,22 @@ class TestEstimators:
         assert len(classifier.history_) == 3
         assert not torch.equal(before, after)
 
-    @pytest.mark.parametrize("name", ["representation_weight", "fairness_head"])
-    def test_cannot_change_in_a_continued_training(self, name):
-        classifier = fit(warm_start=True)
-        value = {"representation_weight": 0.5, "fairness_head": None}[name]
-        classifier.set_params(**{name: value})
-        with pytest.raises(ValueError, match=f"`{name}` was .* cannot become"):
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            ("fairness_head", None, "`fairness_head` was .* cannot become"),
+            ("representation_weight", 0, "parameters do not fit the network"),
+        ],
+    )
+    def test_cannot_change_in_a_continued_training(self, name, value, message):
+        classifier = fit(warm_start=True).set_params(**{name: value})
+        with pytest.raises(ValueError, match=message):
             classifier.fit(X, y, sensitive_features=z)
+
+    def test_weight_can_change_in_a_continued_training(self):
+        classifier = fit(warm_start=True).set_params(representation_weight=0.5)
+        classifier.fit(X, y, sensitive_features=z)
+        assert classifier.net_.criterion_.distance_weight == 0.5
 
 
 def refitted(**kwargs):
