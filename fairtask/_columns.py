@@ -181,7 +181,11 @@ def read_number_array(values: Any, argument: str) -> np.ndarray:
     """
     values = as_pandas(values, argument)
     if not isinstance(values, pd.DataFrame | pd.Series):
-        values = np.asarray(values)
+        given, values = values, np.asarray(values)
+        if values.ndim not in (1, 2):
+            raise ValueError(
+                f"`{argument}` must be an array of one dimension or two; got {given!r}."
+            )
         if values.dtype.kind in "biuf":
             return values.astype(float)
     columns = []

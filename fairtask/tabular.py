@@ -151,8 +151,9 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
         the training samples for groups with at least as many samples, in a class, as
         the representation has units, and closer than before for smaller ones. Units
         that hardly vary become 0. The task heads are fitted anew, with ``lam=0`` too.
-        It costs performance, the more the more groups there are. The best epoch is
-        chosen before it. `partial_fit` refuses it.
+        It costs performance, the more the more groups and tasks there are: up to
+        C (G - 1) directions of the representation for G groups and C classes. The best
+        epoch is chosen before it. `partial_fit` refuses it.
     lam : float in [0, 1], default=0.3
         Weight of the tasks. With 1 the network learns the tasks alone, whatever the
         other parameters of fairness; with 0 the task heads are not trained. The

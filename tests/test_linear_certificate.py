@@ -224,6 +224,7 @@ class TestInput:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
+            ({"sensitive_features": None}, "`sensitive_features` must have a column"),
             ({"h": [0, 1]}, r"`h` must have shape \(n_samples, n_units\)"),
             ({"h": np.zeros((2, 0))}, "`h` must have shape"),
             ({"h": [[np.nan], [1]]}, "`h` must hold finite numbers; found 1 others"),
@@ -245,7 +246,8 @@ class TestInput:
         ("coef", "message"),
         [
             ([1.0], r"`coef` must have shape \(4,\) or .*; got shape \(1,\)"),
-            (1.0, r"got shape \(\)"),
+            (1.0, "`coef` must be an array of one dimension or two; got 1.0"),
+            (None, "`coef` must be an array of one dimension or two; got None"),
             (["a"] * 4, "`coef` must hold numbers"),
             ([1, 2, 3, inf], "`coef` must hold finite numbers; found 1 others"),
         ],

@@ -221,6 +221,10 @@ def certified_mean_difference(
             f"least; got shape {h.shape}."
         )
     _check_finite(h, "h")
+    if sensitive_features is None:
+        raise ValueError(
+            "`sensitive_features` must have a column for each attribute; got None."
+        )
     sensitive = encode_sensitive_features(
         sensitive_features, n_samples=len(h), groups=groups
     )
