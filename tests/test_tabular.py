@@ -70,11 +70,13 @@ class TestFit:
         X, y, z = make_biased_classification(2000, random_state=0)
         eod = {}
         for lam in (1.0, 0.05):
-            classifier = make_classifier(lam=lam, max_epochs=15, lr=0.02)
+            classifier = make_classifier(
+                lam=lam, max_epochs=15, lr=0.02, representation_weight=0.0
+            )
             y_pred = classifier.fit(X, y, sensitive_features=z).predict(X)
             eod[lam] = equalized_odds_difference(y, y_pred, sensitive_features=z)
         assert eod[1.0] > 0.1
-        assert eod[0.05] < 0.6 * eod[1.0]
+        assert eod[0.05] < 0.5 * eod[1.0]
 
     @pytest.mark.parametrize(
         ("fairness_loss", "parity"),
