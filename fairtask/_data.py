@@ -46,6 +46,13 @@ def n_samples_of(X: Any) -> int:
     return _num_samples(next(iter(X.values())) if isinstance(X, Mapping) else X)
 
 
+def rows_of(part: Any, rows: Any) -> Any:
+    """Return rows of an array or tensor."""
+    if isinstance(part, Tensor) and isinstance(rows, Tensor):
+        return part.index_select(0, rows)  # faster than `part[rows]`
+    return part[rows]
+
+
 @dataclass(frozen=True)
 class Samples:
     """Samples with the codes of their labels and groups, and with their weights.
@@ -210,7 +217,7 @@ class InMemorySource(Source):
         return n_samples_of(self.X)
 
     def __getitem__(self, index: Any) -> Any:
-        return of_each_part(lambda part: part[index], self.X)
+        return of_each_part(lambda part: rows_of(part, index), self.X)
 
     def batches(
         self, batch_size: int, random: RandomStream | None = None
@@ -261,7 +268,7 @@ class InMemoryBatches:
                 yield X, rows
             return
         with self.random:
-            order = torch.randperm(n_samples)
+            order = torch.randperm(n_samples, generator=self.random.generator)
         sizes = batch_sizes(n_samples, self.batch_size, is_trained_on=True)
         for indices in order.to(self.source.device).split(sizes):
             yield self.source[indices], indices
@@ -323,4 +330,7 @@ class TargetedBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for X, rows in self._batches:
-            yield X, {name: values[rows] for name, values in self._target.items()}
+            yield (
+                X,
+                {name: rows_of(values, rows) for name, values in self._target.items()},
+            )

@@ -54,7 +54,6 @@ from fairtask._labels import (
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
-from fairtask._random import RandomStream
 from fairtask._sensitive import (
     UNKNOWN,
     SensitiveAttributes,
@@ -67,6 +66,7 @@ from fairtask._training import (
     continue_net,
     make_net,
     make_network,
+    make_stream,
     resolve_max_epochs,
 )
 from fairtask._validation import check_device, check_sample_weight, read_weights
@@ -597,7 +597,9 @@ class FairnessEstimator(
             compared,
             device,
             n_samples=len(samples),
-            random=RandomStream(seeds[2] + n_epochs, device),
+            random=make_stream(
+                network, method, self.optimizer, seeds[2] + n_epochs, device
+            ),
             max_epochs=1
             if is_stream
             else resolve_max_epochs(self.max_epochs, len(samples)),

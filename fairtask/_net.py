@@ -200,6 +200,7 @@ class FairnessNet(NeuralNet):
         callbacks raise it between epochs to stop. Inside an epoch it is the user's.
         """
         average = self.average if training else None
+        super()._set_training(training)
         try:
             if average is not None:
                 average.step_aside(self.module_)
@@ -219,6 +220,11 @@ class FairnessNet(NeuralNet):
         super().notify(method_name, **kwargs)
         if method_name == "on_epoch_end" and self.stop_:
             raise KeyboardInterrupt
+
+    def _set_training(self, training: bool = True) -> None:
+        """Set the mode before a batch, if a callback changed it in this epoch."""
+        if self.module_.training != training or self.criterion_.training != training:
+            super()._set_training(training)
 
     def infer(self, x: Any, **fit_params: Any) -> HeadOutputs:
         """Compute the outputs of a batch, which may be a mapping of tensors."""

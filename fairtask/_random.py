@@ -1,6 +1,7 @@
 """Random numbers of one training, apart from the global random state."""
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -10,16 +11,16 @@ import torch
 
 from fairtask._threads import fork_safe_lock
 
-__all__ = ["RandomStream", "everything_seeded"]
+__all__ = ["OwnStream", "RandomStream", "current_generator", "everything_seeded"]
 
 GENERATORS = fork_safe_lock()
 """Held while torch's global generators belong to one thread."""
 
 
 class RandomStream:
-    """Random numbers of one training.
+    """Random numbers of one training, drawn from torch's global generators.
 
-    Initialisation and dropout draw from torch's global generators only. Inside of
+    Initialisation and the modules of torch draw from those only. Inside of
     ``with stream:`` these generators hold the state of the stream; afterwards they have
     the state that they had before, and the stream goes on where it stopped. Other
     streams wait meanwhile, so keep the block short. A thread that draws from torch
@@ -41,6 +42,9 @@ class RandomStream:
             torch.Generator(generator.device).manual_seed(int(seed)).get_state()
             for generator in self._generators
         ]
+
+    generator: torch.Generator | None = None
+    """Of the numbers on the CPU. None: torch's global one, inside of the block."""
 
     def __enter__(self) -> Self:
         GENERATORS.acquire()
@@ -67,6 +71,45 @@ class RandomStream:
         self._states = [generator.get_state() for generator in self._generators]
         for generator, state in zip(self._generators, kept, strict=True):
             generator.set_state(state)
+
+
+class OwnStream(RandomStream):
+    """Random numbers of one training, drawn from generators of its own.
+
+    No other training waits for it. It is for networks whose modules ask for the
+    `current_generator`.
+    """
+
+    def __init__(self, seed: int, device: torch.device | None = None) -> None:
+        self.generator = torch.Generator().manual_seed(int(seed))
+        self._of_device = self.generator
+        if device is not None and device.type != "cpu":
+            self._of_device = torch.Generator(device).manual_seed(int(seed))
+
+    def __enter__(self) -> Self:
+        _CURRENT.generators.append(self._of_device)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _CURRENT.generators.pop()
+
+
+class _Current(threading.local):
+    """Generators of the blocks that a thread is in, the innermost last."""
+
+    def __init__(self) -> None:
+        self.generators: list[torch.Generator] = []
+
+
+_CURRENT = _Current()
+
+
+def current_generator() -> torch.Generator | None:
+    """Return the generator of the stream that this thread is in.
+
+    None: torch's global one.
+    """
+    return _CURRENT.generators[-1] if _CURRENT.generators else None
 
 
 @contextmanager

@@ -211,8 +211,8 @@ class TableEncoding(nn.Module):
         numbers, codes = X[:, :n_numbers], X[:, n_numbers:]
         is_missing = numbers.isnan()
         known = torch.where(is_missing, self.neutral, numbers)
-        pieces = (known[:, self.column] - self.left) / self.width
-        encoded = [pieces.clamp(self.low, self.high)]
+        pieces = known.index_select(1, self.column).sub_(self.left).div_(self.width)
+        encoded = [pieces.clamp_(self.low, self.high)]
         if len(self.marked):
             encoded.append(is_missing[:, self.marked].to(X.dtype))
         if len(self.code):

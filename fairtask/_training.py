@@ -17,23 +17,27 @@ from fairtask._labels import Tasks
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
-from fairtask._random import RandomStream
+from fairtask._random import OwnStream, RandomStream
 from fairtask._sensitive import SensitiveAttributes
-from fairtask.modules import MeanErasure, MultiTaskNetwork
+from fairtask.modules import ACTIVATIONS, MeanErasure, MultiTaskNetwork
 
 __all__ = [
     "OPTIMIZERS",
     "continue_net",
     "make_net",
     "make_network",
+    "make_stream",
     "resolve_max_epochs",
 ]
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adamw": (torch.optim.AdamW, {"weight_decay": 1.0}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 1.0, "fused": True}),
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 5e-4}),
 }
 """Optimizers by name, with their settings. AdamW's decay is multiplied by the rate."""
+
+SILENT = {nn.Linear, nn.ModuleList, nn.Sequential, *ACTIVATIONS.values()}
+"""Modules of torch, in our networks, that draw no random numbers in training."""
 
 MIN_CYCLE = 10
 """Fewer steps than this leave no room to warm up and cool down."""
@@ -99,6 +103,25 @@ def make_network(
     erasure = MeanErasure(width) if method.erases and losses else None
     network = method.network_class(trunk, task_heads, heads, erasure)
     return network.float(), objective, width
+
+
+def make_stream(
+    network: MultiTaskNetwork, method: Method, optimizer: Any, seed: int, device: Any
+) -> RandomStream:
+    """Return the random numbers of a training.
+
+    Modules, optimizers and aggregators that are not known may draw from torch's global
+    generators, which one training at a time can have.
+    """
+    is_known = (
+        optimizer in OPTIMIZERS
+        and method.make_backward() is None
+        and all(
+            type(module).__module__.startswith("fairtask.") or type(module) in SILENT
+            for module in network.modules()
+        )
+    )
+    return (OwnStream if is_known else RandomStream)(seed, device)
 
 
 def continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> None:

@@ -7,12 +7,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import linear
+
+from fairtask._random import current_generator
 
 __all__ = [
     "ACTIVATIONS",
     "FAIRNESS_HEADS",
     "MLP",
     "AnchoredHead",
+    "Dropout",
     "FairnessHead",
     "HeadOutputs",
     "LiteralHead",
@@ -32,6 +36,39 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
 }
 """Activations by name."""
+
+
+class Dropout(nn.Module):
+    """Set a share of the numbers to 0 at random in training, and scale the others.
+
+    It is as `torch.nn.Dropout`, in half its time on a CPU: four numbers share a random
+    integer of 64 bits, so that the share is a multiple of 1 / 65,536. A training of
+    fairtask has a generator of its own for it.
+
+    Parameters
+    ----------
+    p : float in [0, 1)
+        Share of the numbers.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self._n_dropped = min(round(p * 2**16), 2**16 - 1)  # of 65,536 numbers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop numbers of a tensor of any shape."""
+        if not self.training:
+            return x
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+        bits.random_(-(2**63), None, generator=current_generator())
+        numbers = bits.view(torch.int16)[: x.numel()].view(x.shape)
+        kept = (numbers >= self._n_dropped - 2**15).to(x.dtype)
+        return x * kept.mul_(2**16 / (2**16 - self._n_dropped))
+
+    def extra_repr(self) -> str:
+        """Return the share, for the module's repr."""
+        return f"p={self.p}"
 
 
 class MLP(nn.Sequential):
@@ -67,7 +104,7 @@ class MLP(nn.Sequential):
         for size in hidden_layer_sizes:
             layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
             if dropout > 0:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             width = size
         super().__init__(*layers)
         self.out_features = width
@@ -359,5 +396,7 @@ class MultiTaskNetwork(nn.Module):
 
 def _frozen(head: nn.Module, h: Tensor) -> Tensor:
     """Return the output of the head, with a gradient for `h` and none for the head."""
+    if type(head) is nn.Linear:  # the usual head, faster
+        return linear(h, head.weight.detach(), head.bias.detach())
     weights = {name: weight.detach() for name, weight in head.named_parameters()}
     return functional_call(head, weights, (h,))

@@ -7,8 +7,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
+from fairtask._random import OwnStream
 from fairtask.losses import GroupLossFairness
-from fairtask.modules import FAIRNESS_HEADS, MLP, MultiTaskNetwork
+from fairtask.modules import FAIRNESS_HEADS, MLP, Dropout, MultiTaskNetwork
 from fairtask.objective import Objective, cross_entropies
 from tests._inputs import make_network
 
@@ -165,3 +166,38 @@ def test_mlp_has_dropout_after_each_layer():
     kinds = [type(layer).__name__ for layer in trunk]
     assert kinds == ["Linear", "Tanh", "Dropout"] * 2
     assert trunk.out_features == 5
+
+
+class TestDropout:
+    @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1 - 1e-9])
+    def test_share_and_scale(self, p):
+        torch.manual_seed(0)
+        n, layer = 200_001, Dropout(p)  # no multiple of the numbers per integer
+        kept = layer(torch.ones(n))
+        is_kept = kept > 0
+        share = min(p, 1 - 2**-16)  # the largest that 16 bits can hold
+        assert abs(is_kept.double().mean() - (1 - share)) <= 4 * math.sqrt(p / 4 / n)
+        assert_close(kept[is_kept], torch.full_like(kept[is_kept], 1 / (1 - share)))
+
+    def test_the_numbers_of_an_integer_are_independent(self):
+        torch.manual_seed(0)
+        kept = Dropout(0.5)(torch.ones(50_000, 4)) > 0
+        assert (torch.corrcoef(kept.T.float()) - torch.eye(4)).abs().max() < 0.02
+
+    def test_gradient_is_that_of_the_kept_numbers(self):
+        x = torch.ones(3, 5, requires_grad=True)
+        kept = Dropout(0.4)(x)
+        kept.sum().backward()
+        assert torch.equal(x.grad, kept.detach())
+
+    def test_evaluation_changes_nothing(self):
+        assert Dropout(0.5).eval()(X) is X
+
+    def test_draws_from_the_stream_of_a_training(self):
+        before = torch.get_rng_state()
+        masks = []
+        for _ in range(2):
+            with OwnStream(3):
+                masks.append(Dropout(0.5)(torch.ones(100)))
+        assert torch.equal(*masks)
+        assert torch.equal(torch.get_rng_state(), before)

@@ -2,11 +2,17 @@
 
 import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from fairtask._random import GENERATORS, RandomStream
+from fairtask._random import (
+    GENERATORS,
+    OwnStream,
+    RandomStream,
+    current_generator,
+)
 from tests._inputs import (
     NOT_LEARNT,
     assert_same_bits,
@@ -36,6 +42,19 @@ def test_the_global_state_is_kept():
         inside = torch.rand(1)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(inside, draw(RandomStream(0))[:1])
+
+
+def test_an_own_stream_waits_for_nobody():
+    with GENERATORS, ThreadPoolExecutor(1) as other:
+
+        def draw_here():
+            with OwnStream(0) as stream:
+                assert current_generator() is stream.generator
+                return torch.rand(3, generator=current_generator())
+
+        drawn = other.submit(draw_here).result(timeout=10)
+    assert torch.equal(drawn, draw(RandomStream(0)))
+    assert current_generator() is None
 
 
 def test_an_error_gives_the_generators_back():

@@ -34,7 +34,7 @@ from fairtask.losses import (
     GroupLossPenalty,
 )
 from fairtask.metrics import equalized_odds_difference
-from fairtask.modules import FAIRNESS_HEADS
+from fairtask.modules import FAIRNESS_HEADS, Dropout
 from tests._inputs import (
     NOT_LEARNT,
     assert_same_bits,
@@ -69,14 +69,14 @@ class TestFit:
     def test_reduces_the_difference_between_groups(self):
         X, y, z = make_biased_classification(2000, random_state=0)
         eod = {}
-        for lam in (1.0, 0.05):
+        for lam in (1.0, 0.2):
             classifier = make_classifier(
-                lam=lam, max_epochs=15, lr=0.02, representation_weight=0.0
+                lam=lam, max_epochs=15, representation_weight=0.0
             )
             y_pred = classifier.fit(X, y, sensitive_features=z).predict(X)
             eod[lam] = equalized_odds_difference(y, y_pred, sensitive_features=z)
         assert eod[1.0] > 0.1
-        assert eod[0.05] < 0.5 * eod[1.0]
+        assert eod[0.2] < 0.5 * eod[1.0]
 
     @pytest.mark.parametrize(
         ("fairness_loss", "parity"),
@@ -228,9 +228,11 @@ class TestSingleTask:
         seeds = np.random.RandomState(0).randint(2**31 - 1, size=3)
         torch.manual_seed(int(seeds[0]))
         model = nn.Sequential(
-            nn.Linear(5, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2)
+            nn.Linear(5, 16), nn.ReLU(), Dropout(0.2), nn.Linear(16, 2)
         )
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=1.0)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=0.01, weight_decay=1.0, fused=True
+        )
         schedule = None
         if lr_schedule == "one_cycle":
             schedule = torch.optim.lr_scheduler.OneCycleLR(
