@@ -1,10 +1,11 @@
 """Group fairness learnt as an auxiliary task, for scikit-learn."""
 
 from fairtask.image import AuxiliaryFairnessImageClassifier
-from fairtask.tabular import AuxiliaryFairnessClassifier
+from fairtask.tabular import AuxiliaryFairnessClassifier, AuxiliaryFairnessClassifierCV
 
 __all__ = [
     "AuxiliaryFairnessClassifier",
+    "AuxiliaryFairnessClassifierCV",
     "AuxiliaryFairnessImageClassifier",
     "__version__",
 ]

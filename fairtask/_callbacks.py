@@ -4,8 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
@@ -64,49 +67,64 @@ class LearningRate(LRScheduler):
 class BestEpoch(Callback):
     """Score each epoch, keep the weights of the best, and stop when none is better.
 
+    Where models are trained together, each has a best epoch of its own: that of a
+    training that stops for it.
+
     Parameters
     ----------
     score : callable
-        From the net to a number, the greater the better. NaN is never the best.
+        From the net to a number, the greater the better, or to an array of one for each
+        of the models. NaN is never the best.
     patience : int or None
         Number of epochs without a better one after which training stops. None: never.
     """
 
     def __init__(
-        self, score: Callable[[NeuralNet], float] | None, patience: int | None
+        self, score: Callable[[NeuralNet], Any] | None, patience: int | None
     ) -> None:
         self.score = score
         self.patience = patience
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Start the comparison."""
-        self.best_score_ = -float("inf")
+        self.best_score_: Any = -float("inf")
         self.best_epoch_: int | None = None
-        self.best_weights_: Any = None
-        self.misses_ = 0
+        self.best_weights_: list[dict[str, Tensor]] | None = None
+        self.misses_: Any = np.array(0)
 
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Score the epoch."""
         assert self.score is not None
         try:
-            score = float(self.score(net))
+            score = np.asarray(self.score(net), dtype=float)
         except KeyboardInterrupt:
             net.interrupted_ = True  # the user's, not a callback's
             raise
-        net.history.record("valid_score", score)
-        is_best = score > self.best_score_
-        net.history.record("valid_score_best", is_best)
-        if is_best:
-            self.best_score_, self.best_epoch_ = score, net.history[-1, "epoch"]
+        net.history.record("valid_score", score.tolist())
+        has_stopped = self.misses_ == (self.patience or -1)
+        is_best = (score > self.best_score_) & ~has_stopped
+        net.history.record("valid_score_best", is_best.tolist())
+        self.best_score_ = np.where(is_best, score, self.best_score_)
+        self.misses_ = np.where(is_best, 0, self.misses_ + ~has_stopped)
+        if is_best.any():
+            self.best_epoch_ = net.history[-1, "epoch"]
+            self._keep(net, is_best)
+        net.stop_ = bool((self.misses_ == self.patience).all())
+
+    def _keep(self, net: NeuralNet, is_best: np.ndarray) -> None:
+        """Keep the weights, or those of the models for which the epoch is the best."""
+        states = [net.module_.state_dict(), net.criterion_.state_dict()]
+        if self.best_weights_ is None or is_best.all():
             # On the CPU, where there is room for a second copy.
             self.best_weights_ = [
                 {name: value.to("cpu", copy=True) for name, value in state.items()}
-                for state in (net.module_.state_dict(), net.criterion_.state_dict())
+                for state in states
             ]
-            self.misses_ = 0
             return
-        self.misses_ += 1
-        net.stop_ = self.misses_ == self.patience
+        models = torch.from_numpy(np.flatnonzero(is_best))
+        for kept, state in zip(self.best_weights_, states, strict=True):
+            for name, value in state.items():
+                kept[name][models] = value[models.to(value.device)].cpu()
 
     def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Restore the best epoch, and forget the validation data in `score`."""

@@ -82,9 +82,18 @@ class EpochScore:
                     "`validation_fraction`, or `X_val` and `y_val`, may have them."
                 )
 
-    def __call__(self, net: FairnessNet) -> float:
-        """Score the logits of the validation data in the last epoch."""
-        probabilities = softmax(net.valid_logits())
+    def __call__(self, net: FairnessNet) -> Any:
+        """Score the logits of the validation data in the last epoch.
+
+        Of models that are trained together each has a score.
+        """
+        logits = net.valid_logits()
+        if logits[0].ndim == 2:
+            return self._of_model(logits)
+        return [self._of_model(list(model)) for model in zip(*logits, strict=True)]
+
+    def _of_model(self, logits: list[Tensor]) -> float:
+        probabilities = softmax(logits)
         if not callable(self.scoring):
             of_task = EPOCH_SCORES[self.scoring]
             scores = [of_task(self.y[:, k], p) for k, p in enumerate(probabilities)]

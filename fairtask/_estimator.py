@@ -613,6 +613,21 @@ class FairnessEstimator(
         net.release(keep_average=is_stream)
         if net.interrupted_:
             raise KeyboardInterrupt
+        self._finish(modality, net, dataset, expected, losses, width, is_stream)
+        return self
+
+    def _finish(
+        self,
+        modality: Modality,
+        net: FairnessNet,
+        dataset: SampleDataset,
+        expected: Expected,
+        losses: dict[int, list[Any]],
+        width: int,
+        is_stream: bool,
+    ) -> None:
+        """Check a trained network, and become fitted."""
+        compared = list(losses)
         _diagnosis.check_finite(net, modality.divergence_remedy)
         if not is_stream:  # the first parts of a stream have learnt little
             _diagnosis.warn_if_never_scored(net)
@@ -620,10 +635,9 @@ class FairnessEstimator(
             _diagnosis.warn_if_useless(
                 net, dataset, expected.tasks, names, modality.divergence_remedy
             )
-        if network.erasure is not None:
+        if net.module_.erasure is not None:
             erase_means(net, dataset, list(losses.values()))
         self._set_fitted(modality, net, expected, compared, width)
-        return self
 
     def _losses_to_compare(
         self,

@@ -242,7 +242,7 @@ class FairnessNet(NeuralNet):
         recorded_groups = target.pop("recorded_groups", None)
         terms = self.criterion_(y_pred, **target)
         self._record(y_pred, terms, target, recorded_groups, training)
-        return terms.total()
+        return terms.total().sum()
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take a step of the optimizer, and of the mean of the weights."""
@@ -269,7 +269,7 @@ class FairnessNet(NeuralNet):
                 loss = self.backward(self.module_, outputs, terms)
         self._record(outputs, terms, target, recorded, training=True)
         if self.backward is None:
-            loss = terms.total()
+            loss = terms.total().sum()  # over models that are trained together
             loss.backward()
         return {"loss": loss, "y_pred": outputs}
 
@@ -290,7 +290,7 @@ class FairnessNet(NeuralNet):
         if not training:
             logits = self.module_.prediction_logits(outputs)
             self._valid_logits.append([task.detach() for task in logits])
-        if recorded_groups is not None:
+        if recorded_groups is not None and self.n_groups:
             self._epoch_group_losses.setdefault(
                 training, GroupLossRecorder(self.n_groups)
             ).add(
@@ -369,7 +369,10 @@ class FairnessNet(NeuralNet):
 
     def valid_logits(self) -> list[Tensor]:
         """Logits of the validation data in the last epoch, by task, on the CPU."""
-        return [torch.cat(task).cpu() for task in zip(*self._valid_logits, strict=True)]
+        return [
+            torch.cat(task, dim=-2).cpu()
+            for task in zip(*self._valid_logits, strict=True)
+        ]
 
     def release(self, *, keep_average: bool) -> None:
         """Forget the validation data, their logits and the random numbers.

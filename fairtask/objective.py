@@ -35,8 +35,7 @@ class Terms(NamedTuple):
     def total(self) -> Tensor:
         """Return the value of the objective, with the gradient of all terms."""
         # NOTE: `head_loss` less its detached value is 0, and has its gradient.
-        objective = torch.stack(self.weighted).sum()
-        return objective + (self.head_loss - self.head_loss.detach())
+        return sum(self.weighted, self.head_loss - self.head_loss.detach())
 
 
 class Objective(nn.Module):

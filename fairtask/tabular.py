@@ -11,11 +11,16 @@ from torch import nn
 
 from fairtask._auxiliary import AuxiliaryEstimator
 from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._lam_search import LamSearch
 from fairtask._table_encoding import NUMERIC_ENCODINGS
 from fairtask._tables import TableModality
 from fairtask.modules import ACTIVATIONS
 
-__all__ = ["AuxiliaryFairnessClassifier", "TableEstimator"]
+__all__ = [
+    "AuxiliaryFairnessClassifier",
+    "AuxiliaryFairnessClassifierCV",
+    "TableEstimator",
+]
 
 
 @estimator
@@ -293,3 +298,88 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
+
+
+@estimator
+class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
+    """`AuxiliaryFairnessClassifier` whose ``lam`` is chosen by cross-validation.
+
+    In each fold the networks of all values are trained together, in a fraction of the
+    time of a `~sklearn.model_selection.GridSearchCV`. They are those of separate fits
+    with the same ``random_state``, up to rounding. The chosen value is then fitted to
+    all samples.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, ..., verbose
+        Those of `AuxiliaryFairnessClassifier`, except ``lam``.
+    lams : int or array-like of float, default=8
+        Values of ``lam``, or their number: they then divide the range from 0.05 to 1,
+        which is single-task learning, in equal ratios.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds, as of `~sklearn.model_selection.GridSearchCV`. None: 5 folds.
+    performance : str, default="roc_auc"
+        Name of a score of scikit-learn. For several classes use "roc_auc_ovr" or
+        "accuracy".
+    disparity : str or callable, default="equalized_odds_difference"
+        A difference metric of `fairtask.metrics`, or its name.
+    budget : float, default=None
+        Largest mean disparity over the folds: the best value within it is chosen, see
+        `~fairtask.model_selection.best_under_budget`.
+    rule : {"least_disparity", "knee_point"}, callable or None, default=None
+        Rule of the choice without a ``budget``: a function of
+        `fairtask.model_selection`, or a callable from ``cv_results_`` to a position.
+        None: "least_disparity", the least disparate value whose performance is within
+        one standard error of the best.
+    lams_at_once : int, default=None
+        Number of networks that are trained together; fewer need less memory. 1: one
+        after another. None: all.
+    n_jobs : int, default=None
+        Number of folds at the same time, see `joblib.Parallel`.
+
+    Attributes
+    ----------
+    lam_ : float
+        The chosen value.
+    lams_ : ndarray of shape (n_lams,)
+        All values.
+    best_index_ : int
+        Position of the chosen value.
+    cv_results_ : dict
+        Scores of each value in each fold, with the keys of a
+        `~sklearn.model_selection.GridSearchCV`.
+    front_ : DataFrame
+        Values that no other beats, with their scores.
+    estimator_ : AuxiliaryFairnessClassifier
+        Fitted to all samples with the chosen value. The other attributes are its own:
+        those of `AuxiliaryFairnessClassifier`.
+    n_splits_ : int
+        Number of folds.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : Searches over other parameters as well.
+
+    Notes
+    -----
+    The networks of a fold see the same batches and the same dropout. With ``callbacks``,
+    an ``aggregator`` or an optimizer of your own they are trained one after another,
+    because these may depend on all weights of a network at once.
+
+    A ``trunk`` of your own must be made of operations that `torch.func.vmap` supports;
+    with ``lams_at_once=1`` it need not.
+
+    Examples
+    --------
+    >>> from fairtask import AuxiliaryFairnessClassifierCV
+    >>> from fairtask.datasets import make_biased_classification
+    >>> X, y, z = make_biased_classification(random_state=0)
+    >>> search = AuxiliaryFairnessClassifierCV(
+    ...     lams=[0.1, 1.0], cv=2, budget=0.05, max_epochs=5, random_state=0
+    ... )
+    >>> search.fit(X, y, sensitive_features=z).lam_
+    0.1
+    """
+
+    lam: ClassVar  # type: ignore[misc]  # no parameter: it is chosen
+    _single = AuxiliaryFairnessClassifier

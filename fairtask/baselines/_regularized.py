@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fairtask._auxiliary import PENALTY_CONSTRAINTS
 from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._lam_search import LamSearch
 from fairtask._method import MakeHead
 from fairtask._penalty import Penalty
 from fairtask.image import ImageEstimator
@@ -19,7 +20,11 @@ from fairtask.modules import FairnessHead
 from fairtask.objective import Objective
 from fairtask.tabular import TableEstimator
 
-__all__ = ["RegularizedClassifier", "RegularizedImageClassifier"]
+__all__ = [
+    "RegularizedClassifier",
+    "RegularizedClassifierCV",
+    "RegularizedImageClassifier",
+]
 
 
 class RegularizedHead(FairnessHead):
@@ -187,6 +192,40 @@ class RegularizedClassifier(TableEstimator, RegularizedEstimator):
     >>> clf.fit(X, y, sensitive_features=z).predict(X[:3]).shape
     (3,)
     """
+
+
+@estimator
+class RegularizedClassifierCV(LamSearch, RegularizedClassifier):
+    """`RegularizedClassifier` whose ``lam`` is chosen by cross-validation.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, ..., verbose
+        Those of `RegularizedClassifier`, except ``lam``; ``multiplier_lr`` must be
+        None.
+    lams, cv, performance, disparity, budget, rule, lams_at_once, n_jobs
+        See `~fairtask.AuxiliaryFairnessClassifierCV`.
+
+    Examples
+    --------
+    >>> from fairtask.baselines import RegularizedClassifierCV
+    >>> from fairtask.datasets import make_biased_classification
+    >>> X, y, z = make_biased_classification(random_state=0)
+    >>> search = RegularizedClassifierCV(lams=2, cv=2, max_epochs=5, random_state=0)
+    >>> search.fit(X, y, sensitive_features=z).cv_results_["params"]
+    [{'lam': 0.05}, {'lam': 1.0}]
+    """
+
+    lam: ClassVar  # type: ignore[misc]  # no parameter: it is chosen
+    _single = RegularizedClassifier
+
+    def _make_method(self) -> Regularized:
+        if self.multiplier_lr is not None:
+            raise ValueError(
+                "`multiplier_lr` must be None where `lam` is chosen: it finds the "
+                f"weights by itself; got {self.multiplier_lr!r}."
+            )
+        return super()._make_method()
 
 
 @estimator

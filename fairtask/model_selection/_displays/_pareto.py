@@ -40,7 +40,8 @@ class ParetoFrontDisplay:
         A row per model, with the columns "method" and "label" (strings) and
         "performance", "performance_low", "performance_high", "disparity",
         "disparity_low", "disparity_high": values and ends of the error bars, NaN for
-        none. The column "constant" (bool) says which get a cross; it may be missing.
+        none. The columns "constant" and "chosen" (bool) say which get a cross and a
+        ring; they may be missing.
     performance_name, disparity_name : str
         Labels of the axes.
     bars : str, default=""
@@ -100,6 +101,7 @@ class ParetoFrontDisplay:
         performance: str,
         disparity: str,
         method: str | None = None,
+        chosen: int | None = None,
         ax: Any = None,
         budget: float | None = None,
         show_labels: bool = True,
@@ -117,19 +119,54 @@ class ParetoFrontDisplay:
         method : str, default=None
             A parameter of the search, such as "fairness_loss". Each of its values is
             drawn as a method.
+        chosen : int, default=None
+            Position of a candidate to mark, such as ``best_index_`` of a search.
         ax, budget, show_labels
             See `plot`.
         """
-        points = points_of_searches(
-            cv_results, performance=performance, disparity=disparity, method=method
+        display = cls.of_cv_results(
+            cv_results,
+            performance=performance,
+            disparity=disparity,
+            method=method,
+            chosen=chosen,
         )
-        display = cls(
-            pd.DataFrame(list(points)),
+        return display.plot(ax=ax, budget=budget, show_labels=show_labels)
+
+    @classmethod
+    def of_cv_results(
+        cls,
+        cv_results: Mapping[str, Any],
+        *,
+        performance: str,
+        disparity: str,
+        method: str | None = None,
+        chosen: int | None = None,
+    ) -> Self:
+        """Return the display of `from_cv_results` before anything is drawn."""
+        points = pd.DataFrame(
+            list(
+                points_of_searches(
+                    cv_results,
+                    performance=performance,
+                    disparity=disparity,
+                    method=method,
+                )
+            )
+        )
+        if chosen is not None:
+            if not 0 <= chosen < len(points):
+                raise ValueError(
+                    f"`chosen` must be the position of one of {len(points)} "
+                    f"candidates; got {chosen!r}."
+                )
+            points["chosen"] = np.arange(len(points)) == chosen
+        return cls(
+            points,
             performance_name=performance,
             disparity_name=disparity,
             bars="one standard error over the folds",
         )
-        return display.plot(ax=ax, budget=budget, show_labels=show_labels)
 
     @classmethod
     def from_estimators(
@@ -284,6 +321,17 @@ class ParetoFrontDisplay:
                 color="black",
                 marker="x",
                 markersize=12,
+                linestyle="none",
+                zorder=3,
+            )
+        if "chosen" in self.points:
+            self._draw_points(
+                self.points[self.points["chosen"]],
+                label="chosen",
+                color="black",
+                marker="o",
+                markerfacecolor="none",
+                markersize=13,
                 linestyle="none",
                 zorder=3,
             )

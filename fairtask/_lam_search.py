@@ -1,0 +1,447 @@
+"""Choosing `lam` by cross-validation, with all values trained at once."""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY
+from numbers import Integral, Real
+from typing import Any, ClassVar, NoReturn, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from scipy.stats import rankdata
+from sklearn.base import _fit_context, clone
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import Tensor, nn
+
+from fairtask._data import SampleDataset
+from fairtask._estimator import Expected, FairnessEstimator, estimator
+from fairtask._frames import as_pandas, check_same_rows
+from fairtask._method import Method
+from fairtask._modality import Modality
+from fairtask._net import FairnessNet
+from fairtask._sensitive import attribute_table
+from fairtask._stack import ModuleStack
+from fairtask._training import OPTIMIZERS
+from fairtask._validation import read_weights, warn_user
+from fairtask.metrics import make_fairness_scoring
+from fairtask.metrics._difference import METRICS, find_metric
+from fairtask.model_selection import (
+    ParetoFrontDisplay,
+    best_under_budget,
+    knee_point,
+    least_disparity,
+)
+from fairtask.modules import MultiTaskNetwork
+
+__all__ = ["LamSearch"]
+
+SMALLEST_LAM = 0.05
+"""Where `lams` is a number of values, the smallest of them; the largest is 1."""
+
+
+@estimator
+class LamSearch(FairnessEstimator):
+    """Choose `lam` by cross-validation; the parameters are described in subclasses.
+
+    A subclass derives from an estimator with a parameter ``lam``, which it takes out,
+    and names that estimator in `_single`.
+    """
+
+    _: KW_ONLY
+    lams: int | Sequence[float] = 8
+    cv: Any = None
+    performance: str = "roc_auc"
+    disparity: str | Callable[..., Any] = "equalized_odds_difference"
+    budget: float | None = None
+    rule: str | Callable[..., int] | None = None
+    lams_at_once: int | None = None
+    n_jobs: int | None = None
+
+    _parameter_constraints: ClassVar[dict] = {
+        "lams": ["array-like", Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
+        "performance": [str],
+        "disparity": [str, callable],
+        "budget": [Interval(Real, 0, None, closed="left"), None],
+        "rule": [StrOptions({"knee_point", "least_disparity"}), callable, None],
+        "lams_at_once": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+    }
+
+    _single: ClassVar[type[FairnessEstimator]]
+    """The estimator with one `lam`."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sensitive_features_val: Any = None,
+    ) -> Self:
+        """Choose ``lam`` by cross-validation, and fit with it on all samples.
+
+        Parameters
+        ----------
+        X, y, sensitive_features, sample_weight
+            See `fairtask.AuxiliaryFairnessClassifier.fit`. Groups are needed.
+        X_val, y_val, sensitive_features_val
+            The same validation samples for all trainings.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an argument is not as described.
+
+        Warns
+        -----
+        BudgetNotMetWarning
+            If no value is within ``budget``.
+        FitFailedWarning
+            If a training in a fold diverged. Its scores are NaN.
+        """
+        if sensitive_features is None:
+            raise ValueError(
+                "`sensitive_features` must be given: the choice of `lam` depends on "
+                "the difference between groups; got None."
+            )
+        if self.warm_start:
+            raise ValueError(
+                "`warm_start=True` has no use in a search; set it on `estimator_`."
+            )
+        check_same_rows(
+            {
+                "X": X,
+                "y": y,
+                "sensitive_features": sensitive_features,
+                "sample_weight": sample_weight,
+            }
+        )
+        X, y = as_pandas(X, "X"), as_pandas(y, "y")
+        data = {"X": X, "y": y, "sensitive_features": attribute_table(sensitive_features)}
+        if sample_weight is not None:
+            data["sample_weight"] = read_weights(sample_weight, len(data["y"]))
+        check_consistent_length(*data.values())
+        for part in (X, y):
+            if isinstance(part, pd.DataFrame | pd.Series):
+                # Columns of arrays have no index of their own.
+                data["sensitive_features"] = data["sensitive_features"].set_axis(
+                    part.index
+                )
+        validation = {
+            "X_val": X_val,
+            "y_val": y_val,
+            "sensitive_features_val": sensitive_features_val,
+        }
+        lams = self._check_lams()
+        rule = self._make_rule()
+        scoring = self._make_scoring()
+        splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        folds = Parallel(n_jobs=self.n_jobs)(
+            delayed(_evaluate)(
+                self,
+                lams,
+                scoring,
+                {name: _safe_indexing(part, train) for name, part in data.items()},
+                {name: _safe_indexing(part, test) for name, part in data.items()},
+                validation,
+            )
+            for train, test in splits
+        )
+        results = _cv_results(lams, list(scoring), folds)
+        best = rule(results)
+        single = self._with_lam(lams[best]).fit(
+            **data, **{k: v for k, v in validation.items() if v is not None}
+        )
+        own = self.get_params(deep=False)
+        vars(self).update({k: v for k, v in vars(single).items() if k not in own})
+        self.estimator_ = single
+        self.lams_ = np.array(lams)
+        self.lam_ = lams[best]
+        self.best_index_ = int(best)
+        self.cv_results_ = results
+        self.n_splits_ = len(splits)
+        return self
+
+    def partial_fit(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise an AttributeError: a part of the samples chooses no ``lam``."""
+        raise AttributeError(
+            f"{type(self).__name__} has no `partial_fit`; train its `estimator_` "
+            "further."
+        )
+
+    def save(self, path: Any) -> None:
+        """Write `estimator_`, the model with the chosen ``lam``, to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write. The class of `estimator_` loads it.
+        """
+        check_is_fitted(self)
+        self.estimator_.save(path)
+
+    @property
+    def front_(self) -> pd.DataFrame:
+        """Values of ``lam`` that no other beats, by increasing disparity.
+
+        The columns are ``lam``, ``performance``, ``disparity``, and the ends of their
+        intervals, one standard error over the folds to either side.
+        """
+        display = self._display()
+        table = display.points.assign(lam=self.lams_)[display.on_front]
+        names = [
+            name + end
+            for name in ("performance", "disparity")
+            for end in ("", "_low", "_high")
+        ]
+        table = table[["lam", *names]].sort_values("disparity", kind="stable")
+        return table.reset_index(drop=True)
+
+    def plot_front(self, ax: Any = None) -> ParetoFrontDisplay:
+        """Draw performance against disparity of all values, with the choice marked.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Axes to draw in. None: make a figure.
+
+        Returns
+        -------
+        display : ParetoFrontDisplay
+        """
+        return self._display().plot(ax, budget=self.budget)
+
+    def _display(self) -> ParetoFrontDisplay:
+        check_is_fitted(self)
+        return ParetoFrontDisplay.of_cv_results(
+            self.cv_results_,
+            performance=self.performance,
+            disparity=find_metric(self.disparity).name,
+            chosen=self.best_index_,
+        )
+
+    def _check_lams(self) -> list[float]:
+        if isinstance(self.lams, Integral):
+            return np.geomspace(SMALLEST_LAM, 1, int(self.lams)).tolist()
+        lams = np.asarray(self.lams, dtype=float)
+        if (
+            lams.ndim != 1
+            or len(np.unique(lams)) < max(2, len(lams))
+            or not ((lams >= 0) & (lams <= 1)).all()
+        ):
+            raise ValueError(
+                "`lams` must be a number of values, or at least two distinct ones in "
+                f"[0, 1]; got {self.lams!r}."
+            )
+        return lams.tolist()
+
+    def _make_scoring(self) -> dict[str, Callable]:
+        return make_fairness_scoring(
+            [self.performance, find_metric(self.disparity).name]
+        )
+
+    def _make_rule(self) -> Callable[[Any], int]:
+        if callable(self.rule):
+            if self.budget is not None:
+                raise ValueError(
+                    "`budget` has no use with a `rule` of your own; leave it at None."
+                )
+            return self.rule
+        names = {
+            "performance": self.performance,
+            "disparity": find_metric(self.disparity).name,
+        }
+        if self.budget is None:
+            rules = {"knee_point": knee_point, "least_disparity": least_disparity}
+            return rules[self.rule or "least_disparity"](**names)
+        if self.rule is not None:
+            raise ValueError(
+                f"`budget={self.budget!r}` and `rule={self.rule!r}` are two rules; "
+                "leave one of them at None."
+            )
+        return best_under_budget(**names, budget=self.budget)
+
+    def _with_lam(self, lam: float) -> FairnessEstimator:
+        """Return an estimator with the parameters of this one and one `lam`."""
+        names = self._single._get_param_names()
+        parameters = {n: getattr(self, n) for n in names if n != "lam"}
+        return clone(self._single(**parameters, lam=lam))
+
+    def _fit_all(
+        self, lams: Sequence[float], data: dict[str, Any]
+    ) -> list[FairnessEstimator | None]:
+        """Return a fitted estimator for each `lam`; None where a training diverged."""
+        is_alone = self.lams_at_once == 1 or self.callbacks or min(lams) == 1
+        if is_alone or self.optimizer not in OPTIMIZERS or self.aggregator is not None:
+            return [_fit_or_none(self._with_lam(lam), data) for lam in lams]
+        fitted: list[FairnessEstimator | None] = []
+        for start in range(0, len(lams), self.lams_at_once or len(lams)):
+            stack = clone(self)
+            stack._stacked = lams[start : start + (self.lams_at_once or len(lams))]
+            super(LamSearch, stack).fit(**data)
+            fitted += stack._fitted
+        return fitted
+
+    # The methods below make the training of one network one of several.
+
+    def _parameters_of(self, part: type) -> dict[str, Any]:
+        parameters = super()._parameters_of(part)
+        if "lam" in parameters:
+            parameters["lam"] = torch.tensor(min(self._stacked), dtype=torch.float32)
+        return parameters
+
+    def _make_net(
+        self,
+        modality: Modality,
+        method: Method,
+        network: MultiTaskNetwork,
+        objective: nn.Module,
+        *args: Any,
+        **settings: Any,
+    ) -> FairnessNet:
+        n = len(self._stacked)
+        networks = ModuleStack(network, n, in_dims=(None,), shares_constants=True)
+        # A copy: the losses themselves stay as they are.
+        objectives = ModuleStack(copy.deepcopy(objective), n, in_dims=(0,))
+        if isinstance(objective.lam, Tensor):
+            objectives.module.lam.copy_(torch.tensor(self._stacked))
+        net = super()._make_net(
+            modality, method, networks, objectives, *args, **settings
+        )
+        net.n_groups = ()  # no history of group losses
+        return net
+
+    def _finish(
+        self,
+        modality: Modality,
+        net: FairnessNet,
+        dataset: SampleDataset,
+        expected: Expected,
+        losses: dict[int, list[Any]],
+        width: int,
+        is_stream: bool,
+    ) -> None:
+        self._fitted = [
+            self._take(i, modality, net, dataset, expected, losses, width)
+            for i in range(len(self._stacked))
+        ]
+
+    def _take(
+        self,
+        i: int,
+        modality: Modality,
+        net: FairnessNet,
+        dataset: SampleDataset,
+        expected: Expected,
+        losses: dict[int, list[Any]],
+        width: int,
+    ) -> FairnessEstimator | None:
+        """Return network `i` as a fitted estimator."""
+        single = self._with_lam(self._stacked[i])
+        method = single._make_method()
+        network = net.module_.copy(i)
+        if not method.uses_groups:
+            losses, network.fairness_heads = {}, nn.ModuleList()
+        alone = single._make_net(
+            modality,
+            method,
+            network,
+            method.make_objective(list(losses.values()), width),
+            expected,
+            list(losses),
+            torch.device(net.device),
+            n_samples=len(dataset),
+        )
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(single, name, getattr(self, name))
+        try:
+            single._finish(modality, alone, dataset, expected, losses, width, False)
+        except ValueError as error:
+            _warn_of_failure(self._stacked[i], error)
+            return None
+        return single
+
+
+def _fit_or_none(
+    single: FairnessEstimator, data: dict[str, Any]
+) -> FairnessEstimator | None:
+    try:
+        return single.fit(**data)
+    except ValueError as error:
+        if "diverged" not in str(error):
+            raise
+        _warn_of_failure(single.lam, error)
+        return None
+
+
+def _warn_of_failure(lam: float, error: ValueError) -> None:
+    warn_user(FitFailedWarning, f"`lam={lam:.4g}` has no scores in a fold: {error}")
+
+
+def _evaluate(
+    search: LamSearch,
+    lams: Sequence[float],
+    scoring: dict[str, Callable],
+    train: dict[str, Any],
+    test: dict[str, Any],
+    validation: dict[str, Any],
+) -> dict[str, list[float]]:
+    """Fit on the training part of a fold, and score on its test part."""
+    start = time.perf_counter()
+    given = {k: v for k, v in validation.items() if v is not None}
+    models = search._fit_all(lams, {**train, **given})
+    middle = time.perf_counter()
+    results: dict[str, list[float]] = {}
+    for name, scorer in scoring.items():
+        groups = {}
+        if name in METRICS:
+            groups["sensitive_features"] = test["sensitive_features"]
+        results[name] = [
+            np.nan if model is None else scorer(model, test["X"], test["y"], **groups)
+            for model in models
+        ]
+    n = len(lams)
+    results["fit_time"] = [(middle - start) / n] * n
+    results["score_time"] = [(time.perf_counter() - middle) / n] * n
+    return results
+
+
+def _cv_results(
+    lams: Sequence[float], names: Sequence[str], folds: list[dict[str, list[float]]]
+) -> dict[str, Any]:
+    """Return the results by the names that `GridSearchCV` gives them."""
+    results: dict[str, Any] = {}
+    for name in ("fit_time", "score_time"):
+        times = np.array([fold[name] for fold in folds])
+        results[f"mean_{name}"] = times.mean(axis=0)
+        results[f"std_{name}"] = times.std(axis=0)
+    results["param_lam"] = np.ma.MaskedArray(lams, mask=False)
+    results["params"] = [{"lam": lam} for lam in lams]
+    for name in names:
+        scores = np.array([fold[name] for fold in folds])
+        for k, of_fold in enumerate(scores):
+            results[f"split{k}_test_{name}"] = of_fold
+        mean = scores.mean(axis=0)
+        results[f"mean_test_{name}"] = mean
+        results[f"std_test_{name}"] = scores.std(axis=0)
+        ranked = np.where(np.isnan(mean), -np.inf, mean)
+        results[f"rank_test_{name}"] = rankdata(-ranked, method="min").astype(np.int32)
+    return results
