@@ -4,6 +4,8 @@ __all__ = [
     "BudgetNotMetWarning",
     "CollapsedHeadWarning",
     "ConstantClassifierWarning",
+    "FewSamplesWarning",
+    "LossyErasureWarning",
     "NothingPenalizedWarning",
     "VacuousBoundWarning",
 ]
@@ -29,6 +31,18 @@ class ConstantClassifierWarning(UserWarning):
 
     Its selection rates and error rates are the same in every group. That there is no
     difference says nothing about fairness.
+    """
+
+
+class FewSamplesWarning(UserWarning):
+    """A difference rests on a group with very few samples and may be due to chance."""
+
+
+class LossyErasureWarning(UserWarning):
+    """The erasure has removed a large part of a task from the representation.
+
+    The directions in which the groups' means differ are then those of the task, or the
+    representation has hardly more directions than are removed.
     """
 
 

@@ -18,6 +18,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from fairtask import metrics
+from fairtask.exceptions import FewSamplesWarning
 from fairtask.metrics import audit_representation, bootstrap
 from fairtask.model_selection import RepresentationDisplay
 
@@ -160,6 +161,7 @@ class TestHeads:
         names = np.where(Y, "yes", "no")
         assert_allclose(audit(y=names).differences, audit().differences)
 
+    @pytest.mark.filterwarnings("ignore::fairtask.exceptions.FewSamplesWarning")
     def test_several_classes_are_judged_by_accuracy(self):
         found = audit(y=Y + (H[:, 1] > 1))
         assert found.performance.index.unique("metric").tolist() == ["accuracy"]
@@ -189,6 +191,7 @@ class TestGroupAUC:
             assert value == pytest.approx(0.5, abs=0.06)
             assert low < 0.5 < high
 
+    @pytest.mark.filterwarnings("ignore::fairtask.exceptions.FewSamplesWarning")
     def test_group_that_only_the_class_tells(self):
         """The label says nearly all of the group, and the representation no more."""
         z = pd.DataFrame({"group": np.where(np.arange(N) % 20, Y, 1 - Y).astype(str)})
@@ -261,7 +264,10 @@ class TestGroupAUC:
     def test_group_of_the_test_alone_counts_in_differences(self):
         z = Z[["sex"]].copy()
         z.loc[N - 60 :, "sex"] = "x"
-        found = audit(z=z)
+        with pytest.warns(
+            UndefinedMetricWarning, match="'sex' leaves out .*training samples: x"
+        ):
+            found = audit(z=z)
         head = LogisticRegression().fit(H[: N // 2], Y[: N // 2])
         expected = metrics.equalized_odds_difference(
             Y[N // 2 :], head.predict(H[N // 2 :]), sensitive_features=z[N // 2 :]
@@ -276,6 +282,73 @@ class TestGroupAUC:
         with pytest.warns(UndefinedMetricWarning, match=message):
             found = audit(z=Z[["sex"]], min_group_size=int(sizes[larger].min()))
         assert np.isfinite(found.group_auc["value"].item())
+
+
+class TestGroupSizes:
+    def test_are_counted_by_part_and_class(self):
+        sizes = audit().group_sizes
+        for part, rows in [
+            ("training", slice(0, N // 2)),
+            ("test", slice(N // 2, N)),
+        ]:
+            for name in ("sex", "race"):
+                expected = pd.crosstab(Z[name][rows], Y[rows])
+                assert sizes.loc[name, part].to_numpy().tolist() == (
+                    expected.to_numpy().tolist()
+                )
+
+    def test_intersections_are_tuples(self):
+        sizes = audit(attributes="intersection").group_sizes
+        assert sizes.loc["sex & race"].index.tolist()[0] == ("f", "a")
+        assert sizes.to_numpy().sum() == N
+
+    def test_groups_that_are_left_out_are_named(self):
+        z = Z[["race"]].copy()
+        # The test samples have 12 of a fourth group, 4 of them positive.
+        chosen = [*np.flatnonzero(Y == 0)[-8:], *np.flatnonzero(Y == 1)[-4:]]
+        z.loc[[*chosen, *range(40)], "race"] = "d"
+        found = audit(z=z, min_group_size=10)
+        assert found.left_out == {
+            ("race", "equal_opportunity_difference"): ["d"],
+            ("race", "equalized_odds_difference"): ["d"],
+        }
+        assert (
+            "Groups of race left out of equal_opportunity_difference, "
+            "equalized_odds_difference: d"
+        ) in found.to_text()
+        assert "left out of" in found._repr_html_()
+        with pytest.warns(FewSamplesWarning, match=r"- 'race': d \(4\)\.$"):
+            found = audit(z=z)
+        assert found.left_out == {}
+
+    @pytest.mark.parametrize(("n", "is_few"), [(9, True), (10, False)])
+    def test_few_samples_of_a_class(self, n, is_few):
+        z = pd.DataFrame({"group": np.full(N, "a")})
+        for c in (0, 1):
+            rows = np.flatnonzero(c == Y)
+            z.loc[rows[:30], "group"] = "b"
+            z.loc[rows[len(rows) - (n if c else 30) :], "group"] = "b"
+        if is_few:
+            with pytest.warns(FewSamplesWarning, match=r"b \(9\)"):
+                audit(z=z)
+        else:
+            audit(z=z)  # any warning would be an error
+
+    def test_groups_of_one_part_are_named(self):
+        z = Z[["sex"]].copy()
+        z.loc[: N // 2 - 1, "sex"] = z["sex"].str.upper()
+        with pytest.warns(UndefinedMetricWarning) as record:
+            found = audit(z=z)
+        message = str(record[0].message)
+        assert (
+            "group_auc of 'sex' leaves out groups without training samples: f, m"
+            in (message)
+        )
+        assert "differences of 'sex' leave out groups without test samples: F, M" in (
+            message
+        )
+        assert found.group_auc["value"].isna().all()
+        assert found.group_sizes.loc["sex"].index.tolist() == ["F", "M", "f", "m"]
 
 
 class TestRepresentation:

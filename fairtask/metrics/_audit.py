@@ -1,6 +1,7 @@
 """The result of an audit of a representation."""
 
 from dataclasses import dataclass
+from html import escape
 
 import pandas as pd
 
@@ -16,8 +17,8 @@ OWN_PREDICTION = "own prediction"
 class RepresentationAudit:
     """Differences that heads show on a representation, and groups read from it.
 
-    `audit_representation` makes it. Each data frame has the columns "value", "low" and
-    "high", the limits of the interval.
+    `audit_representation` makes it. The first three data frames have the columns
+    "value", "low" and "high", the limits of the interval.
 
     Attributes
     ----------
@@ -29,6 +30,12 @@ class RepresentationAudit:
     group_auc : DataFrame
         A row per attribute: how well the group is read from the representation of
         samples of one class, as an AUC. 0.5 means not at all, 1 without an error.
+    group_sizes : DataFrame
+        A row per attribute and group: numbers of training and of test samples of each
+        class.
+    left_out : dict of (str, str) to list
+        Groups with fewer than ``min_group_size`` test samples of the kind needed, by
+        attribute and difference metric. Of several classes one is enough to be here.
     confidence_level : float
         Of all intervals.
     constant_heads : list of str
@@ -39,11 +46,13 @@ class RepresentationAudit:
     performance: pd.DataFrame
     differences: pd.DataFrame
     group_auc: pd.DataFrame
+    group_sizes: pd.DataFrame
+    left_out: dict[tuple[str, str], list]
     confidence_level: float
     constant_heads: list[str]
 
     def to_text(self, digits: int = 3, line_width: int | None = None) -> str:
-        """Write performance, differences and group AUCs as text.
+        """Write performance, differences, group AUCs and sizes of groups as text.
 
         Parameters
         ----------
@@ -55,14 +64,15 @@ class RepresentationAudit:
         tables = [
             table.to_string(line_width=line_width) for table in self._tables(digits)
         ]
-        return "\n\n".join([self._heading(), *tables, ""])
+        return "\n\n".join([self._heading(), *tables, *self._left_out_lines(), ""])
 
     def __repr__(self) -> str:
         return self.to_text(line_width=pd.get_option("display.width"))
 
     def _repr_html_(self) -> str:
         tables = [table.to_html() for table in self._tables(3)]
-        return "\n".join([f"<p>{self._heading()}</p>", *tables])
+        lines = [f"<p>{escape(line)}</p>" for line in self._left_out_lines()]
+        return "\n".join([f"<p>{escape(self._heading())}</p>", *tables, *lines])
 
     def _heading(self) -> str:
         heading = "Heads on the representation"
@@ -74,6 +84,17 @@ class RepresentationAudit:
                 "and rates cannot differ"
             )
         return heading
+
+    def _left_out_lines(self) -> list[str]:
+        """Name the groups that differences leave out."""
+        metrics: dict[tuple[str, str], list[str]] = {}
+        for (attribute, metric), groups in self.left_out.items():
+            listed = ", ".join(map(str, groups))
+            metrics.setdefault((attribute, listed), []).append(metric)
+        return [
+            f"Groups of {attribute} left out of {', '.join(names)}: {groups}"
+            for (attribute, groups), names in metrics.items()
+        ]
 
     def _tables(self, digits: int) -> list[pd.DataFrame]:
         """Write numbers and intervals as strings, in a table for each kind of figure.
@@ -92,7 +113,7 @@ class RepresentationAudit:
         return [
             table.rename_axis(index=None, columns=name)
             for name, table in tables.items()
-        ]
+        ] + [self.group_sizes]
 
 
 def _by_head(values: pd.Series, columns: str) -> pd.DataFrame:

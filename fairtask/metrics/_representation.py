@@ -14,6 +14,7 @@ from fairtask.metrics._audit import OWN_PREDICTION, RepresentationAudit
 from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
 from fairtask.metrics._difference import check_min_group_size
 from fairtask.metrics._group_reading import GroupReading, linear_classifier
+from fairtask.metrics._group_sizes import GroupSizes
 from fairtask.metrics._group_table import (
     by_group,
     differences,
@@ -87,7 +88,9 @@ def audit_representation(
     attributes : {"each", "intersection"}, default="each"
         Whether the groups are those of each attribute, or the combinations that occur.
     min_group_size : int, default=1
-        Smallest number of test samples of the kind needed that a compared group has.
+        Smallest number of test samples of the kind needed that a compared group has:
+        of each class for the equalized odds difference. The audit names the groups that
+        are left out.
     n_resamples : int, default=1000
         Number of bootstrap resamples of the test samples, see `bootstrap`; 0 for none,
         which leaves the intervals of accuracies.
@@ -99,8 +102,8 @@ def audit_representation(
     Returns
     -------
     audit : RepresentationAudit
-        With the data frames ``performance``, ``differences`` and ``group_auc``. The
-        intervals are about the heads as they were fitted.
+        With the data frames ``performance``, ``differences``, ``group_auc`` and
+        ``group_sizes``. The intervals are about the heads as they were fitted.
 
     Raises
     ------
@@ -110,7 +113,11 @@ def audit_representation(
     Warns
     -----
     UndefinedMetricWarning
-        Once, with everything that is left out or undefined.
+        Once, with everything that is undefined or left out for a lack of samples, also
+        groups that occur in the training or the test samples alone.
+    FewSamplesWarning
+        If a rate of a compared group has fewer than 10 test samples. One prediction
+        then changes it by more than .1.
 
     Examples
     --------
@@ -176,17 +183,21 @@ def audit_representation(
             constant_heads.append(name)
     # The notes on the groups are the same for each head.
     group_auc, notes_of_reading = judge.group_auc(train, test)
-    notes += notes_of_reading
+    sizes = GroupSizes(train, grouped, min_group_size)
+    notes += sizes.notes() + notes_of_reading
     joined = _join(performance, "roc_auc")
     notes += [
         f"{metric} of {head!r} is NaN: it takes scores, and samples of both classes"
         for metric, head in joined.index[joined["value"].isna()]
     ]
     warn_of_notes("audit_representation", notes)
+    sizes.warn_of_few()
     return RepresentationAudit(
         performance=joined,
         differences=_join(by_attribute, "equalized_odds_difference"),
         group_auc=group_auc,
+        group_sizes=sizes.table(),
+        left_out=sizes.left_out(),
         confidence_level=confidence_level,
         constant_heads=constant_heads,
     )
