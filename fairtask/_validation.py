@@ -3,7 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ __all__ = [
     "check_distinct",
     "check_image_size",
     "check_layer_sizes",
+    "check_min_group_size",
     "check_one_of",
     "check_sample_weight",
     "read_weights",
@@ -92,6 +93,16 @@ def check_layer_sizes(sizes: Any, name: str) -> list[int]:
     ):
         raise ValueError(f"`{name}` must hold integers of at least 1; got {sizes!r}.")
     return [int(size) for size in sizes]
+
+
+def check_min_group_size(min_group_size: Any) -> None:
+    """Raise a ValueError if it is no number of samples."""
+    is_number = isinstance(min_group_size, Integral) and min_group_size is not True
+    if not is_number or min_group_size < 1:
+        raise ValueError(
+            "`min_group_size` must be an integer of at least 1; got "
+            f"{min_group_size!r}."
+        )
 
 
 def check_image_size(size: Any) -> tuple[int, int] | None:

@@ -199,6 +199,46 @@ class TestNoBound:
         assert result.bound == result.distance == 0
 
 
+class TestSmallGroups:
+    def test_are_left_out_by_class(self):
+        h, y, z = make(0)
+        z[y == 1] = np.minimum(z[y == 1], 1)
+        z[np.flatnonzero(y == 1)[0]] = 2
+        with pytest.warns(
+            VacuousBoundWarning, match="and 1 samples .* `min_group_size`"
+        ):
+            assert certify(h, y, z).bound == inf
+        result = certify(h, y, z, min_group_size=2)
+        parts = [y == 0, (y == 1) & (z < 2)]
+        assert result.bound == max(certify(h[rows], z[rows]).bound for rows in parts)
+        assert len(result.pairs) == 3 + 1
+        assert result.left_out.to_numpy().tolist() == [["sensitive_feature", 1, 2, 1]]
+
+    def test_all(self):
+        with pytest.warns(
+            UndefinedMetricWarning,
+            match=r"two groups of at least 1,000 samples in class 'all', and no",
+        ):
+            result = certify(*make(0)[::2], min_group_size=1_000)
+        assert isnan(result.bound)
+        assert len(result.left_out) == 3
+
+    def test_none(self):
+        assert certify(*make(0)).left_out.empty
+
+    @pytest.mark.parametrize("kind", [str, int, np.str_, np.int64])
+    def test_message_names_them_as_they_are(self, kind):
+        h = np.random.default_rng(0).normal(size=(30, 28))
+        y, z = np.full(30, kind(7)), np.repeat([kind(1), kind(2)], 15)
+        plain = (
+            "'1' and '2' of .* in class '7'"
+            if kind in (str, np.str_)
+            else ("1 and 2 of .* in class 7 ")
+        )
+        with pytest.warns(VacuousBoundWarning, match=f"of the groups {plain}"):
+            certify(h, y, z, min_group_size=2)
+
+
 class TestInput:
     def test_several_attributes_and_unknown_groups(self):
         h, y, z = make(0, n_groups=2)
@@ -233,6 +273,7 @@ class TestInput:
             ({"y": ["a", None]}, "`y` must have no missing values; found 1"),
             ({"sensitive_features": ["a"]}, "sensitive_features"),
             ({"groups": ["a", "c"]}, "'b'"),
+            ({"min_group_size": 0}, "`min_group_size` must be an integer of at least"),
             ({"delta": 1}, "`delta` must be a number in"),
         ],
     )

@@ -132,7 +132,7 @@ def certified_difference(
             warn_user(
                 VacuousBoundWarning,
                 f"there is no bound: stratum {strata_names[i]!r} has no sample of the "
-                f"group {group_names[g]!r} of {name}",
+                f"group {group_names.tolist()[g]!r} of {name}",
             )
             return float("inf")
         bounds.append(_largest_difference(sizes, sums, delta))
@@ -158,7 +158,7 @@ def encode_strata(
             f"{n_samples - len(known):,}."
         )
     codes, names = pd.factorize(known)
-    return codes, list(names)
+    return codes, names.tolist()
 
 
 def _totals(

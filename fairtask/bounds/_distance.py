@@ -1,11 +1,14 @@
 """Mahalanobis distance of the means of two groups, with an upper confidence limit."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import f as central_f
 from scipy.stats import ncf
 
-__all__ = ["distance_of_means"]
+__all__ = ["GroupMoments", "distance_of_means"]
 
 ROUNDING = 1e-6
 """A unit is constant if it varies by less than this share of its root mean square."""
@@ -14,8 +17,44 @@ TOLERANCE = 1e-10
 """Smallest eigenvalue of a correlation matrix, relative to the largest, that counts."""
 
 
+@dataclass(frozen=True)
+class GroupMoments:
+    """Moments of the units in the samples of a group.
+
+    Attributes
+    ----------
+    n : int
+        Number of samples.
+    mean : ndarray of shape (n_units,)
+    squares : ndarray of shape (n_units,)
+        Sum of the squares of each unit.
+    centred : ndarray of shape (n_samples, n_units)
+        The samples minus their mean.
+    covariance : ndarray of shape (n_units, n_units)
+        NaN with fewer than two samples.
+    """
+
+    n: int
+    mean: np.ndarray
+    squares: np.ndarray
+    centred: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, samples: np.ndarray) -> Self:
+        """Compute the moments of samples, shape (n_samples, n_units)."""
+        n, n_units = samples.shape
+        if n < 2:
+            unknown = np.full((n_units, n_units), np.nan)
+            return cls(n, unknown[0], unknown[0], samples, unknown)
+        mean = samples.mean(0)
+        centred = samples - mean
+        covariance = centred.T @ centred / (n - 1)
+        return cls(n, mean, np.square(samples).sum(0), centred, covariance)
+
+
 def distance_of_means(
-    a: np.ndarray, b: np.ndarray, delta: float
+    a: GroupMoments, b: GroupMoments, delta: float
 ) -> tuple[float, float, np.ndarray]:
     """Distance of the means of two groups, and its upper confidence limit.
 
@@ -23,8 +62,8 @@ def distance_of_means(
 
     Parameters
     ----------
-    a, b : ndarray of shape (n_samples, n_units)
-        Samples of each group; their numbers may differ.
+    a, b : GroupMoments
+        Of each group.
     delta : float
         Probability with which the limit may fail.
 
@@ -37,16 +76,13 @@ def distance_of_means(
     covariance : ndarray of shape (n_units, n_units)
         Pooled over the groups; NaN with fewer than two samples of one.
     """
-    n_a, n_b, n_units = len(a), len(b), a.shape[1]
-    if min(n_a, n_b) < 2:
-        return np.nan, np.inf, np.full((n_units, n_units), np.nan)
-    size = n_a * n_b / (n_a + n_b)
-    freedom = n_a + n_b - 2
-    difference = a.mean(0) - b.mean(0)
-    mean_square = (np.square(a).sum(0) + np.square(b).sum(0)) / (n_a + n_b)
-    a, b = a - a.mean(0), b - b.mean(0)
-    cov_a, cov_b = a.T @ a / (n_a - 1), b.T @ b / (n_b - 1)
-    pooled = ((n_a - 1) * cov_a + (n_b - 1) * cov_b) / freedom
+    if min(a.n, b.n) < 2:
+        return np.nan, np.inf, np.full_like(a.covariance, np.nan)
+    size = a.n * b.n / (a.n + b.n)
+    freedom = a.n + b.n - 2
+    difference = a.mean - b.mean
+    mean_square = (a.squares + b.squares) / (a.n + b.n)
+    pooled = ((a.n - 1) * a.covariance + (b.n - 1) * b.covariance) / freedom
 
     # A basis of the directions in which the samples of both groups vary. It is that of
     # the total covariance, and not of `pooled`: a direction without variation inside
@@ -64,15 +100,18 @@ def distance_of_means(
 
     # Moments of the covariance of the difference of means, relative to `pooled`.
     inverse = np.eye(rank) + ratio / within * np.outer(shift, shift)
-    relative = inverse @ (basis.T @ (size * (cov_a / n_a + cov_b / n_b)) @ basis)
+    of_difference = size * (a.covariance / a.n + b.covariance / b.n)
+    relative = inverse @ (basis.T @ of_difference @ basis)
     first, second = np.trace(relative), np.sum(relative * relative.T)
     excess = second / first
     if square > 0:
         # The delta method: the influence of each sample on the squared distance.
-        scores_a, scores_b = (x @ basis @ shift / within for x in (a, b))
-        influence_a = 2 * scores_a / n_a - scores_a**2 / freedom
-        influence_b = -2 * scores_b / n_b - scores_b**2 / freedom
-        variance = n_a * influence_a.var() + n_b * influence_b.var()
+        scores_a, scores_b = (
+            group.centred @ basis @ shift / within for group in (a, b)
+        )
+        influence_a = 2 * scores_a / a.n - scores_a**2 / freedom
+        influence_b = -2 * scores_b / b.n - scores_b**2 / freedom
+        variance = a.n * influence_a.var() + b.n * influence_b.var()
         normal = 4 * square / size + 2 * square**2 / freedom
         excess = max(excess, variance / normal)
     limit = _upper_limit(

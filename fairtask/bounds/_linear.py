@@ -11,9 +11,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._sensitive import encode_sensitive_features
-from fairtask._validation import warn_user
+from fairtask._validation import check_min_group_size, warn_user
 from fairtask.bounds._certificate import encode_strata
-from fairtask.bounds._distance import distance_of_means
+from fairtask.bounds._distance import GroupMoments, distance_of_means
 from fairtask.bounds._formulas import check_delta
 from fairtask.exceptions import VacuousBoundWarning
 
@@ -51,6 +51,9 @@ class LinearCertificate:
         pairs taken one by one, and for the largest, `bound`, as one of all pairs.
     covariances : ndarray of shape (n_pairs, n_units, n_units)
         Pooled covariance within the two groups of each pair.
+    left_out : DataFrame
+        The cells that are in no pair: "attribute", "class", "group", and the number of
+        samples "n", which is below ``min_group_size``. Nothing is certified for them.
     """
 
     bound: float
@@ -58,6 +61,7 @@ class LinearCertificate:
     pairs: pd.DataFrame = field(repr=False)
     delta: float
     covariances: np.ndarray = field(repr=False)
+    left_out: pd.DataFrame = field(repr=False)
 
     def for_head(self, coef: Any) -> Any:
         """Bound on the difference in mean score of a linear head.
@@ -105,6 +109,7 @@ def certified_mean_difference(
     *,
     sensitive_features: Any,
     groups: Any = None,
+    min_group_size: int | None = None,
     delta: float = 0.05,
 ) -> LinearCertificate:
     r"""Bound on the differences that linear heads can show, from held-out samples.
@@ -138,16 +143,22 @@ def certified_mean_difference(
         Group of each sample. A sample whose group is unknown belongs to none.
     groups : array-like, or dict or list of array-likes, optional
         The groups of the attribute, or of each, where the samples may lack some.
+    min_group_size : int, default=None
+        A group with fewer samples in a class is left out of this class, since one tiny
+        group makes the bound infinite. The certificate then says nothing of that group
+        in that class, and lists both in ``left_out``. It holds for the other pairs if
+        the number was not chosen by the bounds. None: every group counts.
     delta : float in (0, 1), default=0.05
         Probability with which the bound may fail.
 
     Returns
     -------
     certificate : LinearCertificate
-        Its ``bound`` is NaN if no attribute has two groups. It is infinite if a class
-        lacks a group, if the samples of two groups are too few for the number of units
-        (:math:`n_a + n_b - 2 \le p`), or if a combination of units separates two groups
-        of the samples without any variation inside them.
+        Its ``bound`` is NaN if no attribute has two groups of `min_group_size` in a
+        class. It is infinite if a class lacks a group that counts, if the samples of
+        two groups are too few for the number of units (:math:`n_a + n_b - 2 \le p`), or
+        if a combination of units separates two groups of the samples without any
+        variation inside them.
 
     Raises
     ------
@@ -159,7 +170,8 @@ def certified_mean_difference(
     VacuousBoundWarning
         If the bound is infinite.
     UndefinedMetricWarning
-        If an attribute has fewer than two groups; the others count.
+        If an attribute has fewer than two groups, in a class or at all; the others
+        count.
 
     See Also
     --------
@@ -213,6 +225,9 @@ def certified_mean_difference(
     True
     """
     check_delta(delta)
+    if min_group_size is not None:
+        check_min_group_size(min_group_size)
+    smallest = min_group_size or 0
     check_same_rows({"h": h, "y": y, "sensitive_features": sensitive_features})
     h = read_number_array(h, "h")
     if h.ndim != 2 or not h.size:
@@ -229,7 +244,7 @@ def certified_mean_difference(
         sensitive_features, n_samples=len(h), groups=groups
     )
     classes, class_names = encode_strata(y, len(h), "y")
-    rows, covariances = [], []
+    rows, covariances, left_out = [], [], []
     for name, codes, group_names in zip(
         sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
     ):
@@ -238,37 +253,54 @@ def certified_mean_difference(
                 UndefinedMetricWarning,
                 f"{name} has fewer than two groups, and no difference",
             )
+            continue
         for c, class_name in enumerate(class_names):
-            cells = [h[(classes == c) & (codes == g)] for g in range(len(group_names))]
-            for i, j in combinations(range(len(cells)), 2):
-                distance, bound, covariance = distance_of_means(
-                    cells[i], cells[j], delta
+            cells = {
+                group: GroupMoments.of(h[(classes == c) & (codes == g)])
+                for g, group in enumerate(group_names.tolist())
+            }
+            compared = [group for group in cells if cells[group].n >= smallest]
+            left_out += [
+                (name, class_name, group, cell.n)
+                for group, cell in cells.items()
+                if group not in compared
+            ]
+            if len(compared) < 2:
+                warn_user(
+                    UndefinedMetricWarning,
+                    f"{name} has fewer than two groups of at least {smallest:,} "
+                    f"samples in class {class_name!r}, and no difference there",
                 )
+            for first, second in combinations(compared, 2):
+                a, b = cells[first], cells[second]
+                distance, bound, covariance = distance_of_means(a, b, delta)
                 covariances.append(covariance)
-                names = name, class_name, group_names[i], group_names[j]
-                sizes = len(cells[i]), len(cells[j])
-                rows.append((*names, *sizes, distance, bound))
+                names = name, class_name, first, second
+                rows.append((*names, a.n, b.n, distance, bound))
     pairs = pd.DataFrame(rows, columns=COLUMNS)
+    without = pd.DataFrame(left_out, columns=["attribute", "class", "group", "n"])
     if not rows:
-        return LinearCertificate(
-            np.nan, np.nan, pairs, delta, np.empty((0, *h.shape[1:] * 2))
-        )
+        none = np.empty((0, *h.shape[1:] * 2))
+        return LinearCertificate(np.nan, np.nan, pairs, delta, none, without)
     # NOTE: As in `certified_difference`, `delta` is not divided by the number of pairs.
-    worst = pairs.iloc[int(pairs["bound"].argmax())]
-    if np.isinf(worst["bound"]):
+    worst = int(pairs["bound"].argmax())
+    bound = float(pairs["bound"].iloc[worst])
+    if np.isinf(bound):
+        name, class_name, first, second, n_1, n_2, *_ = rows[worst]
         warn_user(
             VacuousBoundWarning,
-            f"there is no bound: {worst['n_1']:,} and {worst['n_2']:,} samples of the "
-            f"groups {worst['group_1']!r} and {worst['group_2']!r} of "
-            f"{worst['attribute']} in class {worst['class']!r} are too few for "
-            f"{h.shape[1]:,} units, or a combination of units separates them",
+            f"there is no bound: {n_1:,} and {n_2:,} samples of the groups {first!r} "
+            f"and {second!r} of {name} in class {class_name!r} are too few for "
+            f"{h.shape[1]:,} units, or a combination of units separates them. A larger "
+            "`min_group_size` leaves small groups out",
         )
     return LinearCertificate(
-        float(worst["bound"]),
+        bound,
         float(pairs["distance"].max()),
         pairs,
         delta,
         np.stack(covariances),
+        without,
     )
 
 
