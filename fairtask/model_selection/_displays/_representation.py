@@ -42,6 +42,11 @@ class RepresentationDisplay:
         Axes of the panels.
     figure_ : Figure
 
+    Raises
+    ------
+    ValueError
+        If `audit` is anything else.
+
     Examples
     --------
     >>> from sklearn.decomposition import PCA
@@ -63,6 +68,12 @@ class RepresentationDisplay:
     """
 
     def __init__(self, audit: RepresentationAudit) -> None:
+        if not isinstance(audit, RepresentationAudit):
+            raise ValueError(
+                "`audit` must be a RepresentationAudit, which `audit_representation` "
+                f"returns; got {type(audit).__name__}. Pass a fitted estimator to "
+                "`RepresentationDisplay.from_estimator`."
+            )
         self.audit = audit
 
     @classmethod
@@ -150,7 +161,10 @@ class RepresentationDisplay:
         left.tick_params(axis="y", pad=8)  # a marker at 0 needs room
         title = in_words(metric).replace(" difference", "\ndifference")
         left.set_title(title, fontsize="medium")
+        if OWN_PREDICTION in heads:
+            left.set_xlabel(f"dotted: {OWN_PREDICTION}", fontsize="small")
         right.axvline(0.5, **DOTTED)
+        right.set_xlabel("dotted: cannot be read", fontsize="small")
         right.set_xlim(min(0.45, right.get_xlim()[0]), 1.02)
         right.set_xticks([0.5, 0.75, 1])
         right.set_title("AUC of the group\ninside the classes", fontsize="medium")
