@@ -307,7 +307,9 @@ class TestGroupSizes:
         # The test samples have 12 of a fourth group, 4 of them positive.
         chosen = [*np.flatnonzero(Y == 0)[-8:], *np.flatnonzero(Y == 1)[-4:]]
         z.loc[[*chosen, *range(40)], "race"] = "d"
-        found = audit(z=z, min_group_size=10)
+        # AUCs inside the classes leave it out, too.
+        with pytest.warns(UndefinedMetricWarning, match="in class 0 leaves out .* d"):
+            found = audit(z=z, min_group_size=10)
         assert found.left_out == {
             ("race", "equal_opportunity_difference"): ["d"],
             ("race", "equalized_odds_difference"): ["d"],
@@ -506,6 +508,7 @@ class TestDisplay:
         display = RepresentationDisplay(found).plot(metric="group_accuracy_difference")
         left, right = display.axes_[0]
         drawn = [line.get_xdata().item() for line in left.lines]
+        assert not left.get_xlabel()  # there is no dotted line without a prediction
         expected = found.differences.xs("group_accuracy_difference", level="metric")
         assert drawn == expected["value"].tolist()
         auc = found.performance["value"].iloc[0]
@@ -532,6 +535,14 @@ class TestDisplay:
         left, _ = display.axes_[0]
         (dotted,) = (line for line in left.lines if line.get_linestyle() == ":")
         assert dotted.get_xdata()[0] == display.audit.differences["value"].iloc[0]
+        labels = [panel.get_xlabel() for panel in display.axes_[0]]
+        assert labels == ["dotted: own prediction", "dotted: cannot be read"]
+
+    @pytest.mark.parametrize("wrong", [None, LogisticRegression(), pd.DataFrame()])
+    def test_argument_that_is_no_audit(self, wrong):
+        name = type(wrong).__name__
+        with pytest.raises(ValueError, match=f"`audit` must be a .*; got {name}"):
+            RepresentationDisplay(wrong)
 
     def test_unknown_metric(self):
         with pytest.raises(ValueError, match="`metric` must be 'equalized_odds_diff"):
