@@ -1,6 +1,8 @@
 """Checks of a training: the groups before it; weights, losses and heads after it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,11 +14,18 @@ from fairtask._data import SampleDataset
 from fairtask._labels import Tasks
 from fairtask._net import FairnessNet
 from fairtask._validation import warn_user
-from fairtask.exceptions import CollapsedHeadWarning, NothingPenalizedWarning
+from fairtask.exceptions import (
+    CollapsedHeadWarning,
+    LossyErasureWarning,
+    NothingPenalizedWarning,
+)
 from fairtask.modules import MultiTaskNetwork
 
 __all__ = [
+    "TaskFit",
     "check_finite",
+    "task_fits",
+    "warn_if_erased",
     "warn_if_never_scored",
     "warn_if_nothing_is_compared",
     "warn_if_useless",
@@ -45,6 +54,58 @@ predicts one class for everybody gains 0 or less.
 
 LARGEST_SHARE = 0.999
 """A task is not judged if a class has a larger share of the training samples."""
+
+SMALLEST_REST = 0.5
+"""An erasure takes a task if less than this share of its gain in log loss is left.
+
+An AUC of .8 falls to about .7 then.
+"""
+
+
+@dataclass(frozen=True)
+class TaskFit:
+    """How well a task is learnt, in its log loss on some of the training samples.
+
+    Accuracy would not do: it is high for a model that predicts the common class of a
+    rare one. Such predictions may be right, and the probabilities useful.
+
+    Attributes
+    ----------
+    loss : float
+        NaN after an overflow.
+    loss_of_shares : float
+        That of predicting the class shares for everybody.
+    largest_share : float
+        Of a class. Where nearly all weight is on one, there is hardly a task to learn.
+    """
+
+    loss: float
+    loss_of_shares: float
+    largest_share: float
+
+    @classmethod
+    def of(cls, output: Tensor, y: Tensor, weights: Tensor) -> Self:
+        """Judge log probabilities, shape (n_samples, n_classes)."""
+        total = weights.sum()
+        of_classes = torch.zeros(output.shape[1], dtype=weights.dtype)
+        shares = of_classes.index_add(0, y, weights) / total
+        losses = nll_loss(output, y, reduction="none")
+        return cls(
+            ((weights * losses).sum() / total).item(),
+            torch.special.entr(shares).sum().item(),
+            shares.max().item(),
+        )
+
+    @property
+    def gain(self) -> float:
+        """How much smaller the loss is than that of the class shares."""
+        return self.loss_of_shares - self.loss
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether it is, or cannot be judged."""
+        is_judged = self.largest_share <= LARGEST_SHARE
+        return not is_judged or self.loss <= (1 - SMALLEST_GAIN) * self.loss_of_shares
 
 
 def warn_without_sensitive_features() -> None:
@@ -172,34 +233,72 @@ def warn_if_useless(
 def _warn_if_not_learnt(
     outputs: Sequence[Tensor], target: Mapping[str, Tensor], tasks: Tasks, advice: str
 ) -> None:
-    """Compare the log loss of each task with that of its class shares.
-
-    Accuracy would not do: it is high for a model that predicts the common class of a
-    rare one. Such predictions may be right, and the probabilities useful.
-    """
-    y = target["y"].cpu()
-    weights = target.get("task_weight", torch.ones_like(y, dtype=torch.float32)).cpu()
-    for k, output in enumerate(outputs):
-        total = weights[:, k].sum()
-        of_classes = torch.zeros(output.shape[1], dtype=weights.dtype)
-        shares = of_classes.index_add(0, y[:, k], weights[:, k]) / total
-        of_shares = torch.special.entr(shares).sum().item()
-        losses = nll_loss(output, y[:, k], reduction="none")
-        loss = ((weights[:, k] * losses).sum() / total).item()
-        # Where nearly all weight is on one class, there is hardly a task to learn. A
-        # loss may be NaN after an overflow.
-        is_judged = shares.max() <= LARGEST_SHARE
-        if not is_judged or loss <= (1 - SMALLEST_GAIN) * of_shares:
+    """Compare the log loss of each task with that of its class shares."""
+    for k, (output, fit) in enumerate(
+        zip(outputs, _task_fits(outputs, target), strict=True)
+    ):
+        if fit.is_learnt:
             continue
         frequencies = output.argmax(dim=1).bincount() / len(output)
         most_frequent = tasks.classes[k].tolist()[frequencies.argmax()]
-        of_task = f" {tasks.names[k]!r}" if tasks.names else ""
         warn_user(
             ConvergenceWarning,
-            f"The network has learnt next to nothing about the task{of_task}: it "
+            "The network has learnt next to nothing about the task"
+            f"{_name(tasks, k)}: it "
             f"predicts {most_frequent!r} for {100 * frequencies.max():.4g} % of the "
-            f"training samples. Their log loss is {loss:.4g}, that of predicting the "
-            f"class shares for everybody {of_shares:.4g}. {advice}",
+            f"training samples. Their log loss is {fit.loss:.4g}, that of predicting "
+            f"the class shares for everybody {fit.loss_of_shares:.4g}. {advice}",
+        )
+
+
+def _name(tasks: Tasks, k: int) -> str:
+    """Name a task where there are several, with a space before it."""
+    return f" {tasks.names[k]!r}" if tasks.names else ""
+
+
+def _task_fits(
+    outputs: Sequence[Tensor], target: Mapping[str, Tensor]
+) -> list[TaskFit]:
+    y = target["y"].cpu()
+    weights = target.get("task_weight", torch.ones_like(y, dtype=torch.float32)).cpu()
+    return [
+        TaskFit.of(output, y[:, k], weights[:, k]) for k, output in enumerate(outputs)
+    ]
+
+
+def task_fits(net: FairnessNet, dataset: SampleDataset) -> list[TaskFit]:
+    """Judge how well each task is learnt, on some of the training samples."""
+
+    def log_probabilities(
+        network: MultiTaskNetwork, X: Tensor, target: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        of_tasks = network.prediction_logits(network(X), target["groups"])
+        return [logits.log_softmax(dim=1) for logits in of_tasks]
+
+    some = dataset.some()
+    return _task_fits(net.evaluate(some, log_probabilities), some.target)
+
+
+def warn_if_erased(
+    before: Sequence[TaskFit], after: Sequence[TaskFit], tasks: Tasks, width: int
+) -> None:
+    """Warn of tasks that an erasure has taken from the representation.
+
+    A task that was not learnt before it has a warning of its own.
+    """
+    for k, (old, new) in enumerate(zip(before, after, strict=True)):
+        is_kept = new.is_learnt and new.gain >= SMALLEST_REST * old.gain
+        if not old.is_learnt or is_kept:
+            continue
+        warn_user(
+            LossyErasureWarning,
+            f"The erasure has taken a large part of the task{_name(tasks, k)} from the "
+            f"representation, which has {width} units: the log loss on the training "
+            f"samples has risen from {old.loss:.4g} to {new.loss:.4g}, and that of "
+            "predicting the class shares for everybody is "
+            f"{new.loss_of_shares:.4g}. Fit with erase=False, learn related tasks with "
+            "a network each, compare fewer groups, or, if the representation is narrow, "
+            "make it wider.",
         )
 
 

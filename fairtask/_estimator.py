@@ -280,6 +280,9 @@ class FairnessEstimator(
             everybody. This is so where nearly all predictions are one class and the
             probabilities do not vary, and with ``lam=0``. Of many samples some
             thousands (128 images) are evaluated.
+        LossyErasureWarning
+            If less than half of what a task gains in log loss over the class shares, on
+            the same samples, is left after an erasure.
 
         Notes
         -----
@@ -636,7 +639,10 @@ class FairnessEstimator(
                 net, dataset, expected.tasks, names, modality.divergence_remedy
             )
         if net.module_.erasure is not None:
+            before = _diagnosis.task_fits(net, dataset)
             erase_means(net, dataset, list(losses.values()))
+            after = _diagnosis.task_fits(net, dataset)
+            _diagnosis.warn_if_erased(before, after, expected.tasks, width)
         self._set_fitted(modality, net, expected, compared, width)
 
     def _losses_to_compare(

@@ -12,7 +12,10 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from fairtask import AuxiliaryFairnessClassifier, _erasure
+from fairtask._diagnosis import TaskFit, warn_if_erased
+from fairtask._labels import encode_labels
 from fairtask._sensitive import UNKNOWN
+from fairtask.exceptions import LossyErasureWarning
 from fairtask.modules import MeanErasure, MultiTaskNetwork
 from fairtask.objective import cross_entropies
 from tests._inputs import (
@@ -276,8 +279,50 @@ def fit(labels=y, groups=z, **kwargs):
     return classifier.fit(X, labels, sensitive_features=groups)
 
 
+class TestLoss:
+    """The warning about a task that the erasure has taken."""
+
+    @pytest.mark.parametrize(
+        ("before", "after", "warns"),
+        [
+            (0.40, 0.54, False),  # 0.15 of a gain of 0.29 is left
+            (0.40, 0.55, True),
+            (0.682, 0.686, False),
+            (0.682, 0.687, True),  # less than 1 % below the class shares
+            (0.6929, 0.6931, False),  # not learnt before it either
+        ],
+    )
+    def test_of_half_of_the_gain(self, before, after, warns, recwarn):
+        _, tasks = encode_labels(np.array([0, 1]), n_samples=2)
+        fits = [[TaskFit(loss, 0.6931, 0.5)] for loss in (before, after)]
+        warn_if_erased(*fits, tasks, width=8)
+        assert [w.category for w in recwarn] == warns * [LossyErasureWarning]
+
+    def test_fit_of_a_task_by_hand(self):
+        prob = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.5, 0.5]])
+        y = torch.tensor([0, 1, 1])
+        found = TaskFit.of(prob.log(), y, torch.tensor([2.0, 1, 1]))
+        assert found.loss == pytest.approx(-(2 * np.log(0.75) + 2 * np.log(0.5)) / 4)
+        assert found.loss_of_shares == pytest.approx(np.log(2))
+        assert found.largest_share == 0.5
+
+    def test_of_a_task_that_the_group_tells(self):
+        """The directions that are erased are those of the other task."""
+        labels = np.column_stack([y, y ^ (np.arange(300) % 10 == 0)])
+        message = (
+            r"task '[01]' .* which has 8 units: the log loss .* Fit with erase=False"
+        )
+        with pytest.warns(LossyErasureWarning, match=message):
+            fit(labels, z, max_epochs=20)
+
+    def test_of_one_task_is_small(self, recwarn):
+        fit(max_epochs=20)
+        assert LossyErasureWarning not in [w.category for w in recwarn]
+
+
 @pytest.mark.filterwarnings(NOT_LEARNT)
 @pytest.mark.filterwarnings("ignore::fairtask.exceptions.CollapsedHeadWarning")
+@pytest.mark.filterwarnings("ignore::fairtask.exceptions.LossyErasureWarning")
 class TestEstimators:
     def test_means_of_transform_are_equal(self):
         assert gaps(fit(erase=False).transform(X), y, z) > 0.05
