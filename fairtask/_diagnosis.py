@@ -297,8 +297,8 @@ def warn_if_erased(
             f"samples has risen from {old.loss:.4g} to {new.loss:.4g}, and that of "
             "predicting the class shares for everybody is "
             f"{new.loss_of_shares:.4g}. Fit with erase=False, learn related tasks with "
-            "a network each, compare fewer groups, or, if the representation is narrow, "
-            "make it wider.",
+            "a network each, compare fewer groups, or make a narrow representation "
+            "wider.",
         )
 
 
