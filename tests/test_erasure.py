@@ -283,18 +283,19 @@ class TestLoss:
     """The warning about a task that the erasure has taken."""
 
     @pytest.mark.parametrize(
-        ("before", "after", "warns"),
+        ("before", "after", "share", "warns"),
         [
-            (0.40, 0.54, False),  # 0.15 of a gain of 0.29 is left
-            (0.40, 0.55, True),
-            (0.682, 0.686, False),
-            (0.682, 0.687, True),  # less than 1 % below the class shares
-            (0.6929, 0.6931, False),  # not learnt before it either
+            (0.40, 0.54, 0.5, False),  # 0.15 of a gain of 0.29 is left
+            (0.40, 0.55, 0.5, True),
+            (0.682, 0.686, 0.5, False),
+            (0.682, 0.687, 0.5, True),  # less than 1 % below the class shares
+            (0.6929, 0.6931, 0.5, False),  # not learnt before it either
+            (0.40, 0.55, 0.9995, False),  # hardly a task
         ],
     )
-    def test_of_half_of_the_gain(self, before, after, warns, recwarn):
+    def test_of_half_of_the_gain(self, before, after, share, warns, recwarn):
         _, tasks = encode_labels(np.array([0, 1]), n_samples=2)
-        fits = [[TaskFit(loss, 0.6931, 0.5)] for loss in (before, after)]
+        fits = [[TaskFit(loss, 0.6931, share)] for loss in (before, after)]
         warn_if_erased(*fits, tasks, width=8)
         assert [w.category for w in recwarn] == warns * [LossyErasureWarning]
 
