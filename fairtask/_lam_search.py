@@ -1,6 +1,7 @@
 """Choosing `lam` by cross-validation, with all values trained at once."""
 
 import copy
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
@@ -31,19 +32,31 @@ from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS
 from fairtask._validation import read_weights, warn_user
 from fairtask.metrics import make_fairness_scoring
-from fairtask.metrics._difference import METRICS, find_metric
 from fairtask.model_selection import (
     ParetoFrontDisplay,
     best_under_budget,
     knee_point,
     least_disparity,
 )
-from fairtask.modules import MultiTaskNetwork
+from fairtask.modules import HeadOutputs, MultiTaskNetwork
 
 __all__ = ["LamSearch"]
 
 SMALLEST_LAM = 0.05
 """Where `lams` is a number of values, the smallest of them; the largest is 1."""
+
+
+class NetworkStack(ModuleStack):
+    """Networks of one form that get the same samples."""
+
+    module: MultiTaskNetwork
+
+    def __init__(self, network: MultiTaskNetwork, n_copies: int) -> None:
+        super().__init__(network, n_copies, in_dims=(None,), shares_constants=True)
+
+    def prediction_logits(self, outputs: HeadOutputs) -> list[Tensor]:
+        """Return the logits for predictions, see `MultiTaskNetwork`."""
+        return self.module.prediction_logits(outputs)
 
 
 @estimator
@@ -58,7 +71,8 @@ class LamSearch(FairnessEstimator):
     lams: int | Sequence[float] = 8
     cv: Any = None
     performance: str = "roc_auc"
-    disparity: str | Callable[..., Any] = "equalized_odds_difference"
+    disparity: str = "equalized_odds_difference"
+    scoring: dict[str, Callable] | None = None
     budget: float | None = None
     rule: str | Callable[..., int] | None = None
     lams_at_once: int | None = None
@@ -68,7 +82,8 @@ class LamSearch(FairnessEstimator):
         "lams": ["array-like", Interval(Integral, 2, None, closed="left")],
         "cv": ["cv_object"],
         "performance": [str],
-        "disparity": [str, callable],
+        "disparity": [str],
+        "scoring": [dict, None],
         "budget": [Interval(Real, 0, None, closed="left"), None],
         "rule": [StrOptions({"knee_point", "least_disparity"}), callable, None],
         "lams_at_once": [Interval(Integral, 1, None, closed="left"), None],
@@ -134,7 +149,11 @@ class LamSearch(FairnessEstimator):
             }
         )
         X, y = as_pandas(X, "X"), as_pandas(y, "y")
-        data = {"X": X, "y": y, "sensitive_features": attribute_table(sensitive_features)}
+        data = {
+            "X": X,
+            "y": y,
+            "sensitive_features": attribute_table(sensitive_features),
+        }
         if sample_weight is not None:
             data["sample_weight"] = read_weights(sample_weight, len(data["y"]))
         check_consistent_length(*data.values())
@@ -170,7 +189,9 @@ class LamSearch(FairnessEstimator):
             **data, **{k: v for k, v in validation.items() if v is not None}
         )
         own = self.get_params(deep=False)
-        vars(self).update({k: v for k, v in vars(single).items() if k not in own})
+        for name, value in vars(single).items():
+            if name not in own:
+                setattr(self, name, value)
         self.estimator_ = single
         self.lams_ = np.array(lams)
         self.lam_ = lams[best]
@@ -233,7 +254,7 @@ class LamSearch(FairnessEstimator):
         return ParetoFrontDisplay.of_cv_results(
             self.cv_results_,
             performance=self.performance,
-            disparity=find_metric(self.disparity).name,
+            disparity=self.disparity,
             chosen=self.best_index_,
         )
 
@@ -253,9 +274,16 @@ class LamSearch(FairnessEstimator):
         return lams.tolist()
 
     def _make_scoring(self) -> dict[str, Callable]:
-        return make_fairness_scoring(
-            [self.performance, find_metric(self.disparity).name]
-        )
+        names = [self.performance, self.disparity]
+        if self.scoring is None:
+            return make_fairness_scoring(names)
+        missing = [name for name in names if name not in self.scoring]
+        if missing:
+            raise ValueError(
+                "`scoring` must have the names of `performance` and `disparity`; it "
+                f"lacks {missing}."
+            )
+        return self.scoring
 
     def _make_rule(self) -> Callable[[Any], int]:
         if callable(self.rule):
@@ -264,19 +292,20 @@ class LamSearch(FairnessEstimator):
                     "`budget` has no use with a `rule` of your own; leave it at None."
                 )
             return self.rule
-        names = {
+        names: dict[str, Any] = {
             "performance": self.performance,
-            "disparity": find_metric(self.disparity).name,
+            "disparity": self.disparity,
         }
         if self.budget is None:
-            rules = {"knee_point": knee_point, "least_disparity": least_disparity}
-            return rules[self.rule or "least_disparity"](**names)
+            if self.rule == "knee_point":
+                return knee_point(**names)
+            return least_disparity(**names)
         if self.rule is not None:
             raise ValueError(
                 f"`budget={self.budget!r}` and `rule={self.rule!r}` are two rules; "
                 "leave one of them at None."
             )
-        return best_under_budget(**names, budget=self.budget)
+        return best_under_budget(budget=self.budget, **names)
 
     def _with_lam(self, lam: float) -> FairnessEstimator:
         """Return an estimator with the parameters of this one and one `lam`."""
@@ -317,11 +346,12 @@ class LamSearch(FairnessEstimator):
         **settings: Any,
     ) -> FairnessNet:
         n = len(self._stacked)
-        networks = ModuleStack(network, n, in_dims=(None,), shares_constants=True)
         # A copy: the losses themselves stay as they are.
         objectives = ModuleStack(copy.deepcopy(objective), n, in_dims=(0,))
-        if isinstance(objective.lam, Tensor):
-            objectives.module.lam.copy_(torch.tensor(self._stacked))
+        lam = objectives.module.lam
+        if isinstance(lam, Tensor):  # there are groups to compare
+            lam.copy_(torch.tensor(self._stacked))
+        networks: Any = NetworkStack(network, n)
         net = super()._make_net(
             modality, method, networks, objectives, *args, **settings
         )
@@ -358,7 +388,7 @@ class LamSearch(FairnessEstimator):
         method = single._make_method()
         network = net.module_.copy(i)
         if not method.uses_groups:
-            losses, network.fairness_heads = {}, nn.ModuleList()
+            losses, network.fairness_heads, network.erasure = {}, nn.ModuleList(), None
         alone = single._make_net(
             modality,
             method,
@@ -412,7 +442,7 @@ def _evaluate(
     results: dict[str, list[float]] = {}
     for name, scorer in scoring.items():
         groups = {}
-        if name in METRICS:
+        if "sensitive_features" in inspect.signature(scorer).parameters:
             groups["sensitive_features"] = test["sensitive_features"]
         results[name] = [
             np.nan if model is None else scorer(model, test["X"], test["y"], **groups)

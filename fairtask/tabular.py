@@ -319,10 +319,14 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
     cv : int, cross-validation generator or iterable, default=None
         Folds, as of `~sklearn.model_selection.GridSearchCV`. None: 5 folds.
     performance : str, default="roc_auc"
-        Name of a score of scikit-learn. For several classes use "roc_auc_ovr" or
-        "accuracy".
-    disparity : str or callable, default="equalized_odds_difference"
-        A difference metric of `fairtask.metrics`, or its name.
+        Name of a score of scikit-learn, such as "roc_auc_ovr" for several classes.
+    disparity : str, default="equalized_odds_difference"
+        Name of a difference metric of `fairtask.metrics`.
+    scoring : dict of str to callable, default=None
+        Scorers with these two names, such as those of
+        `~fairtask.metrics.make_fairness_scoring` with settings, or functions
+        ``f(estimator, X, y, sensitive_features)`` of several tasks. None: those of
+        `~fairtask.metrics.make_fairness_scoring`.
     budget : float, default=None
         Largest mean disparity over the folds: the best value within it is chosen, see
         `~fairtask.model_selection.best_under_budget`.
@@ -362,9 +366,9 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
 
     Notes
     -----
-    The networks of a fold see the same batches and the same dropout. With ``callbacks``,
-    an ``aggregator`` or an optimizer of your own they are trained one after another,
-    because these may depend on all weights of a network at once.
+    The networks of a fold see the same batches and the same dropout. With
+    ``callbacks``, an ``aggregator`` or an optimizer of your own they are trained one
+    after another, because these may depend on all weights of a network at once.
 
     A ``trunk`` of your own must be made of operations that `torch.func.vmap` supports;
     with ``lams_at_once=1`` it need not.
@@ -375,10 +379,10 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
     >>> from fairtask.datasets import make_biased_classification
     >>> X, y, z = make_biased_classification(random_state=0)
     >>> search = AuxiliaryFairnessClassifierCV(
-    ...     lams=[0.1, 1.0], cv=2, budget=0.05, max_epochs=5, random_state=0
+    ...     lams=[0.3, 1.0], cv=2, budget=0.1, random_state=0
     ... )
     >>> search.fit(X, y, sensitive_features=z).lam_
-    0.1
+    0.3
     """
 
     lam: ClassVar  # type: ignore[misc]  # no parameter: it is chosen

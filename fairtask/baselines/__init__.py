@@ -13,6 +13,7 @@ from fairtask.baselines._group_specific import (
 )
 from fairtask.baselines._regularized import (
     RegularizedClassifier,
+    RegularizedClassifierCV,
     RegularizedImageClassifier,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "GroupSpecificClassifier",
     "GroupSpecificImageClassifier",
     "RegularizedClassifier",
+    "RegularizedClassifierCV",
     "RegularizedImageClassifier",
 ]
