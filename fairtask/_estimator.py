@@ -703,6 +703,8 @@ class FairnessEstimator(
         tasks, attributes = expected
         names = [f"task_loss_{name}" for name in tasks.names] or ["task_loss"]
         names += [f"fairness_loss_{attributes.names[s]}" for s in compared]
+        if getattr(objective, "distances", ()):
+            names += [f"distance_{attributes.names[s]}" for s in compared]
         net = make_net(
             self,
             network,
@@ -978,7 +980,8 @@ class FairnessEstimator(
         """Mean of each term of the objective: a row per epoch, a column per term.
 
         The fairness loss of an attribute includes the weighted distance in the
-        representation. It is 0 where no two groups could be compared.
+        representation, which has a column by itself. Both are 0 where no two groups
+        could be compared.
         """
         check_is_fitted(self)
         return history_table(self.net_.history, self.net_.term_names)

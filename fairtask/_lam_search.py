@@ -39,6 +39,7 @@ from fairtask.model_selection import (
     least_disparity,
 )
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
+from fairtask.objective import Objective
 
 __all__ = ["LamSearch"]
 
@@ -57,6 +58,23 @@ class NetworkStack(ModuleStack):
     def prediction_logits(self, outputs: HeadOutputs) -> list[Tensor]:
         """Return the logits for predictions, see `MultiTaskNetwork`."""
         return self.module.prediction_logits(outputs)
+
+
+class ObjectiveStack(ModuleStack):
+    """Objectives of one form, each for the outputs of its network."""
+
+    module: Objective
+
+    def __init__(self, objective: Objective, lams: Sequence[float]) -> None:
+        super().__init__(objective, len(lams), in_dims=(0,))
+        lam = self.module.lam
+        if isinstance(lam, Tensor):  # there are groups to compare
+            lam.copy_(torch.tensor(lams))
+
+    @property
+    def distances(self) -> nn.ModuleList:
+        """Distances in the representation, see `Objective`."""
+        return self.module.distances
 
 
 @estimator
@@ -341,17 +359,13 @@ class LamSearch(FairnessEstimator):
         modality: Modality,
         method: Method,
         network: MultiTaskNetwork,
-        objective: nn.Module,
+        objective: Any,
         *args: Any,
         **settings: Any,
     ) -> FairnessNet:
-        n = len(self._stacked)
+        networks: Any = NetworkStack(network, len(self._stacked))
         # A copy: the losses themselves stay as they are.
-        objectives = ModuleStack(copy.deepcopy(objective), n, in_dims=(0,))
-        lam = objectives.module.lam
-        if isinstance(lam, Tensor):  # there are groups to compare
-            lam.copy_(torch.tensor(self._stacked))
-        networks: Any = NetworkStack(network, n)
+        objectives = ObjectiveStack(copy.deepcopy(objective), self._stacked)
         net = super()._make_net(
             modality, method, networks, objectives, *args, **settings
         )

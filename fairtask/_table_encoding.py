@@ -142,7 +142,9 @@ def _splits(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         min_impurity_decrease=MIN_IMPURITY_DECREASE,
         random_state=0,
     )
-    nodes = tree.fit(x[:, None], y, sample_weight=weight).tree_
+    # Checks of what has been checked take longer than the tree of a few samples.
+    column = x.astype(np.float32)[:, None]
+    nodes = tree.fit(column, y, sample_weight=weight, check_input=False).tree_
     return nodes.threshold[nodes.children_left != nodes.children_right]
 
 

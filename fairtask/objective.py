@@ -18,8 +18,8 @@ class Terms(NamedTuple):
     Attributes
     ----------
     values : list of Tensor, scalar, detached
-        The loss of each task, then the fairness loss of each attribute with its
-        weighted distance, for the history.
+        For the history: the loss of each task, the fairness loss of each attribute with
+        its weighted distance, then the distances by themselves, if there are any.
     weighted : list of Tensor, scalar
         The weighted task loss, then the weighted fairness loss of each attribute. Their
         sum is the value of the objective.
@@ -134,17 +134,42 @@ class Objective(nn.Module):
         values = [loss.detach() for loss in task_losses]
         weighted = [self.lam * torch.stack(task_losses).sum()]
         head_loss = torch.zeros_like(weighted[0])
+        all_distances = []
         for s in range(len(self.fairness_losses)):
-            fairness_loss = self._fairness_loss(s, outputs, y, groups, group_weight)
+            terms = self._losses(s, outputs, y, groups, group_weight)
+            if self.distances:
+                distance = self._distance(s, outputs, y, groups, group_weight)
+                all_distances.append(distance.detach())
+                terms.append(self.distance_weight * distance)
+            fairness_loss = torch.stack(terms).sum()
             values.append(fairness_loss.detach())
             weighted.append(self._weigh_fairness(s, fairness_loss))
             if outputs.detached[s]:
                 head_loss = head_loss + sum(
                     cross_entropies(outputs.detached[s], y, task_weight)
                 )
-        return Terms(values, weighted, head_loss)
+        return Terms(values + all_distances, weighted, head_loss)
 
-    def _fairness_loss(
+    def _losses(
+        self,
+        s: int,
+        outputs: HeadOutputs,
+        y: Tensor,
+        groups: Tensor,
+        weight: Tensor | None,
+    ) -> list[Tensor]:
+        """Return the fairness loss of attribute `s` on each output of its head."""
+        if not outputs.fairness[s]:
+            return []
+        losses = cast(nn.ModuleList, self.fairness_losses[s])
+        return [
+            loss(logits, y[:, k], groups[:, s], weight)
+            for k, (loss, logits) in enumerate(
+                zip(losses, outputs.fairness[s], strict=True)
+            )
+        ]
+
+    def _distance(
         self,
         s: int,
         outputs: HeadOutputs,
@@ -152,24 +177,15 @@ class Objective(nn.Module):
         groups: Tensor,
         weight: Tensor | None,
     ) -> Tensor:
-        """Return the fairness loss of attribute `s`, summed over the tasks."""
-        terms = []
-        if outputs.fairness[s]:
-            losses = cast(nn.ModuleList, self.fairness_losses[s])
-            terms = [
-                loss(logits, y[:, k], groups[:, s], weight)
-                for k, (loss, logits) in enumerate(
-                    zip(losses, outputs.fairness[s], strict=True)
-                )
-            ]
-        if self.distances:
-            distances = cast(nn.ModuleList, self.distances[s])
-            terms += [
-                self.distance_weight
-                * distance(outputs.representation, y[:, k], groups[:, s], weight)
+        """Return the distance between the groups of attribute `s`, over the tasks."""
+        distances = cast(nn.ModuleList, self.distances[s])
+        h = outputs.representation
+        return torch.stack(
+            [
+                distance(h, y[:, k], groups[:, s], weight)
                 for k, distance in enumerate(distances)
             ]
-        return torch.stack(terms).sum()
+        ).sum()
 
     def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
         """Weigh the fairness loss of attribute `s`."""

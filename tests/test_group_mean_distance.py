@@ -638,16 +638,16 @@ class TestObjective:
             distance_weight=distance_weight,
         ).eval()
         terms = objective(outputs, y, self.groups, group_weight=weight)
-        expected = 0.0
+        distance = expected = 0.0
         for k in range(n_tasks):
             batch = y[:, k], self.groups[:, 0]
-            distance = distance_of(self.h, *batch, 2, EACH_CLASS, weight)
+            distance += distance_of(self.h, *batch, 2, EACH_CLASS, weight)
             assert distance > 0
-            expected += distance_weight * distance
             if has_head:
                 loss = GroupLossDivergence(2).eval()
                 expected += loss(self.logits, *batch, weight)
-        assert_close(terms.values[-1], expected)
+        expected += distance_weight * distance
+        assert_close(terms.values[-2:], [expected, distance])
         assert_close(terms.weighted[-1], 0.75 * expected)
 
 
@@ -675,8 +675,7 @@ def fit_one_batch(**kwargs):
     )
     with torch.no_grad():
         outputs = classifier.net_.module_(torch.tensor(X))
-    (name,) = classifier.net_.term_names[1:]
-    return classifier.history_[f"train_{name}"].iloc[0], outputs
+    return classifier.history_.iloc[0], outputs
 
 
 @pytest.mark.filterwarnings(NOT_LEARNT)
@@ -687,12 +686,17 @@ class TestEstimators:
         [("probe", 0.0), ("probe", 0.03), ("task", 1.0), (None, 0.03), (None, 1.0)],
     )
     def test_history_holds_the_loss_plus_the_weighted_distance(self, head, weight):
-        value, outputs = fit_one_batch(representation_weight=weight, fairness_head=head)
+        epoch, outputs = fit_one_batch(representation_weight=weight, fairness_head=head)
         target = torch.tensor(y), torch.tensor(z)
-        expected = weight * distance_of(outputs.representation, *target, 2, EACH_CLASS)
+        distance = distance_of(outputs.representation, *target, 2, EACH_CLASS)
+        expected = weight * distance
         if head is not None:
             expected += GroupLossDivergence(2).eval()(outputs.fairness[0][0], *target)
+        value = epoch["train_fairness_loss_sensitive_feature"]
         assert value == pytest.approx(expected.item(), rel=1e-4, abs=1e-6)
+        if weight:
+            value = epoch["train_distance_sensitive_feature"]
+            assert value == pytest.approx(distance.item(), rel=1e-4, abs=1e-6)
 
     def test_weight_0_is_the_method_without_a_distance(self):
         classifier = fit(representation_weight=0)
