@@ -98,6 +98,60 @@ class TestFormulas:
             function(**{**TWO, **extra, **arguments})
 
 
+class TestConditions:
+    """Each condition that a docstring names, by an example that breaks the bound."""
+
+    MANY = {"n_samples": [10**6] * 2, "complexities": [0, 0]}  # noqa: RUF012
+
+    def test_discriminators_must_contain_the_level_sets(self):
+        row, column = np.indices((40, 40)).reshape(2, -1)
+        group = (row + column) % 2  # the colour of the square
+        loss = group  # of a predictor that is wrong on the black squares alone
+        assert abs(loss[group == 1].mean() - loss[group == 0].mean()) == 1
+        # The best of many half-planes is hardly better than chance.
+        angles = np.random.default_rng(0).uniform(0, np.pi, 200)
+        height = np.outer(np.cos(angles), row) + np.outer(np.sin(angles), column)
+        cuts = np.quantile(height, np.linspace(0.02, 0.98, 25), axis=1).T
+        guess = height[:, None] > cuts[:, :, None]
+        errors = (guess != group).mean(axis=-1)
+        error = min(errors.min(), 1 - errors.max())
+        assert adversarial_bound(error, **self.MANY) < 0.2
+
+    def test_two_models_that_reveal_the_groups(self):
+        # Losses of the groups, each half of the samples, at the same mean.
+        best, trained = np.array([0.10, 0.10]), np.array([0.08, 0.12])
+        assert best.mean() == trained.mean()
+        difference = np.ptp(trained)
+        settings = {"eta": 0, "lam": 0.5, "fairness_loss": "adversarial"}
+        false = excess_bound(np.ptp(best), **settings, **self.MANY)
+        assert false < difference
+        with pytest.warns(VacuousBoundWarning):  # epsilon is 0
+            assert excess_bound(2 - 4 * 0, **settings, **self.MANY) > difference
+
+    def test_a_constant_prediction_has_no_difference(self):
+        # Task losses .5 and .1: the objective prefers the second, with a difference.
+        best, trained = np.array([0.5, 0.5]), np.array([0.02, 0.18])
+        lam = 0.5
+        values = [lam * m.mean() + (1 - lam) * np.ptp(m) for m in (best, trained)]
+        assert values[1] < values[0]
+        bound = excess_bound(np.ptp(best), eta=0, lam=lam, **self.MANY)
+        assert bound < np.ptp(trained)
+
+    def test_a_discrepancy_needs_no_complexity(self):
+        # The 2**10 hypotheses on 10 points shatter them: the pair that is best on the
+        # samples is not fixed before, and yet the bound holds.
+        rng = np.random.default_rng(0)
+        n, n_points, delta = 20, 10, 0.2
+        first, second = rng.dirichlet(np.ones(n_points), size=2)
+        truth = np.abs(first - second).sum() / 2
+        failures = 0
+        for _ in range(300):
+            shares = [rng.multinomial(n, p) / n for p in (first, second)]
+            measured = np.abs(shares[0] - shares[1]).sum() / 2
+            failures += measured + generalization_slack([n, n], delta=delta) < truth
+        assert failures <= 300 * delta
+
+
 class TestCertificate:
     def test_by_hand(self):
         # Group a: mean loss .5 of 8; b: .25 of 4; c: 0 of 4.

@@ -49,6 +49,13 @@ def generalization_slack(
     -------
     slack : float
 
+    Notes
+    -----
+    The slack has 4 times the complexity of the hypotheses, where the proof has 2 times
+    that of their losses. The losses must therefore have at most twice the complexity
+    of the hypotheses. This is so for the 0-1 loss of hypotheses with values 0 and 1. A
+    loss must be in [0, 1]: the cross-entropy is not.
+
     Examples
     --------
     >>> from fairtask.bounds import generalization_slack
@@ -67,8 +74,8 @@ def discrepancy_bound(
     discrepancy: float,
     n_samples: Sequence[int],
     *,
-    complexities: Sequence[float],
     delta: float = 0.05,
+    complexities: Sequence[float] = (0.0, 0.0),
 ) -> float:
     r"""Bound on the discrepancy of the distributions of two groups (Lemmas 1 and 2).
 
@@ -77,9 +84,9 @@ def discrepancy_bound(
         \operatorname{disc}(P_0, P_1)
         \le \operatorname{disc}(\hat P_0, \hat P_1) + C
 
-    Lemma 1 has the complexity of disagreements between hypotheses, which by Lemma 2 is
-    at most twice that of the hypotheses. The bound is a statement on all pairs of
-    hypotheses, whose complexity is not 0.
+    The lemmas add the complexity of the hypotheses, which is not needed. The pair of
+    hypotheses with the greatest expected discrepancy does not depend on the samples,
+    and no pair has a greater measured discrepancy than the greatest.
 
     Parameters
     ----------
@@ -148,8 +155,15 @@ def adversarial_bound(
     It holds under two conditions that the paper does not state. First, the groups must
     have the same distribution of labels given the input of the discriminator. Otherwise
     the loss may differ although the groups cannot be distinguished. Second, the error
-    must be that of the best discriminator of the class. After training by gradient
-    descent the error may be greater, which makes the bound too small.
+    must be that of the best discriminator, of a class that contains the level sets of
+    the expected loss. On a chessboard with a group on the squares of each colour, no
+    half-plane is better than chance, and yet a predictor may be wrong on the black
+    squares alone. A discriminator that was trained by gradient descent may have a
+    greater error than the best, which makes the bound too small.
+
+    The bound falls as the error grows. The paper's objective, which adds the error of
+    the discriminator, makes it smaller. An adversary needs the opposite sign, which
+    `~fairtask.baselines.AdversarialClassifier` has.
 
     Parameters
     ----------
@@ -190,10 +204,18 @@ def excess_bound(
     this condition. A constant prediction shows the need for it: it has no difference,
     and a task loss that the objective would not accept.
 
+    For an adversary this is not enough. The proof bounds the difference by
+    :math:`2 - 4 \varepsilon`, and needs
+    :math:`2 - 4 \varepsilon(\theta^*) \le \Delta L(\theta^*) + C`. Of two models that
+    both reveal the groups (:math:`\varepsilon = 0`) and have the same task loss, one
+    can have a difference of 0 and the other of .04, at the same value of the objective.
+    Pass :math:`2 - 4 \varepsilon(\theta^*)` as `difference`: the bound then holds.
+
     Parameters
     ----------
-    difference : float in [0, 1]
-        Expected difference :math:`\Delta L(\theta^*)` of the parameters compared with.
+    difference : float in [0, 1] (of an adversary, in [0, 2])
+        Expected difference :math:`\Delta L(\theta^*)` of the parameters compared with;
+        for an adversary :math:`2 - 4 \varepsilon(\theta^*)`.
     eta : float
         An upper limit of how far the objective of the trained parameters is above its
         minimum.
@@ -208,7 +230,9 @@ def excess_bound(
     -------
     bound : float
     """
-    _check_between("difference", difference, largest=1)
+    check_one_of("fairness_loss", fairness_loss, list(DIFFERENCE_PER_PENALTY))
+    largest = 2 if fairness_loss == "adversarial" else 1
+    _check_between("difference", difference, largest=largest)
     if not (_is_finite(eta) and eta >= 0):
         raise ValueError(f"`eta` must be a finite number of at least 0; got {eta!r}.")
     if not (_is_finite(lam) and 0 <= lam < 1):
@@ -216,7 +240,6 @@ def excess_bound(
             "`lam` must be a number in [0, 1), since with 1 nothing is penalised; got "
             f"{lam!r}."
         )
-    check_one_of("fairness_loss", fairness_loss, list(DIFFERENCE_PER_PENALTY))
     slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
     excess = DIFFERENCE_PER_PENALTY[fairness_loss] * eta / (1 - lam)
     return warn_if_vacuous(difference + excess + 2 * slack)
