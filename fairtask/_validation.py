@@ -4,13 +4,15 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from sklearn.utils.validation import _check_sample_weight
 
 from fairtask._columns import as_column, read_numbers
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "check_device",
@@ -25,8 +27,10 @@ __all__ = [
 ]
 
 
-def check_device(device: str | torch.device) -> torch.device:
+def check_device(device: "str | torch.device") -> "torch.device":
     """Return the device, or raise a ValueError if it is not there."""
+    import torch  # here, because metrics and bounds need none
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -111,12 +111,35 @@ def test_public_names_are_documented(name):
     assert not missing
 
 
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match=r"'fairtask' has no attribute 'metric'"):
+        fairtask.metric  # noqa: B018
+
+
+HEAVY = ["matplotlib", "pooch", "requests", "timm", "torchjd", "torchvision"]
+"""Each takes long to import, and few need it."""
+
+PARTS = {
+    "fairtask": ["numpy", "torch", *HEAVY],
+    "fairtask.metrics": ["torch", "sklearn.ensemble", *HEAVY],
+    "fairtask.bounds": ["torch", *HEAVY],
+    "fairtask.datasets": ["torch", *HEAVY],
+    "fairtask.model_selection": ["torch", *HEAVY],
+    "fairtask.tabular": ["PIL", "torch._dynamo", *HEAVY],
+}
+"""Modules that the import of a part does not load, nor that of the parts before it."""
+
+
 @pytest.mark.slow
 def test_import_is_light():
-    # Each costs a second or more, or is an option.
-    heavy = ["matplotlib", "timm", "torchjd", "torchvision"]
-    code = f"import sys, fairtask; print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        "import fairtask, importlib, sys\n"
+        "assert set(fairtask.__all__) <= set(dir(fairtask))\n"
+        f"for part, heavy in {PARTS}.items():\n"
+        "    importlib.import_module(part)\n"
+        "    print([part, *(m for m in heavy if m in sys.modules)])"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == "[]"
+    assert result.stdout.splitlines() == [str([part]) for part in PARTS]

@@ -1,6 +1,4 @@
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -222,22 +220,6 @@ def test_files_in_the_environment_need_no_download(monkeypatch, fetch):
 
 
 @pytest.mark.slow
-def test_import_is_light():
-    # Without fairtask/__init__.py, which loads the estimators and so torch.
-    code = (
-        "import sys, types\n"
-        "package = sys.modules['fairtask'] = types.ModuleType('fairtask')\n"
-        f"package.__path__ = [{str(Path(datasets.__file__).parents[1])!r}]\n"
-        "import fairtask.datasets\n"
-        "print(*sys.modules)"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert "fairtask.datasets._fetch" in loaded
-    assert not {"pooch", "requests", "torch", "matplotlib"} & set(loaded)
-
-
 # Damaged files
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fairtask._validation import check_one_of
 from fairtask.metrics._audit import OWN_PREDICTION, RepresentationAudit
@@ -204,6 +203,9 @@ def audit_representation(
 
 
 def _default_heads(seed: int) -> dict[str, Any]:
+    # Here, because the other metrics do not need the trees, which take long to import.
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     return {
         "logistic regression": linear_classifier(),
         "boosted trees": HistGradientBoostingClassifier(max_iter=50, random_state=seed),
