@@ -610,6 +610,7 @@ class FairnessEstimator(
             validation=dataset_valid,
             epoch_score=epoch_score,
         )
+        net.initialize()
         if continues:
             continue_net(net, self.net_, is_stream=is_stream)
         net.partial_fit(dataset)
@@ -699,13 +700,13 @@ class FairnessEstimator(
         device: torch.device,
         **settings: Any,
     ) -> FairnessNet:
-        """Return an initialized net, named after the tasks and attributes."""
+        """Return a net, named after the tasks and attributes."""
         tasks, attributes = expected
         names = [f"task_loss_{name}" for name in tasks.names] or ["task_loss"]
         names += [f"fairness_loss_{attributes.names[s]}" for s in compared]
         if getattr(objective, "distances", ()):
             names += [f"distance_{attributes.names[s]}" for s in compared]
-        net = make_net(
+        return make_net(
             self,
             network,
             objective,
@@ -719,7 +720,6 @@ class FairnessEstimator(
             ),
             **settings,
         )
-        return net.initialize()
 
     def _set_fitted(
         self,
@@ -772,6 +772,7 @@ class FairnessEstimator(
             device,
             n_samples=1,
         )
+        net.initialize(makes_optimizer=False)
         self._set_fitted(modality, net, expected, compared, width)
 
     def predict(self, X: Any) -> np.ndarray:

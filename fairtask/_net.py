@@ -131,8 +131,13 @@ class FairnessNet(NeuralNet):
         self.weight_settings = weight_settings
         self.n_threads = n_threads
 
-    def initialize(self) -> "FairnessNet":
-        """Initialize the net."""
+    def initialize(self, *, makes_optimizer: bool = True) -> "FairnessNet":
+        """Initialize the net, without an optimizer if it may only have to predict.
+
+        torch imports its compiler with the first optimizer, which takes a second. One
+        that was left out is made when it is used.
+        """
+        self._makes_optimizer = makes_optimizer
         super().initialize()
         self._start_sums()
         self.group_losses_: list[dict[str, list[float]]] = []
@@ -161,12 +166,23 @@ class FairnessNet(NeuralNet):
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "FairnessNet":
         """Make the optimizer; name it in errors."""
+        if not self._makes_optimizer:
+            self._register_attribute("optimizer_", None)  # its parameters are known
+            return self
         try:
             return super().initialize_optimizer(*args, **kwargs)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`optimizer` cannot be made with these settings: {error}"
             ) from error
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "optimizer_" or not vars(self).get("initialized_"):
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+            )
+        self._makes_optimizer = True
+        return self.initialize_optimizer().optimizer_
 
     def get_dataset(self, X: Any, y: Any = None) -> SampleDataset:
         """Return samples as a dataset that cuts its own batches."""

@@ -75,6 +75,15 @@ class TestSaveAndLoad:
         assert len(loaded.history_) == 3
 
 
+def test_optimizer_is_made_when_it_is_used(tmp_path):
+    net = save_and_load(fit(), tmp_path / "model").net_
+    assert "optimizer_" not in vars(net)
+    net = pickle.loads(pickle.dumps(net))
+    net.set_params(lr=0.25)
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.25]
+    assert net.optimizer_ is net.optimizer_
+
+
 @pytest.mark.parametrize(
     "classifier",
     [
