@@ -16,9 +16,10 @@ __all__ = [
     "check_no_missing_names",
     "check_same_kind",
     "codes_of",
+    "count_categories",
+    "encode_categories",
     "exact_names",
     "kind_of",
-    "read_categories",
     "read_number_array",
     "read_numbers",
 ]
@@ -146,6 +147,8 @@ def read_numbers(
     ValueError
         See `kind_of`.
     """
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return column.to_numpy(dtype=float)
     column = _plain(column)
     kind = kind_of(column, where, expected)
     if kind is None:
@@ -199,66 +202,105 @@ def read_number_array(values: Any, argument: str) -> np.ndarray:
     return np.column_stack(columns).reshape(values.shape)
 
 
-def read_categories(
-    column: pd.Series, where: str, *, known: Sequence[Any] | None = None
-) -> np.ndarray:
-    """Return the categories of a column.
+def count_categories(column: pd.Series, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the categories that occur in a column, and how often.
 
     Parameters
     ----------
     column : Series of shape (n_samples,)
     where : str
         The column, for error messages.
-    known : sequence, optional
-        The categories of `fit`: the values must be of their kind.
 
     Returns
     -------
-    categories : ndarray of shape (n_samples,), object
-        None where a value is missing.
+    categories : ndarray of shape (n_categories,), object
+        In the order in which they occur.
+    counts : ndarray of shape (n_categories,), int
 
     Raises
     ------
     ValueError
-        See `kind_of`; if the values are not of the kind of `known` or, without it, if
-        they are numbers that were read as text.
+        See `kind_of`; or if the values are numbers that were read as text.
     """
     column = _plain(column)
+    kind, distinct, rows = _distinct(column, where)
+    known = rows[rows >= 0]
+    present = pd.unique(known)
+    categories, counts = distinct[present], np.bincount(known)[present]
+    if kind == "strings" and not isinstance(column.dtype, pd.CategoricalDtype):
+        _refuse_numbers_as_text(categories, len(known), where)
+    return categories, counts
+
+
+def encode_categories(
+    column: pd.Series, where: str, known: Sequence[Any]
+) -> np.ndarray:
+    """Return the position of each category among those that are known, or -1.
+
+    Parameters
+    ----------
+    column : Series of shape (n_samples,)
+    where : str
+        The column, for error messages.
+    known : sequence
+        Categories. None among them stands for a missing value.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), int64
+
+    Raises
+    ------
+    ValueError
+        See `kind_of`; or if the values are not of the kind of those that are known.
+    """
+    _, distinct, rows = _distinct(_plain(column), where)
+    codes = codes_of(distinct, known)[rows]
+    if (codes < 0).any():  # perhaps none can be equal
+        present = pd.unique(rows[rows >= 0])
+        check_same_kind(distinct[present], known, where)
+    return codes
+
+
+def _distinct(
+    column: pd.Series, where: str
+) -> tuple[str | None, np.ndarray, np.ndarray]:
+    """Return the kind of a column, its values without repetition, and their positions.
+
+    The last value is None, for a missing one, whose position is -1.
+    """
     kind = kind_of(column, where, "numbers, or categories of one type")
-    values = column.astype(object).to_numpy(copy=True)
-    is_missing = column.isna().to_numpy()
-    values[is_missing] = None
-    if known is not None:
-        check_same_kind(values[~is_missing], known, where)
-    elif kind == "strings" and not isinstance(column.dtype, pd.CategoricalDtype):
-        _refuse_numbers_as_text(values[~is_missing], where)
-    return values
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        distinct = column.cat.categories.to_numpy(dtype=object)
+        rows = column.cat.codes.to_numpy()
+    else:
+        rows, distinct = pd.factorize(column.to_numpy(dtype=object))
+    return kind, np.concatenate([distinct, [None]]), rows
 
 
-def _refuse_numbers_as_text(values: np.ndarray, where: str) -> None:
+def _refuse_numbers_as_text(distinct: np.ndarray, n_values: int, where: str) -> None:
     """Raise a ValueError if strings look like measurements, and not like codes.
 
     They do if all can be read as numbers and they are many: more than 50 of them are
     distinct, or more than half of ten or more, or more than 10 with fractions.
     """
-    distinct = set(values)
     n_distinct = len(distinct)
     try:
-        text = list(distinct.difference(MISSING_NAMES, [""]))
+        text = list(set(distinct).difference(MISSING_NAMES, [""]))
         numbers = np.array(text, dtype=str).astype(float)
     except ValueError:
         return
     has_fractions = bool((numbers % 1 > 0).any())
     is_many = (
         n_distinct > MAX_CATEGORIES_OF_DIGITS
-        or (len(values) >= 10 and n_distinct > len(values) / 2)
+        or (n_values >= 10 and n_distinct > n_values / 2)
         or (has_fractions and n_distinct > 10)
     )
     if not is_many:
         return
     raise ValueError(
         f"{where} holds numbers as text: {n_distinct} distinct strings in "
-        f"{len(values)} rows, all of which can be read as numbers. Convert it with "
+        f"{n_values} rows, all of which can be read as numbers. Convert it with "
         "`pandas.to_numeric`, or with `.astype('category')` if they are names."
     )
 

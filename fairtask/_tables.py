@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 from torch import nn
 
-from fairtask._columns import read_categories, read_numbers
+from fairtask._columns import count_categories, encode_categories, read_numbers
 from fairtask._data import Samples
 from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
@@ -96,7 +96,8 @@ class TableModality(Modality):
         if reset:
             self.encoder = TableEncoder.fit(X) if is_table else None
         if is_table:
-            X = _read_numbers(X) if self.encoder is None else self.encoder.transform(X)
+            if self.encoder is not None or not _is_sparse(X):
+                X = (self.encoder or TableEncoder({})).transform(X)
             X = check_array(
                 X,
                 dtype=np.float32,
@@ -203,12 +204,9 @@ def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         ) from error
 
 
-def _read_numbers(table: pd.DataFrame) -> Any:
-    """Return a table of numbers as an array; as it is if all its columns are sparse."""
-    if table.shape[1] and all(isinstance(t, pd.SparseDtype) for t in table.dtypes):
-        return table
-    columns = [_numbers(column, name) for name, column in table.items()]
-    return np.column_stack(columns) if columns else np.empty(table.shape)
+def _is_sparse(table: pd.DataFrame) -> bool:
+    dtypes = table.dtypes
+    return len(dtypes) > 0 and all(isinstance(t, pd.SparseDtype) for t in dtypes)
 
 
 def _numbers(column: pd.Series, name: Any) -> np.ndarray:
@@ -255,7 +253,7 @@ class TableEncoder:
         for name, column in table.items():
             where = f"`X` column {name!r}"
             if read_numbers(column, where, EXPECTED) is None:
-                encoder._learn(name, read_categories(column, where))
+                encoder._learn(name, column, where)
         if len(encoder.ignored) == table.shape[1]:
             raise ValueError(
                 "`X` must have a column of numbers or of categories; nearly every "
@@ -263,11 +261,11 @@ class TableEncoder:
             )
         return encoder if encoder.categories or encoder.ignored else None
 
-    def _learn(self, name: Any, values: np.ndarray) -> None:
+    def _learn(self, name: Any, column: pd.Series, where: str) -> None:
         """Learn the categories of a column."""
-        is_missing = pd.isna(values)
-        counts = pd.Series(values[~is_missing], dtype=object).value_counts()
-        known, n_known = counts.index.tolist(), len(values) - is_missing.sum()
+        categories, counts = count_categories(column, where)
+        known = categories[np.argsort(-counts, kind="stable")].tolist()
+        n_known = counts.sum()
         if len(known) > max(MIN_NAMES, MAX_UNIQUE * n_known):
             warn_user(
                 UserWarning,
@@ -286,7 +284,7 @@ class TableEncoder:
             raise ValueError(
                 f"`X` column {name!r} must hold {EXPECTED}: {error}"
             ) from error
-        self.categories[name] = [*known, None] if is_missing.any() else known
+        self.categories[name] = [*known, None] if n_known < len(column) else known
 
     @property
     def n_categories(self) -> list[int]:
@@ -321,16 +319,13 @@ class TableEncoder:
             raise ValueError(
                 f"`X` must have the columns of `fit`; {missing} are missing."
             )
-        columns = [
-            _numbers(table[name], name) for name in table.columns if name not in named
-        ]
-        for name, known in self.categories.items():
-            where = f"`X` column {name!r}"
-            values = read_categories(table[name], where, known=known)
-            rows, found = pd.factorize(values)
-            position = {value: code for code, value in enumerate(known)}
-            other = len(known) if name in self.grouped else UNKNOWN
-            # A missing value is row -1 of the factorisation: the last.
-            codes = [position.get(value, other) for value in [*found, None]]
-            columns.append(np.array(codes)[rows])
-        return np.column_stack([c.astype(np.float32) for c in columns])
+        numbers = [name for name in table.columns if name not in named]
+        X = np.empty((len(table), len(numbers) + len(self.categories)), np.float32)
+        for j, name in enumerate(numbers):
+            X[:, j] = _numbers(table[name], name)
+        for j, (name, known) in enumerate(self.categories.items(), len(numbers)):
+            codes = encode_categories(table[name], f"`X` column {name!r}", known)
+            if name in self.grouped:
+                codes[codes == UNKNOWN] = len(known)
+            X[:, j] = codes
+        return X

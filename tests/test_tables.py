@@ -49,6 +49,19 @@ def test_category_that_was_not_seen_is_none_of_them(value):
     assert_array_equal(encoder.transform(without_values), [[-1]])
 
 
+@pytest.mark.parametrize(
+    ("later", "codes"),
+    [
+        (pd.Categorical(["y", None, "x"], categories=["z", "y", "x"]), [1, 2, 0]),
+        (pd.Categorical(["z", "x"], categories=["z", "y", "x"]), [-1, 0]),
+        (pd.Categorical([None], categories=[1, 2]), [2]),  # no number occurs
+    ],
+)
+def test_categories_in_another_order(later, codes):
+    encoder = TableEncoder.fit(column(["x", "y", None]))
+    assert encoder.transform(column(later)).ravel().tolist() == codes
+
+
 def test_numeric_categories():
     table = column([30, 4, 30], "category")
     encoder = TableEncoder.fit(table)
