@@ -27,6 +27,9 @@ __all__ = [
     "of_each_part",
 ]
 
+MAX_DENSE = 32_000_000
+"""Numbers of a sparse matrix that are made dense at once, where the batch is large."""
+
 Positions = slice | Tensor
 """Positions of the samples of a batch."""
 
@@ -166,28 +169,35 @@ class Source(ABC):
         """Return the samples at these positions, in memory or to be read once."""
 
 
-class SparseRows:
-    """Rows of a sparse matrix, made dense when they are asked for.
+class LazyRows:
+    """Rows of an array that torch cannot hold, copied when they are asked for.
+
+    Those of a sparse matrix become dense. A read-only array, such as a memory map,
+    stays where it is.
 
     Parameters
     ----------
-    matrix : CSR matrix or array of shape (n_samples, n_features)
+    array : ndarray, or sparse CSR of shape (n_samples, n_features)
     device : torch.device, optional
-        Where the dense rows go.
+        Where the rows go.
     """
 
-    def __init__(self, matrix: Any, device: torch.device | None = None) -> None:
-        self.matrix = matrix
-        self.device = device or torch.device("cpu")
+    def __init__(self, array: Any, device: torch.device | None = None) -> None:
+        self.array = array
+        self.device = device
 
     def __len__(self) -> int:
-        return self.matrix.shape[0]
+        return self.array.shape[0]
 
     def __getitem__(self, index: Any) -> Tensor:
         if isinstance(index, Tensor):
             index = index.cpu().numpy()
-        rows = self.matrix[index].toarray()
-        return torch.as_tensor(rows, dtype=torch.float32, device=self.device)
+        rows = self.array[index]
+        if sparse.issparse(rows):
+            rows = rows.toarray().astype(np.float32, copy=False)
+        elif not rows.flags.writeable:  # a slice, which is a view
+            rows = rows.copy()
+        return torch.as_tensor(rows, device=self.device)
 
 
 class InMemorySource(Source):
@@ -207,11 +217,16 @@ class InMemorySource(Source):
         self.X = of_each_part(self._kept, X)
 
     def _kept(self, part: Any) -> Any:
-        if sparse.issparse(part):
-            return SparseRows(part, self.device)
         if isinstance(part, Tensor):
             return part.to(self.device)
-        return torch.as_tensor(np.ascontiguousarray(part), device=self.device)
+        if sparse.issparse(part):
+            at_once = 1 + MAX_DENSE // part.shape[1]
+            self.evaluated_at_once = min(at_once, self.evaluated_at_once)
+            return LazyRows(part, self.device)
+        part = np.ascontiguousarray(part)
+        if not part.flags.writeable:
+            return LazyRows(part, self.device)
+        return torch.as_tensor(part, device=self.device)
 
     def __len__(self) -> int:
         return n_samples_of(self.X)
@@ -227,7 +242,11 @@ class InMemorySource(Source):
 
     def take(self, rows: np.ndarray) -> "InMemorySource":
         """See `Source.take`."""
-        return InMemorySource(self[rows], self.device)
+        taken = of_each_part(
+            lambda part: (part.array if isinstance(part, LazyRows) else part)[rows],
+            self.X,
+        )
+        return InMemorySource(taken, self.device)
 
 
 def batch_sizes(n_samples: int, batch_size: int, *, is_trained_on: bool) -> list[int]:

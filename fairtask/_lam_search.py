@@ -413,6 +413,7 @@ class LamSearch(FairnessEstimator):
             torch.device(net.device),
             n_samples=len(dataset),
         )
+        alone.initialize(makes_optimizer=False)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(single, name, getattr(self, name))

@@ -23,6 +23,9 @@ from fairtask.objective import Objective, Terms
 
 __all__ = ["FairnessNet", "functional_step"]
 
+MAX_EVALUATED = 2_048
+"""Samples in a batch of a prediction: more take memory, and are not faster."""
+
 
 def batch_terms(
     network: Callable[[Any], HeadOutputs],
@@ -342,12 +345,13 @@ class FairnessNet(NeuralNet):
             Its results for all samples, on the CPU.
         """
         network = self.module_.eval()
+        batch_size = min(MAX_EVALUATED, dataset.source.evaluated_at_once)
         with self.threads(), torch.inference_mode():
             outputs = [
                 function(
                     network, to_tensor(X, self.device), to_tensor(target, self.device)
                 )
-                for X, target in self.get_iterator(dataset, training=False)
+                for X, target in dataset.batches(batch_size)
             ]
         return [torch.cat(tensors).cpu() for tensors in zip(*outputs, strict=True)]
 

@@ -213,10 +213,11 @@ class TableEncoding(nn.Module):
         numbers, codes = X[:, :n_numbers], X[:, n_numbers:]
         is_missing = numbers.isnan()
         known = torch.where(is_missing, self.neutral, numbers)
+        # In place: the pieces are the largest array of a prediction.
         pieces = known.index_select(1, self.column).sub_(self.left).div_(self.width)
         encoded = [pieces.clamp_(self.low, self.high)]
         if len(self.marked):
             encoded.append(is_missing[:, self.marked].to(X.dtype))
         if len(self.code):
             encoded.append((codes[:, self.code_column] == self.code).to(X.dtype))
-        return torch.cat(encoded, dim=1)
+        return torch.cat(encoded, dim=1) if len(encoded) > 1 else pieces

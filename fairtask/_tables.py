@@ -191,7 +191,6 @@ def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
             reset=reset,
             dtype=np.float32,
             accept_sparse="csr",
-            force_writeable=True,
             ensure_all_finite="allow-nan",
         )
     except ValueError as error:

@@ -62,6 +62,23 @@ class TestBatches:
         for index in (slice(3, 9), torch.tensor([7, 0, 7]), slice(None, None, 3)):
             assert_close(InMemorySource(X)[index], dense[index])
 
+    def test_few_rows_of_a_wide_sparse_matrix_are_dense_at_once(self):
+        source = InMemorySource(sparse.csr_matrix((30, 4_000_000), dtype=np.float32))
+        assert source.evaluated_at_once == 9
+        some = SampleDataset(source).some().source
+        assert sparse.issparse(some.X.array)
+        assert some.X.array.shape == (9, 4_000_000)
+
+    def test_read_only_array_stays_where_it_is(self, tmp_path):
+        np.save(tmp_path / "X.npy", np.arange(12).reshape(4, 3))
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+        source = InMemorySource(X)
+        assert np.shares_memory(source.X.array, X)
+        for index in (slice(1, 3), torch.tensor([3, 0]), np.array([2])):
+            rows = source[index]
+            assert_close(rows, torch.arange(12).reshape(4, 3)[index])
+            rows.zero_()  # a copy, whose batch may be changed
+
     @pytest.mark.parametrize("device", ["cpu", "meta"])
     def test_device(self, device):
         source = InMemorySource(np.zeros((2, 1)), torch.device(device))

@@ -133,4 +133,8 @@ def test_neither_unit_nor_container_changes_the_model(encoding):
 
     expected = probabilities(X)
     np.testing.assert_array_equal(probabilities(pd.DataFrame(X)), expected)
+    np.testing.assert_array_equal(probabilities(np.asfortranarray(X)), expected)
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    np.testing.assert_array_equal(probabilities(read_only), expected)
     np.testing.assert_allclose(probabilities(X * 2**20), expected, atol=1e-5)
