@@ -346,14 +346,24 @@ class FairnessNet(NeuralNet):
         """
         network = self.module_.eval()
         batch_size = min(MAX_EVALUATED, dataset.source.evaluated_at_once)
+        results: list[Tensor] = []
+        start = 0
         with self.threads(), torch.inference_mode():
-            outputs = [
-                function(
+            for X, target in dataset.batches(batch_size):
+                outputs = function(
                     network, to_tensor(X, self.device), to_tensor(target, self.device)
                 )
-                for X, target in dataset.batches(batch_size)
-            ]
-        return [torch.cat(tensors).cpu() for tensors in zip(*outputs, strict=True)]
+                # Written at once: small tensors that are kept between the large ones
+                # of each batch would leave gaps in memory that nothing fits in.
+                results = results or [
+                    output.new_empty(len(dataset), *output.shape[1:])
+                    for output in outputs
+                ]
+                stop = start + len(outputs[0])
+                for result, output in zip(results, outputs, strict=True):
+                    result[start:stop] = output
+                start = stop
+        return [result.cpu() for result in results]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the first task's classes, for scoring callbacks."""
