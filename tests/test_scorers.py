@@ -31,7 +31,7 @@ from fairtask.metrics import (
     make_fairness_scorer,
     make_fairness_scoring,
 )
-from fairtask.metrics._difference import METRICS
+from fairtask.metrics._names import METRICS
 from tests._inputs import make_classifier, make_samples
 
 X, y, z = make_samples(240)

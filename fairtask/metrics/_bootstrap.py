@@ -1,4 +1,4 @@
-"""Bootstrap of differences between groups."""
+"""Bootstrap of metrics, such as differences between groups."""
 
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from fairtask.metrics._difference import find_metric, warn_undefined
-from fairtask.metrics._intervals import BootstrapResult, difference_intervals
+from fairtask.metrics._comparison import warn_undefined
+from fairtask.metrics._intervals import BootstrapResult, intervals
+from fairtask.metrics._names import find_metric
 from fairtask.metrics._statistics import GroupStatistics
 
 __all__ = ["bootstrap", "check_resampling", "make_generator", "resample"]
@@ -110,24 +111,24 @@ def bootstrap(
     """
     found = find_metric(metric)
     check_resampling(n_resamples, confidence_level)
-    difference = found.compare(
+    comparison = found.compare(
         y_true, y_output, sensitive_features=sensitive_features, **metric_params
     )
     rng = make_generator(random_state)
-    results = difference_intervals(
-        difference, resample(difference.statistics, n_resamples, rng), confidence_level
+    results = intervals(
+        comparison, resample(comparison.statistics, n_resamples, rng), confidence_level
     )
-    names = difference.samples.sensitive.names
+    names = comparison.names
     for i, result in enumerate(results):
         if result.undefined and np.isfinite(result.value):
-            where = f" of {names[i]!r}" if difference.each and len(names) > 1 else ""
+            where = f" of {names[i]!r}" if comparison.each and len(names) > 1 else ""
             warn_undefined(
                 f"`{found.name}`{where} is undefined in {result.undefined:.1%} of the "
                 "resamples, in which a group that is compared has no samples of the "
                 "kind needed. They are left out; `min_group_size` leaves out the "
                 "group."
             )
-    return dict(zip(names, results, strict=True)) if difference.each else results[0]
+    return dict(zip(names, results, strict=True)) if comparison.each else results[0]
 
 
 def check_resampling(

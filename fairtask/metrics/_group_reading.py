@@ -10,11 +10,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fairtask.metrics._bootstrap import resample
-from fairtask.metrics._difference import METRICS, Difference, nan_reduce
+from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._intervals import standard_errors
+from fairtask.metrics._names import METRICS
 from fairtask.metrics._represented_samples import RepresentedSamples
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import GroupAUCs
+from fairtask.metrics._transforms import nan_reduce
 
 __all__ = ["GroupReading", "linear_classifier"]
 
@@ -52,7 +54,7 @@ class GroupReading:
 
     Attributes
     ----------
-    difference : Difference or None
+    difference : Comparison or None
         The AUCs, with a stratum per group and the classes as "groups". None where no
         class can be judged.
     aucs : ndarray of shape (n_strata, n_classes)
@@ -60,7 +62,7 @@ class GroupReading:
         both of two groups.
     """
 
-    difference: Difference | None
+    difference: Comparison | None
     aucs: np.ndarray
 
     @classmethod

@@ -1,18 +1,18 @@
 """Tables of the statistics of groups, their intervals and their differences."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from fairtask.metrics._difference import METRICS, warn_undefined
-from fairtask.metrics._intervals import difference_intervals, standard_errors
-from fairtask.metrics._rates import RATES, GroupRates
+from fairtask.metrics._comparison import warn_undefined
+from fairtask.metrics._group_metric import GroupMetric
+from fairtask.metrics._intervals import intervals, standard_errors
+from fairtask.metrics._names import REPORTED
 from fairtask.metrics._samples import GroupedSamples
-from fairtask.metrics._scores import LOG_LOSS, GroupAUCs, GroupLosses
-from fairtask.metrics._statistics import GroupStatistics
+from fairtask.metrics._statistics import GroupStatistics, Statistic
 
 __all__ = [
     "by_group",
@@ -23,13 +23,25 @@ __all__ = [
 ]
 
 
-def make_statistics(samples: GroupedSamples) -> list[GroupStatistics]:
-    """Return the statistics of a report, those of scores if there are any."""
-    statistics: list[GroupStatistics] = [GroupRates(samples, RATES)]
-    if samples.outputs["y_score"] is not None:
-        statistics.append(GroupAUCs(samples))
-        with suppress(ValueError):  # scores that are no probabilities have no log loss
-            statistics.append(GroupLosses(samples, [LOG_LOSS], argument="y_score"))
+def make_statistics(
+    samples: GroupedSamples, metrics: Sequence[GroupMetric], *, required: bool = True
+) -> list[GroupStatistics]:
+    """Return the statistics of these metrics.
+
+    Those that scores do not allow are left out, or a ValueError unless `required`.
+    """
+    by_family: dict[type[GroupStatistics], list[Statistic]] = {}
+    for metric in metrics:
+        found = by_family.setdefault(metric.family, [])
+        found += [s for s in metric.computed(metric.settings) if s not in found]
+    statistics = []
+    for family, of_family in by_family.items():
+        argument = {"argument": "y_score"} if family.output != "y_pred" else {}
+        if argument and samples.outputs["y_score"] is None:
+            continue
+        # Scores may be no probabilities.
+        with nullcontext() if required else suppress(ValueError):
+            statistics.append(family(samples, of_family, **argument))
     return statistics
 
 
@@ -38,7 +50,7 @@ def by_group(statistics: list[GroupStatistics]) -> pd.DataFrame:
     samples = statistics[0].samples
     table = _lay_out(statistics, [family.observed for family in statistics])
     n_classes = len(samples.positives)
-    sizes = samples.sizes()
+    sizes = [tables.sum(axis=2) for tables in samples.tables()]
     n = [of_attribute.sum(axis=1).repeat(n_classes) for of_attribute in sizes]
     positives = [of_attribute[:, samples.positives].ravel() for of_attribute in sizes]
     table.insert(0, "n", np.concatenate(n))
@@ -110,34 +122,39 @@ def differences(
     resampled: list[list[np.ndarray]] | None,
     min_group_size: int,
     confidence_level: float,
+    metrics: Sequence[GroupMetric] = REPORTED,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Difference metrics of each attribute with their intervals, and notes.
+    """Metrics of each attribute with their intervals, and notes.
 
-    A note says which groups a metric leaves out, or where it is undefined.
+    Metrics of which no statistic was computed are left out. A note says which groups a
+    metric leaves out, or where it is undefined.
     """
     rows: dict[tuple[str, str], tuple[float, float, float]] = {}
     notes = []
-    for metric in METRICS.values():
+    for metric in metrics:
         for i, family in enumerate(statistics):
-            computed = any(s in metric.statistics for s, _ in family.strata)
-            if not isinstance(family, metric.family) or not computed:
+            if not any(s in metric.statistics for s, _ in family.strata):
                 continue
-            difference = metric.compare_statistics(family, min_group_size, each=True)
+            comparison = metric.compare_statistics(family, min_group_size, each=True)
             notes += [
                 f"{metric.name}{where} leaves out groups without {kind}: "
                 f"{', '.join(groups)}"
-                for where, kind, groups in difference.left_out()
+                for where, kind, groups in comparison.left_out()
             ]
-            values = difference.by_attribute()
+            notes += [
+                f"{metric.name}{where} leaves out the {words}, which is 0 in all groups"
+                for where, words in comparison.all_zero()
+            ]
+            values = comparison.by_attribute()
             results = (
                 [None] * len(values)
                 if resampled is None
-                else difference_intervals(difference, resampled[i], confidence_level)
+                else intervals(comparison, resampled[i], confidence_level)
             )
             for (attribute, value), result in zip(values.items(), results, strict=True):
                 where = f"{metric.name} of {attribute!r}"
                 if np.isnan(value):
-                    notes.append(f"{where} is NaN: it takes two groups")
+                    notes.append(f"{where} is NaN: it takes {metric.transform.takes}")
                 elif result is not None and result.undefined:
                     share = f"{result.undefined:.1%}"
                     notes.append(f"{where} is undefined in {share} of the resamples")

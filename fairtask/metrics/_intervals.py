@@ -1,16 +1,16 @@
-"""Confidence limits of a difference between groups, from resampled statistics."""
+"""Confidence limits of a metric, from resampled statistics."""
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from scipy.stats import norm
 
-from fairtask.metrics._difference import Difference, aggregate, nan_reduce
+from fairtask.metrics._comparison import Comparison
+from fairtask.metrics._transforms import joint_error, nan_reduce
 
 __all__ = [
     "BootstrapResult",
-    "difference_intervals",
+    "intervals",
     "standard_errors",
     "wilson_limit",
 ]
@@ -18,17 +18,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class BootstrapResult:
-    """A difference between groups with its bootstrap distribution.
+    """A metric, such as a difference between groups, with its bootstrap distribution.
 
     Attributes
     ----------
     value : float
-        The difference in the data.
+        The metric in the data.
     low, high : float
         Limits of the confidence interval.
     confidence_level : float
     distribution : ndarray of shape (n_resamples,)
-        The difference in each resample; NaN where it was undefined.
+        The metric in each resample; NaN where it was undefined.
     """
 
     value: float
@@ -53,7 +53,7 @@ class BootstrapResult:
 
     @property
     def undefined(self) -> float:
-        """Share of the resamples in which the difference was undefined."""
+        """Share of the resamples in which the metric was undefined."""
         return float(np.isnan(self.distribution).mean())
 
     def __str__(self) -> str:
@@ -86,111 +86,152 @@ def wilson_limit(values: np.ndarray, n: np.ndarray, z: float) -> np.ndarray:
         return (values + z**2 / (2 * n) + half) / (1 + z**2 / n)
 
 
-def difference_intervals(
-    difference: Difference, resampled: list[np.ndarray], confidence_level: float
+def intervals(
+    comparison: Comparison, resampled: list[np.ndarray], confidence_level: float
 ) -> list[BootstrapResult]:
-    """Compute intervals, for each attribute or for the largest of their differences.
+    """Compute intervals, for each attribute or for the worst of their values.
 
     `resampled` has an array (n_resamples, n_strata, n_groups) for each attribute.
     """
-    observed = difference.select(difference.statistics.observed)
-    resampled = difference.select(resampled)
-    values = [aggregate(of_attribute, difference.agg) for of_attribute in observed]
-    distributions = [
-        aggregate(of_attribute, difference.agg) for of_attribute in resampled
-    ]
+    statistics, transform = comparison.statistics, comparison.metric.transform
+    observed = comparison.select(statistics.observed)
+    resampled = comparison.select(resampled)
+    n_effective = comparison.select(statistics.n_effective, constant=np.inf)
+    costs = [comparison.cost(of_attribute) for of_attribute in observed]
+    distributions = [comparison.cost(of_attribute) for of_attribute in resampled]
     positions = list(range(len(observed)))
     results = []
-    for part in [[i] for i in positions] if difference.each else [positions]:
-        value = nan_reduce(np.max, np.stack([values[i] for i in part]))
+    for part in [[i] for i in positions] if comparison.each else [positions]:
+        cost = nan_reduce(np.max, np.array([costs[i] for i in part]))
         distribution = nan_reduce(
             np.max, np.stack([distributions[i] for i in part], axis=-1)
         )
-        low = high = np.nan
-        if np.isfinite(value):
+        limits = np.nan, np.nan
+        if np.isfinite(cost):
             strata = [
-                _compared_strata(difference, i, observed[i], resampled[i]) for i in part
+                _compared_strata(comparison, observed[i], resampled[i], n_effective[i])
+                for i in part
             ]
-            low, high = _limits(
-                difference, list(filter(None, strata)), 1 - (1 - confidence_level) / 2
+            limits = _limits(
+                comparison, list(filter(None, strata)), 1 - (1 - confidence_level) / 2
             )
-        level = float(confidence_level)
-        results.append(BootstrapResult(float(value), low, high, level, distribution))
+        results.append(
+            BootstrapResult(
+                float(transform.value(cost)),
+                *limits,
+                float(confidence_level),
+                transform.value(distribution),
+            )
+        )
     return results
 
 
 def _compared_strata(
-    difference: Difference, attribute: int, observed: np.ndarray, resampled: np.ndarray
+    comparison: Comparison,
+    observed: np.ndarray,
+    resampled: np.ndarray,
+    n_effective: np.ndarray,
 ) -> list["_Stratum"]:
-    """Return the strata of an attribute in which two groups or more are compared."""
-    n_effective = difference.statistics.n_effective[attribute]
+    """Return the strata of an attribute that have a cost."""
     return [
-        _Stratum(difference, observed[i], resampled[:, i], n_effective[stratum])
-        for i, stratum in enumerate(difference.strata)
-        if np.isfinite(observed[i]).sum() > 1
+        _Stratum(comparison, observed[i], resampled[:, i], n_effective[i])
+        for i in np.flatnonzero(np.isfinite(comparison.costs(observed)))
     ]
 
 
 class _Stratum:
-    """One statistic of the groups that are compared, and its errors."""
+    """One statistic of the groups that are compared, and its errors.
+
+    A reference is the last of the groups here.
+    """
 
     def __init__(
         self,
-        difference: Difference,
+        comparison: Comparison,
         observed: np.ndarray,
         resampled: np.ndarray,
         n_effective: np.ndarray,
     ) -> None:
         groups = np.isfinite(observed)
+        self.transform = comparison.metric.transform
+        self.limit = comparison.statistics.limit
         self.values = observed[groups]
+        self.n_effective = n_effective[groups]
         self.deviations = resampled[:, groups] - self.values
         self.errors = standard_errors(resampled[:, groups])
-        self.limit = partial(
-            difference.statistics.limit, self.values, self.errors, n_effective[groups]
-        )
+        self.slopes = self.transform.slopes(self.values)
         self.pairs = ~np.eye(len(self.values), dtype=bool)
+        self.correlations = None
+        if comparison.has_reference:
+            # Groups are compared with the reference only.
+            self.pairs[:-1, :-1] = False
+            self.pairs[:-1, -1] = self.transform.high
+            self.pairs[-1, :-1] = self.transform.low
+        if comparison.to_overall:
+            # A group is a part of all groups together, and varies with them.
+            self.correlations = _correlations(self.deviations)
 
-    def intervals(self, z: float) -> tuple[np.ndarray, np.ndarray]:
-        """Limits of the difference of each ordered pair, shape (n_groups, n_groups)."""
-        values = self.values
-        below, above = values - self.limit(-z), self.limit(z) - values
+    def limits(self, z: float) -> tuple[np.ndarray, np.ndarray]:
+        """Limits of the cost of each ordered pair, shape (n_groups, n_groups)."""
+        lower, upper = (
+            self.limit(self.values, self.errors, self.n_effective, side)
+            for side in (-z, z)
+        )
+        below, above = self.values - lower, upper - self.values
         # Hardly any resample has the group: its value may be anything.
         below[np.isnan(below)] = above[np.isnan(above)] = np.inf
-        differences = values[:, None] - values
-        low = differences - np.hypot(below[:, None], above)
-        high = differences + np.hypot(above[:, None], below)
-        # A group is not compared with itself.
+        low, high = self.transform.pair_limits(
+            self.values, below, above, self.correlations
+        )
+        # Other pairs are not compared.
         return np.where(self.pairs, low, -np.inf), np.where(self.pairs, high, -np.inf)
 
     def largest_error(self, kept: np.ndarray) -> np.ndarray:
         """Largest studentised error of the pairs that are kept, in each resample."""
         largest = np.zeros(len(self.deviations))
         for first, others in enumerate(kept):
+            slopes = self.slopes[first]
+            scale = joint_error(
+                slopes * self.errors[first],
+                self.errors,
+                None if self.correlations is None else self.correlations[first],
+            )
             # Rates of 0 or 1 have no error in any resample, and no scale.
-            scale = np.hypot(self.errors[first], self.errors)
-            usable = others & (scale > 0)
-            errors = self.deviations[:, [first]] - self.deviations[:, usable]
+            usable = others & (scale > 0) & np.isfinite(scale)
+            errors = (
+                slopes[usable] * self.deviations[:, [first]]
+                - self.deviations[:, usable]
+            )
             # A resample that lacks a group has no error there.
             studentised = np.nan_to_num(errors / scale[usable])
             np.maximum(largest, studentised.max(1, initial=0), out=largest)
         return largest
 
 
-def _limits(
-    difference: Difference, by_attribute: list[list[_Stratum]], level: float
-) -> tuple[float, float]:
-    """Limits of the largest difference at a one-sided level.
+def _correlations(deviations: np.ndarray) -> np.ndarray:
+    """Correlations over the resamples that have all values; 0 without variation."""
+    complete = deviations[np.isfinite(deviations).all(axis=1)]
+    centred = complete - complete.mean(axis=0) if len(complete) else complete
+    products = centred.T @ centred
+    scales = np.sqrt(np.outer(np.diag(products), np.diag(products)))
+    return np.divide(products, scales, out=np.zeros_like(products), where=scales > 0)
 
-    NOTE: The difference is the largest over all pairs of groups. The largest upper
-    limit is no lower than that of the pair that is truly the largest, so ordinary
-    limits do. The lower limits of all pairs must hold together: they are wider,
-    standard errors times the quantile, over the resamples, of the largest studentised
-    error. Pairs that are clearly not the largest would widen them for nothing. A first
-    round keeps the pairs whose upper limit reaches the best lower limit, at a level
-    that tends to 1 with the number of samples. `bootstrap` cites these bounds.
+
+def _limits(
+    comparison: Comparison, by_attribute: list[list[_Stratum]], level: float
+) -> tuple[float, float]:
+    """Limits of the metric at a one-sided level.
+
+    NOTE: The cost is the largest over all pairs of groups. The largest upper limit is
+    no lower than that of the pair that is truly the largest, so ordinary limits do. The
+    lower limits of all pairs must hold together: they are wider, standard errors times
+    the quantile, over the resamples, of the largest studentised error. Pairs that are
+    clearly not the largest would widen them for nothing. A first round keeps the pairs
+    whose upper limit reaches the best lower limit, at a level that tends to 1 with the
+    number of samples. `bootstrap` cites these bounds.
     """
     strata = [stratum for part in by_attribute for stratum in part]
-    is_worst_case = difference.agg == "worst_case"
+    is_worst_case = comparison.agg == "worst_case"
     z = norm.ppf(level)
 
     def critical_value(kept: list[np.ndarray], level: float) -> float:
@@ -203,22 +244,26 @@ def _limits(
         return float(
             np.max(
                 [
-                    over_strata([s.intervals(z)[side].max() for s in part])
+                    over_strata([s.limits(z)[side].max() for s in part])
                     for part in by_attribute
                 ]
             )
         )
 
-    n_samples = max(len(difference.samples.y_true), 3)
+    n_samples = max(len(comparison.samples.y_true), 3)
     c = critical_value([s.pairs for s in strata], 1 - 0.1 / np.log(n_samples))
-    bounds = [s.intervals(c) for s in strata]
+    bounds = [s.limits(c) for s in strata]
     best_low = np.array([low.max() for low, _ in bounds])
     if is_worst_case:
         best_low[:] = best_low.max()
     may_be_largest = [
-        high >= limit for (_, high), limit in zip(bounds, best_low, strict=True)
+        s.pairs & (high >= limit)
+        for s, (_, high), limit in zip(strata, bounds, best_low, strict=True)
     ]
-    low = largest(0, critical_value(may_be_largest, level))
-    high = largest(1, z)
-    statistic, _ = difference.statistics.strata[difference.strata[0]]
-    return max(low, 0.0), min(high, float(statistic.largest))
+    transform = comparison.metric.transform
+    low, high = sorted(
+        transform.value(cost)
+        for cost in (largest(0, critical_value(may_be_largest, level)), largest(1, z))
+    )
+    statistic, _ = comparison.statistics.strata[comparison.strata[0]]
+    return max(low, 0.0), min(high, transform.largest(statistic))

@@ -1,10 +1,15 @@
-"""The parameters of the metrics in their docstrings, which share one text."""
+"""The docstrings of the metrics: their formulas, parameters and values."""
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["describe_parameters"]
+import numpy as np
+
+from fairtask.metrics._statistics import SampleKind, Statistic
+from fairtask.metrics._transforms import RATIO, Transform
+
+__all__ = ["describe_metric"]
 
 PARAMETERS = """\
 y_true : array-like of shape (n_samples,)
@@ -23,21 +28,30 @@ sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attribute
     inputs must have the same index in the same order.
 sample_weight : array-like of shape (n_samples,), default=None
     Weights of the samples. A sample of weight 0 is left out.
+control_features : array-like of shape (n_samples,) or (n_samples, n_columns), \
+        default=None
+    Columns that may legitimately decide. Groups are compared inside each of their
+    levels (of several columns, inside each combination that occurs), and the worst
+    level counts. With ``attributes="each"`` the dict has an entry for each attribute
+    and level. A sample with a missing value is left out.
 loss : {"log_loss", "soft_zero_one"}, default="log_loss"
     Loss of a sample with probability p for its true class: :math:`-\\log p`, or
     :math:`1 - p`.
+n_bins : int, default=10
+    Number of bins of equal width into which the probabilities are put.
+method : {"between_groups", "to_overall"}, default="between_groups"
+    Whether groups are compared with each other, or each with all groups together.
 agg : {"worst_case", "mean"}, default="worst_case"
-    The larger of the two differences, or their mean; over all classes if several
+    The worse of the two rates' numbers, or their mean; over all classes if several
     are taken as the positive one in turn.
 attributes : {"worst_case", "each", "intersection"}, default="worst_case"
-    How several attributes are combined. The value is the largest of their differences
-    ("worst_case"), a dict with the difference of each attribute ("each"), or the
-    difference between the combinations of their groups that occur ("intersection", as
-    in fairlearn).
+    How several attributes are combined. The value is the worst of theirs
+    ("worst_case"), a dict with the value of each attribute ("each"), or that of the
+    combinations of their groups that occur ("intersection", as in fairlearn).
 pos_label : int, float, bool or str, default=None
     The positive class. By default it is 1 if the labels are among {0, 1} or {-1, 1},
     and else the second of two sorted labels. Of more classes each is taken against
-    the rest, and the largest difference counts.
+    the rest, and the worst value counts.
 labels : array-like, default=None
     All classes in sorted order. By default the classes are the labels that occur,
     which are too few if for example a fold lacks a class.
@@ -51,15 +65,53 @@ min_group_size : int, default=1
     Weights do not matter."""
 
 
-def describe_parameters(docstring: str, names: Iterable[str], needed: str) -> str:
-    """Insert the section "Parameters" before the section "Returns".
+SECTIONS = re.compile(r"\n(?=(?:Notes|References|Examples)\n-)")
+"""Where the sections begin that come after the values."""
 
-    `needed` names the samples that a group needs to be compared.
-    """
+
+def describe_metric(
+    docstring: str,
+    parameters: Iterable[str],
+    *,
+    transform: Transform,
+    statistics: Sequence[Statistic],
+    needs: Sequence[SampleKind],
+) -> str:
+    """Add the formula of one statistic, parameters and values to a docstring."""
+    docstring = inspect.cleandoc(docstring)
+    summary, _, rest = docstring.partition("\n\n")
+    if len(statistics) == 1 or statistics[0].family.chosen_by:
+        formula = transform.formula.format(statistics[0].formula)
+        summary += f"\n\n.. math:: {formula}"
+    text, *sections = SECTIONS.split(f"\n{rest}\n", maxsplit=1)
     entries = {
         entry.partition(" ")[0]: entry for entry in re.split(r"\n(?=\w)", PARAMETERS)
     }
-    section = "\n".join(entries[name] for name in names).replace("NEEDED", needed)
-    return inspect.cleandoc(docstring).replace(
-        "\nReturns\n", f"\nParameters\n----------\n{section}\n\nReturns\n"
+    needed = " and of ".join(kind.name for kind in needs)
+    described = "\n".join(entries[name] for name in parameters)
+    return "\n\n".join(
+        part.strip("\n")
+        for part in [
+            summary,
+            text,
+            "Parameters\n----------\n" + described.replace("NEEDED", needed),
+            "Returns\n-------\n" + _describe_value(transform, statistics),
+            *sections,
+        ]
+        if part.strip("\n")
+    )
+
+
+def _describe_value(transform: Transform, statistics: Sequence[Statistic]) -> str:
+    largest = max(transform.largest(statistic) for statistic in statistics)
+    extent = "At least 0" if np.isinf(largest) else "0 to 1"
+    if transform is RATIO:
+        extent += ", where 1 is the ratio of equal groups"
+    few = "fewer than two groups" if transform.compares_groups else "no groups"
+    undefined = f"NaN when {few} can be compared"
+    if transform is RATIO:
+        undefined += ", or all their values are 0"
+    return (
+        'value : float, or dict of str to float if ``attributes="each"``\n'
+        f"    {extent}; {undefined}."
     )

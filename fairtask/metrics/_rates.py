@@ -1,12 +1,10 @@
-"""Rates of groups, and the differences between them."""
+"""Rates of groups: shares of the samples in tables of true and predicted classes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
-from fairtask.metrics._difference import Attributes, difference_metric
 from fairtask.metrics._intervals import wilson_limit
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import (
@@ -14,70 +12,82 @@ from fairtask.metrics._statistics import (
     NEGATIVES,
     POSITIVES,
     GroupStatistics,
+    SampleKind,
     Statistic,
+    count_positives,
     find_atoms,
     membership_matrix,
 )
 
 __all__ = [
     "ACCURACY",
+    "BASE_RATE",
+    "FALSE_DISCOVERY_RATE",
+    "FALSE_NEGATIVE_RATE",
+    "FALSE_OMISSION_RATE",
+    "FALSE_POSITIVE_RATE",
+    "PRECISION",
     "RATES",
+    "SELECTION_RATE",
+    "TRUE_NEGATIVE_RATE",
+    "TRUE_POSITIVE_RATE",
     "GroupRates",
-    "demographic_parity_difference",
-    "equal_opportunity_difference",
-    "equalized_odds_difference",
-    "group_accuracy_difference",
+    "Rate",
 ]
 
-
-def _selection_rate(tables: np.ndarray, c: int) -> np.ndarray:
-    """Share of the samples for which class c is predicted."""
-    return tables[..., c].sum(-1) / tables.sum((-1, -2))
-
-
-def _true_positive_rate(tables: np.ndarray, c: int) -> np.ndarray:
-    """Share of the samples of class c for which it is predicted."""
-    return tables[..., c, c] / tables[..., c, :].sum(-1)
+Counter = Callable[[np.ndarray, int], np.ndarray]
+"""From tables, shape (..., true class, predicted class), and the code of the positive
+class to numbers of samples, shape (...)."""
 
 
-def _false_positive_rate(tables: np.ndarray, c: int) -> np.ndarray:
-    """Share of the samples of other classes for which class c is predicted."""
-    negatives = np.delete(tables, c, axis=-2)
-    return negatives[..., c].sum(-1) / negatives.sum((-1, -2))
+def _count_selected(tables: np.ndarray, c: int) -> np.ndarray:
+    return tables[..., c].sum(-1)
 
 
-def _accuracy(tables: np.ndarray, c: int) -> np.ndarray:
-    """Share of the samples whose class is predicted, whichever it is."""
-    return tables.trace(axis1=-2, axis2=-1) / tables.sum((-1, -2))
+def _count_rejected(tables: np.ndarray, c: int) -> np.ndarray:
+    return np.delete(tables, c, axis=-1).sum((-1, -2))
+
+
+def _count_correct(tables: np.ndarray, c: int) -> np.ndarray:
+    return tables.trace(axis1=-2, axis2=-1)
+
+
+def _count_true_positives(tables: np.ndarray, c: int) -> np.ndarray:
+    return tables[..., c, c]
+
+
+def _count_false_positives(tables: np.ndarray, c: int) -> np.ndarray:
+    return np.delete(tables, c, axis=-2)[..., c].sum(-1)
+
+
+def _count_false_negatives(tables: np.ndarray, c: int) -> np.ndarray:
+    return np.delete(tables[..., c, :], c, axis=-1).sum(-1)
+
+
+def _count_true_negatives(tables: np.ndarray, c: int) -> np.ndarray:
+    return np.delete(np.delete(tables, c, axis=-1), c, axis=-2).sum((-1, -2))
+
+
+PREDICTED_POSITIVES = SampleKind("predicted positives", _count_selected)
+PREDICTED_NEGATIVES = SampleKind("predicted negatives", _count_rejected)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate(Statistic):
-    """A share of the samples of a group.
+    """A share of the samples of one kind.
 
     Attributes
     ----------
-    of_tables : callable
-        From tables of counts, shape (..., true class, predicted class), and the code of
-        the positive class to the rates, shape (...).
+    count : callable
+        Counts the samples of this kind that make up the share, see `Counter`.
     """
 
-    of_tables: Callable[[np.ndarray, int], np.ndarray]
+    count: Counter
 
-
-SELECTION_RATE = Rate(
-    name="selection_rate", needs=(ANY_SAMPLE,), of_tables=_selection_rate
-)
-TRUE_POSITIVE_RATE = Rate(
-    name="true_positive_rate", needs=(POSITIVES,), of_tables=_true_positive_rate
-)
-FALSE_POSITIVE_RATE = Rate(
-    name="false_positive_rate", needs=(NEGATIVES,), of_tables=_false_positive_rate
-)
-ACCURACY = Rate(
-    name="accuracy", needs=(ANY_SAMPLE,), of_tables=_accuracy, per_class=False
-)
-RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
+    def of_tables(self, tables: np.ndarray, c: int) -> np.ndarray:
+        """Compute the rates of class c; NaN without samples."""
+        (among,) = self.needs
+        return self.count(tables, c) / among.count(tables, c)
 
 
 class GroupRates(GroupStatistics):
@@ -127,162 +137,76 @@ class GroupRates(GroupStatistics):
         return wilson_limit(values, n, z)
 
 
-@difference_metric(GroupRates, SELECTION_RATE)
-def demographic_parity_difference(
-    y_true: Any,
-    y_pred: Any,
+def _rate(
+    name: str,
+    count: Counter,
+    among: SampleKind,
+    formula: str,
     *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    attributes: Attributes = "worst_case",
-    pos_label: Any = None,
-    labels: Any = None,
-    groups: Any = None,
-    min_group_size: int = 1,
-) -> Any:
-    r"""Difference between groups in the rate of positive predictions.
-
-    .. math:: \max_g P(\hat y = 1 \mid z = g) - \min_g P(\hat y = 1 \mid z = g)
-
-    True labels are only used to know the classes.
-
-    Returns
-    -------
-    difference : float, or dict of str to float if ``attributes="each"``
-        0 to 1, or NaN when fewer than two groups can be compared.
-
-    Examples
-    --------
-    >>> from fairtask.metrics import demographic_parity_difference
-    >>> demographic_parity_difference(
-    ...     [0, 1, 0, 1], [1, 1, 0, 1], sensitive_features=["a", "a", "b", "b"]
-    ... )
-    0.5
-    """
+    per_class: bool = True,
+) -> Rate:
+    return Rate(
+        name=name,
+        family=GroupRates,
+        needs=(among,),
+        formula=formula,
+        per_class=per_class,
+        count=count,
+    )
 
 
-@difference_metric(GroupRates, TRUE_POSITIVE_RATE)
-def equal_opportunity_difference(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    attributes: Attributes = "worst_case",
-    pos_label: Any = None,
-    labels: Any = None,
-    groups: Any = None,
-    min_group_size: int = 1,
-) -> Any:
-    r"""Difference between groups in the true positive rate.
-
-    It is 0 under equal opportunity [1]_.
-
-    .. math::
-
-        \max_g P(\hat y = 1 \mid y = 1, z = g) - \min_g P(\hat y = 1 \mid y = 1, z = g)
-
-    Returns
-    -------
-    difference : float, or dict of str to float if ``attributes="each"``
-        0 to 1, or NaN when fewer than two groups can be compared.
-
-    References
-    ----------
-    .. [1] M. Hardt, E. Price and N. Srebro. "Equality of opportunity in supervised
-       learning". NeurIPS 2016.
-
-    Examples
-    --------
-    >>> from fairtask.metrics import equal_opportunity_difference
-    >>> equal_opportunity_difference(
-    ...     [0, 1, 1, 1], [1, 1, 0, 1], sensitive_features=["a", "a", "b", "b"]
-    ... )
-    0.5
-    """
-
-
-@difference_metric(GroupRates, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
-def equalized_odds_difference(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    agg: Literal["worst_case", "mean"] = "worst_case",
-    attributes: Attributes = "worst_case",
-    pos_label: Any = None,
-    labels: Any = None,
-    groups: Any = None,
-    min_group_size: int = 1,
-) -> Any:
-    r"""Difference between groups in the true and the false positive rate.
-
-    It is 0 under equalized odds [1]_.
-
-    .. math::
-
-        \operatorname{agg}_{c \in \{0, 1\}} \left(
-        \max_g P(\hat y = 1 \mid y = c, z = g) - \min_g P(\hat y = 1 \mid y = c, z = g)
-        \right)
-
-    Returns
-    -------
-    difference : float, or dict of str to float if ``attributes="each"``
-        0 to 1, or NaN when fewer than two groups can be compared.
-
-    References
-    ----------
-    .. [1] M. Hardt, E. Price and N. Srebro. "Equality of opportunity in supervised
-       learning". NeurIPS 2016.
-
-    Examples
-    --------
-    >>> from fairtask.metrics import equalized_odds_difference
-    >>> y_true, y_pred = [0, 1, 1, 0, 1, 1], [0, 1, 1, 0, 1, 0]
-    >>> z = ["a", "a", "a", "b", "b", "b"]
-    >>> equalized_odds_difference(y_true, y_pred, sensitive_features=z)
-    0.5
-    >>> equalized_odds_difference(y_true, y_pred, sensitive_features=z, agg="mean")
-    0.25
-
-    Three classes, and two attributes:
-
-    >>> y_true, y_pred = ["x", "y", "z"] * 4, ["x", "y", "z"] * 3 + ["y", "y", "z"]
-    >>> z = {"sex": ["f", "m"] * 6, "age": ["young"] * 6 + ["old"] * 6}
-    >>> equalized_odds_difference(
-    ...     y_true, y_pred, sensitive_features=z, attributes="each"
-    ... )
-    {'sex': 0.5, 'age': 0.5}
-    """
-
-
-@difference_metric(GroupRates, ACCURACY)
-def group_accuracy_difference(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    attributes: Attributes = "worst_case",
-    labels: Any = None,
-    groups: Any = None,
-    min_group_size: int = 1,
-) -> Any:
-    r"""Difference between groups in the accuracy (GACCD), of any number of classes.
-
-    .. math:: \max_g P(\hat y = y \mid z = g) - \min_g P(\hat y = y \mid z = g)
-
-    Returns
-    -------
-    difference : float, or dict of str to float if ``attributes="each"``
-        0 to 1, or NaN when fewer than two groups can be compared.
-
-    Examples
-    --------
-    >>> from fairtask.metrics import group_accuracy_difference
-    >>> group_accuracy_difference(
-    ...     [0, 1, 2, 1], [0, 1, 2, 0], sensitive_features=["a", "a", "b", "b"]
-    ... )
-    0.5
-    """
+SELECTION_RATE = _rate(
+    "selection_rate", _count_selected, ANY_SAMPLE, r"P(\hat y = 1 \mid z = g)"
+)
+TRUE_POSITIVE_RATE = _rate(
+    "true_positive_rate",
+    _count_true_positives,
+    POSITIVES,
+    r"P(\hat y = 1 \mid y = 1, z = g)",
+)
+FALSE_POSITIVE_RATE = _rate(
+    "false_positive_rate",
+    _count_false_positives,
+    NEGATIVES,
+    r"P(\hat y = 1 \mid y = 0, z = g)",
+)
+ACCURACY = _rate(
+    "accuracy",
+    _count_correct,
+    ANY_SAMPLE,
+    r"P(\hat y = y \mid z = g)",
+    per_class=False,
+)
+BASE_RATE = _rate("base_rate", count_positives, ANY_SAMPLE, r"P(y = 1 \mid z = g)")
+TRUE_NEGATIVE_RATE = _rate(
+    "true_negative_rate",
+    _count_true_negatives,
+    NEGATIVES,
+    r"P(\hat y = 0 \mid y = 0, z = g)",
+)
+FALSE_NEGATIVE_RATE = _rate(
+    "false_negative_rate",
+    _count_false_negatives,
+    POSITIVES,
+    r"P(\hat y = 0 \mid y = 1, z = g)",
+)
+PRECISION = _rate(
+    "precision",
+    _count_true_positives,
+    PREDICTED_POSITIVES,
+    r"P(y = 1 \mid \hat y = 1, z = g)",
+)
+FALSE_DISCOVERY_RATE = _rate(
+    "false_discovery_rate",
+    _count_false_positives,
+    PREDICTED_POSITIVES,
+    r"P(y = 0 \mid \hat y = 1, z = g)",
+)
+FALSE_OMISSION_RATE = _rate(
+    "false_omission_rate",
+    _count_false_negatives,
+    PREDICTED_NEGATIVES,
+    r"P(y = 1 \mid \hat y = 0, z = g)",
+)
+RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
+"""The rates of a report."""

@@ -1,6 +1,7 @@
 """A table of the statistics of each group and of their differences."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from fairtask._validation import check_one_of
 from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
-from fairtask.metrics._difference import check_min_group_size
+from fairtask.metrics._group_metric import GroupMetric, check_positive_integer
 from fairtask.metrics._group_table import (
     by_group,
     differences,
@@ -17,6 +18,7 @@ from fairtask.metrics._group_table import (
     make_statistics,
     warn_of_notes,
 )
+from fairtask.metrics._names import REPORTED, find_metric
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import sample_losses
 
@@ -35,14 +37,18 @@ class FairnessReport(pd.DataFrame):
     overall : DataFrame
         The same statistics of all groups together, one row (or one per class).
     differences : DataFrame
-        A row per attribute and difference metric, and the columns "value", "low" and
-        "high", the limits of its bootstrap interval.
+        A row per attribute and metric, and the columns "value", "low" and "high", the
+        limits of its bootstrap interval.
     low, high : DataFrame
         Limits of the intervals of each group's statistics, a column per statistic:
         Wilson's for rates; from the standard errors of bootstrap resamples for AUC and
         log loss, see `bootstrap`.
     confidence_level : float
         Of all intervals.
+    n_unknown : dict of str to int
+        For each attribute, the number of samples that are in none of its groups: they
+        have a missing value, or one that `groups` does not name. Samples of weight 0
+        do not count. A printed report says how many there are.
     is_constant : bool
         Whether all predictions are one class although `y_true` has several. No group
         has other rates then, which says nothing about fairness; a printed report says
@@ -53,6 +59,7 @@ class FairnessReport(pd.DataFrame):
     low: pd.DataFrame
     high: pd.DataFrame
     confidence_level: float
+    n_unknown: Mapping[str, int]
     is_constant: bool
     overall: pd.DataFrame
     _samples: GroupedSamples
@@ -65,6 +72,7 @@ class FairnessReport(pd.DataFrame):
         "overall",
         "confidence_level",
         "is_constant",
+        "n_unknown",
         "_samples",
     ]
 
@@ -146,14 +154,24 @@ class FairnessReport(pd.DataFrame):
         groups, differences = (
             table.to_string(line_width=line_width) for table in self._formatted(digits)
         )
-        return f"{groups}\n\n{self._heading()}\n{differences}\n"
+        notes = "".join(f"\n{note}" for note in self._notes())
+        return f"{groups}{notes}\n\n{self._heading()}\n{differences}\n"
 
     def __repr__(self) -> str:
         return self.to_text(line_width=pd.get_option("display.width"))
 
     def _repr_html_(self) -> str:
-        groups, differences = self._formatted(3)
-        return f"{groups.to_html()}\n<p>{self._heading()}</p>\n{differences.to_html()}"
+        groups, differences = (table.to_html() for table in self._formatted(3))
+        notes = "".join(f"<p>{escape(note)}</p>\n" for note in self._notes())
+        return f"{groups}\n{notes}<p>{self._heading()}</p>\n{differences}"
+
+    def _notes(self) -> list[str]:
+        """Say how many samples are in no row."""
+        return [
+            f"{n} samples are in no group of {attribute}."
+            for attribute, n in self.n_unknown.items()
+            if n
+        ]
 
     def _heading(self) -> str:
         heading = "Differences between groups"
@@ -205,6 +223,8 @@ def fairness_report(
     *,
     sensitive_features: Any,
     sample_weight: Any = None,
+    control_features: Any = None,
+    metrics: Sequence[str | Callable] | None = None,
     attributes: Literal["each", "intersection"] = "each",
     pos_label: Any = None,
     labels: Any = None,
@@ -230,6 +250,15 @@ def fairness_report(
         Groups of each sample.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples.
+    control_features : array-like of shape (n_samples,) or (n_samples, n_columns), \
+            default=None
+        Columns that may legitimately decide. There are rows for each attribute inside
+        each level, or combination of levels, of these columns.
+    metrics : sequence of str or callable, default=None
+        Metrics of this module, which become rows of ``report.differences``. The report
+        has a column for each rate or other statistic that they take. By default they
+        are the differences in demographic parity, equal opportunity, equalized odds,
+        accuracy and, with scores, AUC and log loss.
     attributes : {"each", "intersection"}, default="each"
         Whether the groups are those of each attribute, or the combinations that occur.
     pos_label : int, float, bool or str, default=None
@@ -255,8 +284,8 @@ def fairness_report(
         A data frame with the columns
 
         - "n" and "positives", the numbers of samples (weights do not count);
-        - "selection_rate", "true_positive_rate", "false_positive_rate", "accuracy";
-        - with scores, "roc_auc" and "log_loss".
+        - "selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"
+          and, with scores, "roc_auc" and "log_loss"; or those of ``metrics``.
 
         A statistic that is undefined in a group is NaN. Accuracy and log loss do not
         depend on the class and are repeated in its rows.
@@ -295,23 +324,29 @@ def fairness_report(
     Name: value, dtype: float64
     """
     check_one_of("attributes", attributes, ("each", "intersection"))
-    check_min_group_size(min_group_size)
+    check_positive_integer("min_group_size", min_group_size)
+    chosen = _find_metrics(metrics, y_score)
     check_resampling(n_resamples, confidence_level, smallest=0)
     samples = GroupedSamples.encode(
         y_true,
         {"y_pred": y_pred, "y_score": y_score},
         sensitive_features=sensitive_features,
         sample_weight=sample_weight,
+        control_features=control_features,
         intersectional=attributes == "intersection",
         pos_label=pos_label,
         labels=labels,
         groups=groups,
     )
-    statistics = make_statistics(samples)
+    statistics, of_all = (
+        make_statistics(part, chosen, required=metrics is not None)
+        for part in (samples, samples.pooled())
+    )
     report = FairnessReport(by_group(statistics))
-    overall = by_group(make_statistics(samples.pooled()))
+    overall = by_group(of_all)
     report.overall = overall.droplevel("attribute")
     report.confidence_level = confidence_level
+    report.n_unknown = dict(samples.n_unknown)
     report.is_constant = samples.is_constant
     report._samples = samples
     resampled = None
@@ -320,7 +355,22 @@ def fairness_report(
         resampled = [resample(family, n_resamples, rng) for family in statistics]
     report.low, report.high = group_limits(statistics, resampled, confidence_level)
     report.differences, notes = differences(
-        statistics, resampled, min_group_size, confidence_level
+        statistics, resampled, min_group_size, confidence_level, chosen
     )
     warn_of_notes("fairness_report", notes)
     return report
+
+
+def _find_metrics(metrics: Any, y_score: Any) -> list[GroupMetric]:
+    """Return the metrics of a report, and check that there are scores for them."""
+    if metrics is None:
+        return list(REPORTED)
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence) or not metrics:
+        raise ValueError(
+            f"`metrics` must be a list of metrics or their names; got {metrics!r}."
+        )
+    found = [find_metric(metric, "metrics") for metric in metrics]
+    on_scores = [m.name for m in found if m.family.output != "y_pred"]
+    if on_scores and y_score is None:
+        raise ValueError(f"`y_score` must be given for {on_scores[0]!r}; got None.")
+    return found

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from fairtask._validation import check_one_of
 from fairtask.metrics._audit import OWN_PREDICTION, RepresentationAudit
 from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
-from fairtask.metrics._difference import check_min_group_size
+from fairtask.metrics._group_metric import check_positive_integer
 from fairtask.metrics._group_reading import GroupReading, linear_classifier
 from fairtask.metrics._group_sizes import GroupSizes
 from fairtask.metrics._group_table import (
@@ -140,7 +140,7 @@ def audit_representation(
     True
     """
     check_one_of("attributes", attributes, ("each", "intersection"))
-    check_min_group_size(min_group_size)
+    check_positive_integer("min_group_size", min_group_size)
     check_resampling(n_resamples, confidence_level, smallest=0)
     intersectional = attributes == "intersection"
     seed = int(make_generator(random_state).integers(2**31 - 1))

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask._columns import (
-    as_column,
-    check_no_missing_names,
-    check_same_kind,
-    codes_of,
-    exact_names,
-    read_number_array,
-)
+from fairtask._columns import as_column, codes_of, read_number_array
 from fairtask._frames import check_same_rows
-from fairtask._sensitive import MAX_GROUPS, SensitiveFeatures, encode_sensitive_features
+from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
+from fairtask.metrics._attributes import inside_levels, with_overall
+from fairtask.metrics._class_labels import (
+    check_class_labels,
+    find_classes,
+    read_classes,
+)
 
 __all__ = ["GroupedSamples", "is_constant"]
 
@@ -25,10 +24,6 @@ __all__ = ["GroupedSamples", "is_constant"]
 def is_constant(y_true: np.ndarray, y_output: np.ndarray) -> bool:
     """Whether all predictions or scores are the same although there are two classes."""
     return bool((y_output == y_output[:1]).all() and (y_true != y_true[:1]).any())
-
-
-EXPECTED = "class labels of one type"
-"""Values of `y_true` and `y_pred`."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,10 @@ class GroupedSamples:
         Codes of the predicted labels.
     weights : ndarray of shape (n_samples,)
     sensitive : SensitiveFeatures
-        The groups of each attribute that are compared.
+        The groups of each attribute that are compared, inside each level of the control
+        features if there are any.
+    n_unknown : dict of str to int
+        Numbers of samples with a weight above 0 that are in no group of an attribute.
     counted : ndarray of shape (n_samples_passed,), bool
         Which of the samples that were passed count.
     outputs : mapping of str to object
@@ -61,6 +59,7 @@ class GroupedSamples:
     y_pred: np.ndarray | None
     weights: np.ndarray
     sensitive: SensitiveFeatures
+    n_unknown: Mapping[str, int]
     counted: np.ndarray
     outputs: Mapping[str, Any]
 
@@ -72,6 +71,7 @@ class GroupedSamples:
         *,
         sensitive_features: Any,
         sample_weight: Any = None,
+        control_features: Any = None,
         intersectional: bool = False,
         pos_label: Any = None,
         labels: Any = None,
@@ -90,6 +90,7 @@ class GroupedSamples:
                 **outputs,
                 "sensitive_features": sensitive_features,
                 "sample_weight": sample_weight,
+                "control_features": control_features,
             }
         )
         columns = {"y_true": as_column(y_true, "y_true")}
@@ -98,11 +99,11 @@ class GroupedSamples:
             columns["y_pred"] = as_column(outputs["y_pred"], "y_pred")
             _check_length(columns["y_pred"], "y_pred", n_samples)
         if labels is not None:
-            labels = _read_classes(as_column(labels, "labels"), "labels")[1]
-        read = {name: _read_classes(column, name) for name, column in columns.items()}
+            labels = read_classes(as_column(labels, "labels"), "labels")[1]
+        read = {name: read_classes(column, name) for name, column in columns.items()}
         distinct = {name: found for name, (_, found) in read.items()}
-        _check_class_labels(columns, distinct, labels)
-        classes, positives = _find_classes(
+        check_class_labels(columns, distinct, labels)
+        classes, positives = find_classes(
             distinct, pos_label, labels, needs_positive=needs_positive
         )
         codes = {
@@ -126,7 +127,21 @@ class GroupedSamples:
                 raise ValueError(
                     f"`sample_weight` must not be negative; found {weights.min():.3g}."
                 )
-        counted = (sensitive.codes >= 0).any(axis=1) & (weights > 0)
+        is_unknown = sensitive.codes < 0
+        names = sensitive.names
+        if control_features is not None:
+            control = encode_sensitive_features(
+                control_features,
+                n_samples=n_samples,
+                intersectional=True,
+                argument="control_features",
+            )
+            is_unknown |= control.codes < 0
+            sensitive = inside_levels(
+                sensitive, control, keep_groups=groups is not None
+            )
+        n_unknown = is_unknown[weights > 0].sum(axis=0).tolist()
+        counted = ~is_unknown.all(axis=1) & (weights > 0)
         return cls(
             classes=classes,
             positives=positives,
@@ -134,6 +149,7 @@ class GroupedSamples:
             y_pred=codes["y_pred"][counted] if "y_pred" in codes else None,
             weights=weights[counted],
             sensitive=sensitive.take(counted),
+            n_unknown=dict(zip(names, n_unknown, strict=True)),
             counted=counted,
             outputs=outputs,
         )
@@ -154,6 +170,10 @@ class GroupedSamples:
         groups = [np.array(["all"], dtype=object)]
         return replace(self, sensitive=SensitiveFeatures(codes, ["all"], groups))
 
+    def with_overall(self) -> "GroupedSamples":
+        """Return the same samples with all groups of each attribute as one, too."""
+        return replace(self, sensitive=with_overall(self.sensitive))
+
     def group_codes(self) -> Iterator[tuple[np.ndarray, int]]:
         """Yield group codes, -1 if unknown, and number of groups of each attribute."""
         for codes, groups in zip(
@@ -161,33 +181,51 @@ class GroupedSamples:
         ):
             yield codes, len(groups)
 
-    def sizes(self, weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """Count the samples, or add their weights, in each group and true class.
+    def tables(self, weights: np.ndarray | None = None) -> list[np.ndarray]:
+        """Count the samples, or add their weights, by group, true and predicted class.
 
-        Returns an array of shape (n_groups, n_classes) for each attribute.
+        Returns an array of shape (n_groups, n_classes, n_predicted) for each attribute,
+        where n_predicted is n_classes, or 1 without predicted labels.
         """
-        n_classes = len(self.classes)
-        sizes = []
+        n_classes, n_predicted = len(self.classes), 1
+        cells = self.y_true
+        if self.y_pred is not None:
+            n_predicted = n_classes
+            cells = cells * n_predicted + self.y_pred
+        n_cells = n_classes * n_predicted
+        tables = []
         for codes, n_groups in self.group_codes():
             known = codes >= 0
             flat = np.bincount(
-                codes[known] * n_classes + self.y_true[known],
+                codes[known] * n_cells + cells[known],
                 None if weights is None else weights[known],
-                minlength=n_groups * n_classes,
+                minlength=n_groups * n_cells,
             )
-            sizes.append(flat.reshape(n_groups, n_classes))
-        return sizes
+            tables.append(flat.reshape(n_groups, n_classes, n_predicted))
+        return tables
 
     def scores(self, argument: str) -> np.ndarray:
         """Check scores and return them with shape (n_samples, n_positives)."""
         scores = self._numbers(argument)
         return scores[:, None] if scores.ndim == 1 else scores[:, self.positives]
 
+    def probabilities(self, argument: str) -> np.ndarray:
+        """Check probabilities and return them with shape (n_samples, n_positives)."""
+        prob = self._checked_probabilities(argument)
+        return prob[:, None] if prob.ndim == 1 else prob[:, self.positives]
+
     def true_class_probabilities(self, argument: str) -> np.ndarray:
         """Check probabilities and return that of the true class of each sample.
 
         One column holds the probability of the positive class against the rest.
         """
+        prob = self._checked_probabilities(argument)
+        if prob.ndim == 1:
+            return np.where(self.y_true == self.positives[0], prob, 1 - prob)
+        return prob[np.arange(len(prob)), self.y_true]
+
+    def _checked_probabilities(self, argument: str) -> np.ndarray:
+        """Check probabilities of shape (n_samples,) or (n_samples, n_classes)."""
         prob = self._numbers(argument)
         if ((prob < 0) | (prob > 1)).any():
             raise ValueError(
@@ -195,7 +233,7 @@ class GroupedSamples:
                 f"{prob.min():.3g} to {prob.max():.3g}."
             )
         if prob.ndim == 1:
-            return np.where(self.y_true == self.positives[0], prob, 1 - prob)
+            return prob
         sums = prob.sum(axis=1)
         # Rounding to float32 changes a sum by about 1e-7 per class.
         if not np.allclose(sums, 1, atol=1e-4):
@@ -204,7 +242,7 @@ class GroupedSamples:
                 f"`{argument}` must hold probabilities that sum to 1 in each row; "
                 f"found a sum of {worst:.3g}."
             )
-        return prob[np.arange(len(prob)), self.y_true]
+        return prob
 
     def _numbers(self, argument: str) -> np.ndarray:
         """Check an output of shape (n_samples,) or (n_samples, n_classes)."""
@@ -243,95 +281,3 @@ def _finite(numbers: np.ndarray, argument: str) -> np.ndarray:
     if not np.isfinite(numbers).all():
         raise ValueError(f"`{argument}` must be finite; found NaN or infinity.")
     return numbers
-
-
-def _read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:
-    """Return codes and the distinct labels that they stand for, as they occur."""
-    labels = exact_names(column, f"`{argument}`", EXPECTED)
-    if len(labels) < len(column):
-        raise ValueError(f"`{argument}` must not have missing values.")
-    codes, found = pd.factorize(labels)
-    return codes, found.tolist()
-
-
-def _check_class_labels(
-    columns: Mapping[str, pd.Series], distinct: Mapping[str, list], labels: list | None
-) -> None:
-    """Check that the labels are of one kind, and neither scores nor missing values.
-
-    `distinct` has the labels of each column; `labels` are those that were named.
-    """
-    first, *others = distinct
-    for name in others:
-        check_same_kind(distinct[name], distinct[first], f"`{name}`, like `{first}`,")
-    if labels is not None:
-        check_same_kind(labels, distinct[first], f"`labels`, like `{first}`,")
-    known = set(labels or [])
-    for name, found in distinct.items():
-        is_category = isinstance(columns[name].dtype, pd.CategoricalDtype)
-        # A prediction repeats a label that was true.
-        check_no_missing_names(set(found) - known, f"`{name}`", declared=is_category)
-        known.update(found)
-        fractions = [v for v in found if isinstance(v, float) and not v.is_integer()]
-        if fractions:
-            raise ValueError(
-                f"`{name}` must hold class labels; found numbers such as "
-                f"{fractions[0]:g}."
-            )
-        n_samples = len(columns[name])
-        if len(found) > MAX_GROUPS and len(found) > n_samples / 2:
-            raise ValueError(
-                f"`{name}` must hold class labels; found {len(found)} distinct values "
-                f"in {n_samples} samples: {reprlib.repr(found)}."
-            )
-
-
-def _find_classes(
-    distinct: Mapping[str, list],
-    pos_label: Any,
-    labels: list | None,
-    *,
-    needs_positive: bool,
-) -> tuple[list, list[int]]:
-    """Return the sorted classes and the codes of those that are taken as positive."""
-    names = " and ".join(f"`{name}`" for name in distinct)
-    classes = list(
-        dict.fromkeys(label for found in distinct.values() for label in found)
-    )
-    if labels is not None:
-        unexpected = [label for label in classes if label not in labels]
-        if unexpected:
-            raise ValueError(
-                f"`labels` must name every class of {names}; found "
-                f"{reprlib.repr(unexpected)} besides {reprlib.repr(labels)}."
-            )
-        if labels != sorted(labels):
-            raise ValueError(
-                "`labels` must be sorted, as the columns of scores are; got "
-                f"{reprlib.repr(labels)}."
-            )
-        classes = labels
-    if pos_label is not None:
-        is_new = len(classes) < 2 and _have_one_type([*classes, pos_label])
-        if pos_label not in classes and not is_new:
-            raise ValueError(
-                f"`pos_label` must be one of {reprlib.repr(sorted(classes))}; got "
-                f"{pos_label!r}."
-            )
-    elif len(classes) > 2:
-        return sorted(classes), list(range(len(classes)))
-    elif {0, 1}.issuperset(classes) or {-1, 1}.issuperset(classes):
-        pos_label = 1
-    elif len(classes) == 2 or not needs_positive:
-        pos_label = max(classes)
-    else:
-        raise ValueError(
-            f"`pos_label` is needed: all labels are {classes[0]!r}, which does not "
-            "say which class is the positive one."
-        )
-    classes = sorted({*classes, pos_label})
-    return classes, [classes.index(pos_label)]
-
-
-def _have_one_type(labels: list) -> bool:
-    return len({isinstance(label, str) for label in labels}) <= 1

@@ -1,6 +1,6 @@
 """Scorers for cross-validation and searches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +12,8 @@ from sklearn.metrics._scorer import _cached_call, _Scorer
 from fairtask._frames import check_same_rows
 from fairtask._validation import warn_user
 from fairtask.exceptions import ConstantClassifierWarning
-from fairtask.metrics._difference import METRICS, DifferenceMetric, find_metric
+from fairtask.metrics._group_metric import GroupMetric
+from fairtask.metrics._names import find_metric
 from fairtask.metrics._samples import is_constant
 
 __all__ = ["CONSTANT", "make_fairness_scorer", "make_fairness_scoring"]
@@ -28,14 +29,15 @@ RESPONSES = {
 
 
 class _ScoreFunction:
-    """A difference metric with the arguments that are data.
+    """A metric with the arguments that are data.
 
     scikit-learn treats every named argument of a metric as metadata that may be routed,
     and ``groups`` would be those of a `~sklearn.model_selection.GroupKFold`.
     """
 
-    def __init__(self, name: str) -> None:
-        self.__name__ = name
+    def __init__(self, metric: GroupMetric) -> None:
+        self.__name__ = metric.name
+        self._metric = metric
 
     def __call__(
         self,
@@ -44,6 +46,7 @@ class _ScoreFunction:
         *,
         sensitive_features: Any,
         sample_weight: Any = None,
+        control_features: Any = None,
         **settings: Any,
     ) -> float:
         if is_constant(np.asarray(y_true), np.asarray(y_output)):
@@ -53,14 +56,15 @@ class _ScoreFunction:
                 f"although they have several classes: its `{self.__name__}` says "
                 "nothing about fairness.",
             )
-        difference = METRICS[self.__name__].compare(
+        comparison = self._metric.compare(
             y_true,
             y_output,
             sensitive_features=sensitive_features,
             sample_weight=sample_weight,
+            control_features=control_features,
             **settings,
         )
-        return cast(float, difference.value())
+        return cast(float, comparison.value())
 
 
 def _constant_predictions(y_true: Any, y_pred: Any) -> float:
@@ -80,10 +84,14 @@ class _FairnessScorer(_Scorer):
     __metadata_request__score = {"sensitive_features": True}  # noqa: RUF012
 
     def __init__(
-        self, metric: DifferenceMetric, settings: dict, bound: pd.DataFrame | None
+        self,
+        metric: GroupMetric,
+        settings: dict,
+        bound: Mapping[str, pd.DataFrame],
     ) -> None:
+        sign = 1 if metric.transform.greater_is_better else -1
         response = RESPONSES[metric.family.output]
-        super().__init__(_ScoreFunction(metric.name), -1, settings, response)
+        super().__init__(_ScoreFunction(metric), sign, settings, response)
         self._bound = bound
 
     def __call__(
@@ -121,16 +129,18 @@ class _FairnessScorer(_Scorer):
     ) -> float:
         check_same_rows({"X": X, "y": y_true, **kwargs})
         if kwargs.get("sensitive_features") is None:
-            kwargs["sensitive_features"] = self._find(X, y_true)
+            kwargs["sensitive_features"] = self._find("sensitive_features", X, y_true)
+        if "control_features" in self._bound:
+            kwargs["control_features"] = self._find("control_features", X, y_true)
         classes = getattr(estimator, "classes_", None)
         if isinstance(classes, np.ndarray) and "labels" not in self._kwargs:
             kwargs["labels"] = classes  # a fold may lack some
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
-    def _find(self, X: Any, y_true: Any) -> pd.DataFrame:
-        """Look up the sensitive features of the samples that are scored."""
-        name = self._score_func.__name__
-        if self._bound is None:
+    def _find(self, argument: str, X: Any, y_true: Any) -> pd.DataFrame:
+        """Look up an argument for the samples that are scored."""
+        name, bound = self._score_func.__name__, self._bound.get(argument)
+        if bound is None:
             raise ValueError(
                 f"The scorer of `{name}` needs `sensitive_features`: enable metadata "
                 "routing and pass them to the search or cross-validation, or make the "
@@ -144,41 +154,45 @@ class _FairnessScorer(_Scorer):
         ]
         if not indexes:
             raise ValueError(
-                f"The scorer of `{name}` finds `sensitive_features` by index, so that "
+                f"The scorer of `{name}` finds `{argument}` by index, so that "
                 "`X` or `y` must be a pandas object; got "
                 f"{type(X).__name__} and {type(y_true).__name__}."
             )
-        positions = self._bound.index.get_indexer(indexes[0])
+        positions = bound.index.get_indexer(indexes[0])
         missing = indexes[0][positions < 0].tolist()
         if missing:
             raise ValueError(
-                f"The scorer of `{name}` has no `sensitive_features` for "
+                f"The scorer of `{name}` has no `{argument}` for "
                 f"{len(missing)} of {len(positions)} samples; their index is not among "
                 f"those it was made with: {missing[:5]}."
             )
-        return self._bound.iloc[positions]
+        return bound.iloc[positions]
 
 
 def make_fairness_scorer(
     metric: str | Callable,
     *,
     sensitive_features: pd.Series | pd.DataFrame | None = None,
+    control_features: pd.Series | pd.DataFrame | None = None,
     **metric_params: Any,
 ) -> Callable:
-    """Make a scorer of a difference between groups.
+    """Make a scorer of a metric, such as a difference between groups.
 
-    Its score is minus the difference, so that greater is better as for every scorer.
-    It can be used wherever scikit-learn takes ``scoring``.
+    Greater is better, as for every scorer: the score is minus a difference or a largest
+    value, and a ratio or a smallest value as it is. It can be used wherever
+    scikit-learn takes ``scoring``.
 
     Parameters
     ----------
     metric : str or callable
-        A difference metric of this module, or its name.
+        A metric of this module, or its name, see also `make_group_metric`.
     sensitive_features : Series or DataFrame, default=None
         Groups of all samples that may be scored, with the index that they have in `X`
         or `y`: those of a fold are found by that index. Not needed with metadata
         routing, where they are passed beside `X` and `y` and take precedence over
         these. A default RangeIndex is only reliable if it is never reset.
+    control_features : Series or DataFrame, default=None
+        Columns inside whose levels groups are compared, found in the same way.
     **metric_params
         Further arguments of the metric, such as ``agg``, ``attributes``, ``groups`` or
         ``min_group_size``.
@@ -228,13 +242,22 @@ def make_fairness_scorer(
             "`attributes` of a scorer must be 'worst_case' or 'intersection', which "
             "give one number; got 'each'. Make a scorer for each attribute."
         )
-    return _FairnessScorer(found, metric_params, _check_bound(sensitive_features))
+    bound = {
+        name: _check_bound(features, name)
+        for name, features in {
+            "sensitive_features": sensitive_features,
+            "control_features": control_features,
+        }.items()
+        if features is not None
+    }
+    return _FairnessScorer(found, metric_params, bound)
 
 
 def make_fairness_scoring(
     names: Sequence[str],
     *,
     sensitive_features: pd.Series | pd.DataFrame | None = None,
+    control_features: pd.Series | pd.DataFrame | None = None,
     **metric_params: Any,
 ) -> dict[str, Callable]:
     """Make several scorers, as scikit-learn takes them for ``scoring``.
@@ -242,16 +265,16 @@ def make_fairness_scoring(
     Parameters
     ----------
     names : sequence of str
-        Difference metrics of this module and scores of scikit-learn, such as
-        "roc_auc", in any order.
-    sensitive_features, **metric_params
-        For the differences, see `make_fairness_scorer`. An argument goes to those that
-        take it, and at least one must.
+        Metrics of this module and scores of scikit-learn, such as "roc_auc", in any
+        order.
+    sensitive_features, control_features, **metric_params
+        For the metrics of this module, see `make_fairness_scorer`. An argument goes to
+        those that take it, and at least one must.
 
     Returns
     -------
     scoring : dict of str to callable
-        A scorer for each name and, beside differences, "constant_predictions". This
+        A scorer for each name and, beside these metrics, "constant_predictions". This
         score is -1 where all predictions are one class although `y` has several, and
         else 0. The rules of `fairtask.model_selection` look for it.
 
@@ -269,13 +292,8 @@ def make_fairness_scoring(
     if isinstance(names, str):
         raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
     known = set(get_scorer_names())
-    unknown = [n for n in names if n not in METRICS and n not in known]
-    if unknown:
-        raise ValueError(
-            f"`names` must hold difference metrics, {list(METRICS)}, or scores of "
-            f"scikit-learn; got {unknown}."
-        )
-    taken = {n: METRICS[n].settings for n in names if n in METRICS}
+    metrics = {name: find_metric(name, "names") for name in names if name not in known}
+    taken = {name: metric.settings for name, metric in metrics.items()}
     if sensitive_features is not None and not taken:
         raise ValueError(
             "`sensitive_features` is for differences between groups, and `names` has "
@@ -290,6 +308,7 @@ def make_fairness_scoring(
         name: make_fairness_scorer(
             name,
             sensitive_features=sensitive_features,
+            control_features=control_features,
             **{k: v for k, v in metric_params.items() if k in taken[name]},
         )
         if name in taken
@@ -301,20 +320,15 @@ def make_fairness_scoring(
     return scoring
 
 
-def _check_bound(sensitive_features: Any) -> pd.DataFrame | None:
-    if sensitive_features is None:
-        return None
-    if not isinstance(sensitive_features, pd.Series | pd.DataFrame):
+def _check_bound(features: Any, argument: str) -> pd.DataFrame:
+    if not isinstance(features, pd.Series | pd.DataFrame):
         raise ValueError(
-            "`sensitive_features` of a scorer must be a pandas Series or DataFrame, "
-            "whose index identifies the samples; got "
-            f"{type(sensitive_features).__name__}."
+            f"`{argument}` of a scorer must be a pandas Series or DataFrame, whose "
+            f"index identifies the samples; got {type(features).__name__}."
         )
-    if sensitive_features.index.has_duplicates:
+    if features.index.has_duplicates:
         raise ValueError(
-            "`sensitive_features` of a scorer must have a distinct index for each "
-            "sample; it has duplicates."
+            f"`{argument}` of a scorer must have a distinct index for each sample; it "
+            "has duplicates."
         )
-    if isinstance(sensitive_features, pd.Series):
-        return sensitive_features.to_frame()
-    return sensitive_features
+    return features.to_frame() if isinstance(features, pd.Series) else features

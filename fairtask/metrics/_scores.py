@@ -1,15 +1,13 @@
-"""Losses and areas under the ROC curve of groups, and the differences between them."""
+"""Losses and areas under the ROC curve of groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from fairtask.metrics._difference import Attributes, difference_metric
 from fairtask.metrics._intervals import wilson_limit
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import (
@@ -24,16 +22,11 @@ from fairtask.metrics._statistics import (
 __all__ = [
     "LOG_LOSS",
     "ROC_AUC",
+    "SOFT_ZERO_ONE",
     "GroupAUCs",
     "GroupLosses",
-    "group_auc_difference",
-    "group_loss_difference",
     "sample_losses",
 ]
-
-ROC_AUC = Statistic("roc_auc", needs=(POSITIVES, NEGATIVES))
-LOG_LOSS = Statistic("log_loss", needs=(ANY_SAMPLE,), per_class=False, largest=np.inf)
-SOFT_ZERO_ONE = Statistic("soft_zero_one", needs=(ANY_SAMPLE,), per_class=False)
 
 
 def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
@@ -47,10 +40,11 @@ def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
 class GroupLosses(GroupStatistics):
     """Mean loss of each group; every sample is an atom.
 
-    `statistics` holds one loss; `argument` is the name of the probabilities.
+    `argument` is the name of the probabilities.
     """
 
     output = "y_prob"
+    chosen_by = "loss"
 
     def __init__(
         self,
@@ -59,15 +53,15 @@ class GroupLosses(GroupStatistics):
         argument: str = "y_prob",
     ) -> None:
         super().__init__(samples, statistics)
-        (loss,) = statistics
-        losses = sample_losses(samples.true_class_probabilities(argument), loss.name)
-        self.counts = np.ones(len(losses), dtype=np.int64)
-        # Sums of the weighted losses, below them sums of the weights.
+        prob = samples.true_class_probabilities(argument)
+        self.counts = np.ones(len(prob), dtype=np.int64)
+        losses = [samples.weights * sample_losses(prob, s.name) for s in statistics]
+        # Sums of each weighted loss, below them sums of the weights.
         self.memberships = [
             sparse.vstack(
                 [
                     membership_matrix(codes, values, codes >= 0, n_groups)
-                    for values in (samples.weights * losses, samples.weights)
+                    for values in (*losses, samples.weights)
                 ],
                 format="csr",
             )
@@ -78,9 +72,10 @@ class GroupLosses(GroupStatistics):
         """Compute the means; see the base class."""
         results = []
         for membership in self.memberships:
-            sums, totals = np.split((membership @ multiplicities.T).T, 2, axis=1)
+            rows = (membership @ multiplicities.T).T
+            *sums, totals = np.split(rows, len(self.strata) + 1, axis=1)
             with np.errstate(invalid="ignore"):  # 0/0 is NaN
-                results.append((sums / totals)[:, None])
+                results.append(np.stack([s / totals for s in sums], axis=1))
         return results
 
     def limit(
@@ -99,10 +94,13 @@ class GroupAUCs(GroupStatistics):
     output = "y_score"
 
     def __init__(
-        self, samples: GroupedSamples, statistics: Sequence[Statistic] = (ROC_AUC,)
+        self,
+        samples: GroupedSamples,
+        statistics: Sequence[Statistic] = (),
+        argument: str = "y_score",
     ) -> None:
-        super().__init__(samples, statistics)
-        scores = samples.scores("y_score")
+        super().__init__(samples, statistics or [ROC_AUC])
+        scores = samples.scores(argument)
         self.counts = np.ones(len(scores), dtype=np.int64)
         order = scores.argsort(axis=0, kind="stable")
         self.areas = [
@@ -192,75 +190,24 @@ class _Area:
             )
 
 
-@difference_metric(GroupAUCs, ROC_AUC)
-def group_auc_difference(
-    y_true: Any,
-    y_score: Any,
-    *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    attributes: Attributes = "worst_case",
-    pos_label: Any = None,
-    labels: Any = None,
-    groups: Any = None,
-    min_group_size: int = 1,
-) -> Any:
-    r"""Difference between groups in the area under the ROC curve (GAUCD).
-
-    .. math:: \max_g \mathrm{AUC}_g - \min_g \mathrm{AUC}_g
-
-    where :math:`\mathrm{AUC}_g` is computed inside group g.
-
-    Returns
-    -------
-    difference : float, or dict of str to float if ``attributes="each"``
-        0 to 1, or NaN when fewer than two groups can be compared.
-
-    Examples
-    --------
-    >>> from fairtask.metrics import group_auc_difference
-    >>> group_auc_difference(
-    ...     [0, 1, 0, 1], [0.1, 0.9, 0.5, 0.5], sensitive_features=["a", "a", "b", "b"]
-    ... )
-    0.5
-    """
-
-
-@difference_metric(GroupLosses, LOG_LOSS, SOFT_ZERO_ONE)
-def group_loss_difference(
-    y_true: Any,
-    y_prob: Any,
-    *,
-    sensitive_features: Any,
-    sample_weight: Any = None,
-    loss: Literal["log_loss", "soft_zero_one"] = "log_loss",
-    attributes: Attributes = "worst_case",
-    pos_label: Any = None,
-    labels: Any = None,
-    groups: Any = None,
-    min_group_size: int = 1,
-) -> Any:
-    r"""Difference between groups in the mean loss.
-
-    .. math:: \max_g L_g - \min_g L_g
-
-    where :math:`L_g` is the mean loss of the samples of group g. With two groups and a
-    loss in [0, 1], such as "soft_zero_one", it is the gap that `fairtask.bounds`
-    bounds.
-
-    Returns
-    -------
-    difference : float, or dict of str to float if ``attributes="each"``
-        At least 0, or NaN when fewer than two groups can be compared.
-
-    Examples
-    --------
-    >>> from fairtask.metrics import group_loss_difference
-    >>> group_loss_difference(
-    ...     [1, 1, 1, 0],
-    ...     [1.0, 0.5, 0.5, 0.5],
-    ...     sensitive_features=["a", "a", "b", "b"],
-    ...     loss="soft_zero_one",
-    ... )
-    0.25
-    """
+ROC_AUC = Statistic(
+    name="roc_auc",
+    family=GroupAUCs,
+    needs=(POSITIVES, NEGATIVES),
+    formula=r"\mathrm{AUC}_g",
+)
+LOG_LOSS = Statistic(
+    name="log_loss",
+    family=GroupLosses,
+    needs=(ANY_SAMPLE,),
+    formula="L_g",
+    per_class=False,
+    largest=np.inf,
+)
+SOFT_ZERO_ONE = Statistic(
+    name="soft_zero_one",
+    family=GroupLosses,
+    needs=(ANY_SAMPLE,),
+    formula="L_g",
+    per_class=False,
+)

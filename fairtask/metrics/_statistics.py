@@ -18,10 +18,28 @@ __all__ = [
     "GroupStatistics",
     "SampleKind",
     "Statistic",
+    "count_all",
+    "count_negatives",
+    "count_positives",
     "find_atoms",
     "membership_matrix",
     "n_needed",
 ]
+
+
+def count_all(tables: np.ndarray, c: int) -> np.ndarray:
+    """Count all samples of tables of shape (..., true class, predicted class)."""
+    return tables.sum((-1, -2))
+
+
+def count_positives(tables: np.ndarray, c: int) -> np.ndarray:
+    """Count the samples of class c."""
+    return tables[..., c, :].sum(-1)
+
+
+def count_negatives(tables: np.ndarray, c: int) -> np.ndarray:
+    """Count the samples of other classes."""
+    return np.delete(tables, c, axis=-2).sum((-1, -2))
 
 
 @dataclass(frozen=True)
@@ -33,28 +51,33 @@ class SampleKind:
     name : str
         Its name in warnings.
     count : callable
-        From the sizes of the classes in each group, shape (n_groups, n_classes), and
-        the code of the positive class to the number of such samples in each group.
+        From tables of counts, shape (..., n_classes, n_predicted), and the code of the
+        positive class to the numbers of such samples, shape (...). Without predicted
+        labels n_predicted is 1.
     """
 
     name: str
     count: Callable[[np.ndarray, int], np.ndarray]
 
 
-ANY_SAMPLE = SampleKind("samples", lambda sizes, c: sizes.sum(axis=1))
-POSITIVES = SampleKind("positives", lambda sizes, c: sizes[:, c])
-NEGATIVES = SampleKind("negatives", lambda sizes, c: sizes.sum(axis=1) - sizes[:, c])
+ANY_SAMPLE = SampleKind("samples", count_all)
+POSITIVES = SampleKind("positives", count_positives)
+NEGATIVES = SampleKind("negatives", count_negatives)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Statistic:
     """A statistic of one group.
 
     Attributes
     ----------
     name : str
+    family : type of GroupStatistics
+        The class that computes it.
     needs : tuple of SampleKind
         The kinds of samples without which it is undefined.
+    formula : str
+        Its value in group g, in TeX.
     per_class : bool
         Whether it is about one class against the rest.
     largest : float
@@ -62,14 +85,21 @@ class Statistic:
     """
 
     name: str
+    family: type["GroupStatistics"]
     needs: tuple[SampleKind, ...]
+    formula: str
     per_class: bool = True
     largest: float = 1
 
+    @property
+    def words(self) -> str:
+        """Its name in a sentence."""
+        return self.name.replace("_", " ").replace("roc auc", "ROC AUC")
 
-def n_needed(needs: Sequence[SampleKind], sizes: np.ndarray, c: int) -> np.ndarray:
+
+def n_needed(needs: Sequence[SampleKind], tables: np.ndarray, c: int) -> np.ndarray:
     """Count the samples of the kind needed in each group; of several the fewest."""
-    return reduce(np.minimum, [kind.count(sizes, c) for kind in needs])
+    return reduce(np.minimum, [kind.count(tables, c) for kind in needs])
 
 
 class GroupStatistics(ABC):
@@ -89,6 +119,10 @@ class GroupStatistics(ABC):
 
     output: ClassVar[str]
     """Argument that the statistics are computed from, such as "y_pred"."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """Settings of a metric that the constructor takes."""
+    chosen_by: ClassVar[str | None] = None
+    """Setting of a metric that chooses one of its statistics, instead of all."""
 
     counts: np.ndarray
     strata: Sequence[tuple[Statistic, int]]
@@ -144,7 +178,9 @@ class GroupStatistics(ABC):
                 ]
             )
             for totals, squares in zip(
-                self.samples.sizes(weights), self.samples.sizes(weights**2), strict=True
+                self.samples.tables(weights),
+                self.samples.tables(weights**2),
+                strict=True,
             )
         ]
 

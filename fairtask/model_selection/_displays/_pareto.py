@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from fairtask.metrics._difference import find_metric
+from fairtask.metrics._names import find_metric
 from fairtask.model_selection._displays._pareto_points import (
     flatten,
     name_that_needs_scores,

@@ -9,10 +9,11 @@ import numpy as np
 from fairtask._validation import check_one_of
 from fairtask.metrics import BootstrapResult, bootstrap
 from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
-from fairtask.metrics._difference import DifferenceMetric, nan_reduce
+from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._rates import ACCURACY, GroupRates
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import GroupAUCs
+from fairtask.metrics._transforms import nan_reduce
 from fairtask.model_selection._scores import Scores, read_constant, read_scores
 
 __all__ = [
@@ -75,7 +76,7 @@ def points_of_predictions(
     y_score: Any,
     *,
     performance: str,
-    metric: DifferenceMetric,
+    metric: GroupMetric,
     resampling: Mapping[str, Any],
     **metric_params: Any,
 ) -> Iterator[Point]:
@@ -112,7 +113,7 @@ def points_of_predictions(
         yield _point(method or "models", label, gain, cost, samples.is_constant)
 
 
-def name_that_needs_scores(performance: str, metric: DifferenceMetric) -> str | None:
+def name_that_needs_scores(performance: str, metric: GroupMetric) -> str | None:
     """Return the performance or metric that is computed from scores, or None."""
     if performance == "roc_auc":
         return performance
@@ -174,7 +175,7 @@ def _performance(
 
 
 def _disparity(
-    metric: DifferenceMetric,
+    metric: GroupMetric,
     y_true: Any,
     y_output: Any,
     resampling: Mapping[str, Any],

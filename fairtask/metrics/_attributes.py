@@ -1,0 +1,44 @@
+"""Attributes made of others: inside the levels of a column, and all groups in one."""
+
+import numpy as np
+
+from fairtask._sensitive import UNKNOWN, SensitiveFeatures
+
+__all__ = ["inside_levels", "with_overall"]
+
+
+def inside_levels(
+    sensitive: SensitiveFeatures, control: SensitiveFeatures, *, keep_groups: bool
+) -> SensitiveFeatures:
+    """Return each attribute inside each level of a control feature.
+
+    An attribute inside a level is an attribute of its own, of which the samples of
+    other levels are in no group. Groups that a level lacks are dropped unless
+    `keep_groups`.
+    """
+    (levels,), (name_of_control,) = control.groups, control.names
+    columns, names, groups = [], [], []
+    for i, name in enumerate(sensitive.names):
+        for level, value in enumerate(levels):
+            inside = control.codes[:, 0] == level
+            codes = np.where(inside, sensitive.codes[:, i], UNKNOWN)
+            kept = np.arange(len(sensitive.groups[i]))
+            if not keep_groups:
+                kept = np.unique(codes[codes >= 0])
+                codes[codes >= 0] = np.searchsorted(kept, codes[codes >= 0])
+            columns.append(codes)
+            names.append(f"{name} | {name_of_control}={value}")
+            groups.append(sensitive.groups[i][kept])
+    # Without a level there is no column.
+    codes = np.array(columns, dtype=np.int64).reshape(len(columns), len(control.codes))
+    return SensitiveFeatures(codes.T, names, groups)
+
+
+def with_overall(sensitive: SensitiveFeatures) -> SensitiveFeatures:
+    """Add, behind the attributes, each of them with all its groups as one."""
+    everyone = np.where(sensitive.codes >= 0, 0, UNKNOWN)
+    return SensitiveFeatures(
+        np.hstack([sensitive.codes, everyone]),
+        [*sensitive.names, *(f"overall of {name}" for name in sensitive.names)],
+        [*sensitive.groups, *(np.array(["all"]) for _ in sensitive.names)],
+    )

@@ -1,0 +1,108 @@
+"""Class labels of the arguments of a metric, and which class is the positive one."""
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairtask._columns import check_no_missing_names, check_same_kind, exact_names
+from fairtask._sensitive import MAX_GROUPS
+
+__all__ = ["check_class_labels", "find_classes", "read_classes"]
+
+EXPECTED = "class labels of one type"
+"""Values of `y_true` and `y_pred`."""
+
+
+def read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:
+    """Return codes and the distinct labels that they stand for, as they occur."""
+    labels = exact_names(column, f"`{argument}`", EXPECTED)
+    if len(labels) < len(column):
+        raise ValueError(f"`{argument}` must not have missing values.")
+    codes, found = pd.factorize(labels)
+    return codes, found.tolist()
+
+
+def check_class_labels(
+    columns: Mapping[str, pd.Series], distinct: Mapping[str, list], labels: list | None
+) -> None:
+    """Check that the labels are of one kind, and neither scores nor missing values.
+
+    `distinct` has the labels of each column; `labels` are those that were named.
+    """
+    first, *others = distinct
+    for name in others:
+        check_same_kind(distinct[name], distinct[first], f"`{name}`, like `{first}`,")
+    if labels is not None:
+        check_same_kind(labels, distinct[first], f"`labels`, like `{first}`,")
+    known = set(labels or [])
+    for name, found in distinct.items():
+        is_category = isinstance(columns[name].dtype, pd.CategoricalDtype)
+        # A prediction repeats a label that was true.
+        check_no_missing_names(set(found) - known, f"`{name}`", declared=is_category)
+        known.update(found)
+        fractions = [v for v in found if isinstance(v, float) and not v.is_integer()]
+        if fractions:
+            raise ValueError(
+                f"`{name}` must hold class labels; found numbers such as "
+                f"{fractions[0]:g}."
+            )
+        n_samples = len(columns[name])
+        if len(found) > MAX_GROUPS and len(found) > n_samples / 2:
+            raise ValueError(
+                f"`{name}` must hold class labels; found {len(found)} distinct values "
+                f"in {n_samples} samples: {reprlib.repr(found)}."
+            )
+
+
+def find_classes(
+    distinct: Mapping[str, list],
+    pos_label: Any,
+    labels: list | None,
+    *,
+    needs_positive: bool,
+) -> tuple[list, list[int]]:
+    """Return the sorted classes and the codes of those that are taken as positive."""
+    names = " and ".join(f"`{name}`" for name in distinct)
+    classes = list(
+        dict.fromkeys(label for found in distinct.values() for label in found)
+    )
+    if labels is not None:
+        unexpected = [label for label in classes if label not in labels]
+        if unexpected:
+            raise ValueError(
+                f"`labels` must name every class of {names}; found "
+                f"{reprlib.repr(unexpected)} besides {reprlib.repr(labels)}."
+            )
+        if labels != sorted(labels):
+            raise ValueError(
+                "`labels` must be sorted, as the columns of scores are; got "
+                f"{reprlib.repr(labels)}."
+            )
+        classes = labels
+    if pos_label is not None:
+        is_new = len(classes) < 2 and _have_one_type([*classes, pos_label])
+        if pos_label not in classes and not is_new:
+            raise ValueError(
+                f"`pos_label` must be one of {reprlib.repr(sorted(classes))}; got "
+                f"{pos_label!r}."
+            )
+    elif len(classes) > 2:
+        return sorted(classes), list(range(len(classes)))
+    elif {0, 1}.issuperset(classes) or {-1, 1}.issuperset(classes):
+        pos_label = 1
+    elif len(classes) == 2 or not needs_positive:
+        pos_label = max(classes)
+    else:
+        raise ValueError(
+            f"`pos_label` is needed: all labels are {classes[0]!r}, which does not "
+            "say which class is the positive one."
+        )
+    classes = sorted({*classes, pos_label})
+    return classes, [classes.index(pos_label)]
+
+
+def _have_one_type(labels: list) -> bool:
+    return len({isinstance(label, str) for label in labels}) <= 1

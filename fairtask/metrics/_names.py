@@ -1,0 +1,140 @@
+"""Metrics by name: those with a function, and any statistic with any transform."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fairtask._validation import check_one_of
+from fairtask.metrics import _label_metrics, _score_metrics
+from fairtask.metrics._calibration import CALIBRATION_ERROR
+from fairtask.metrics._group_metric import GroupMetric, as_function
+from fairtask.metrics._rates import (
+    ACCURACY,
+    BASE_RATE,
+    FALSE_DISCOVERY_RATE,
+    FALSE_NEGATIVE_RATE,
+    FALSE_OMISSION_RATE,
+    FALSE_POSITIVE_RATE,
+    PRECISION,
+    SELECTION_RATE,
+    TRUE_NEGATIVE_RATE,
+    TRUE_POSITIVE_RATE,
+)
+from fairtask.metrics._scores import LOG_LOSS, ROC_AUC, SOFT_ZERO_ONE
+from fairtask.metrics._transforms import DIFFERENCE, GROUP_MAX, GROUP_MIN, TRANSFORMS
+
+__all__ = ["METRICS", "REPORTED", "find_metric", "make_group_metric"]
+
+METRICS: dict[str, GroupMetric] = {
+    name: getattr(module, name).metric
+    for module in (_label_metrics, _score_metrics)
+    for name in module.__all__
+}
+"""The metrics that have a function, by its name."""
+
+REPORTED = tuple(
+    METRICS[name]
+    for name in (
+        "demographic_parity_difference",
+        "equal_opportunity_difference",
+        "equalized_odds_difference",
+        "group_accuracy_difference",
+        "group_auc_difference",
+        "group_loss_difference",
+    )
+)
+"""The metrics that a report has by default."""
+
+STATISTICS = {
+    statistic.name: statistic
+    for statistic in (
+        SELECTION_RATE,
+        BASE_RATE,
+        TRUE_POSITIVE_RATE,
+        FALSE_POSITIVE_RATE,
+        TRUE_NEGATIVE_RATE,
+        FALSE_NEGATIVE_RATE,
+        PRECISION,
+        FALSE_DISCOVERY_RATE,
+        FALSE_OMISSION_RATE,
+        ACCURACY,
+        ROC_AUC,
+        LOG_LOSS,
+        SOFT_ZERO_ONE,
+        CALIBRATION_ERROR,
+    )
+}
+
+
+def make_group_metric(statistic: str, transform: str) -> Callable[..., Any]:
+    """Make a metric that compares a statistic of the groups, or takes the worst.
+
+    Its name, such as "precision_group_min", is known wherever a metric is named:
+    in `bootstrap`, `fairness_report` and the scorers.
+
+    Parameters
+    ----------
+    statistic : str
+        - of predicted labels: "selection_rate", "base_rate", "true_positive_rate",
+          "false_positive_rate", "true_negative_rate", "false_negative_rate",
+          "precision", "false_discovery_rate", "false_omission_rate" or "accuracy";
+        - of scores: "roc_auc";
+        - of probabilities: "log_loss", "soft_zero_one" or "calibration_error".
+    transform : {"difference", "ratio", "group_min", "group_max"}
+        The largest minus the smallest value of a group, the smallest divided by the
+        largest, the smallest, or the largest.
+
+    Returns
+    -------
+    metric : callable
+        With the parameters of the other metrics of the same input.
+
+    Raises
+    ------
+    ValueError
+        If there is no such statistic or transform.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import make_group_metric
+    >>> precision_of_the_worst_group = make_group_metric("precision", "group_min")
+    >>> precision_of_the_worst_group(
+    ...     [0, 1, 1, 1], [1, 1, 0, 1], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
+    """
+    check_one_of("statistic", statistic, tuple(STATISTICS))
+    check_one_of("transform", transform, tuple(TRANSFORMS))
+    metric = _derive(statistic, transform)
+
+    def described() -> None: ...
+
+    described.__name__ = described.__qualname__ = metric.name
+    words = metric.statistics[0].words
+    described.__doc__ = {
+        DIFFERENCE: f"Difference between groups in the {words}.",
+        GROUP_MIN: f"Smallest {words} of a group.",
+        GROUP_MAX: f"Largest {words} of a group.",
+    }.get(metric.transform, f"Ratio of the smallest to the largest {words} of a group.")
+    return as_function(metric, described)
+
+
+def _derive(statistic: str, transform: str) -> GroupMetric:
+    return GroupMetric(
+        f"{statistic}_{transform}", TRANSFORMS[transform], (STATISTICS[statistic],)
+    )
+
+
+def find_metric(metric: Any, argument: str = "metric") -> GroupMetric:
+    """Return the metric with this name or function, or raise a ValueError."""
+    name = getattr(metric, "__name__", metric)
+    if isinstance(name, str) and name in METRICS:
+        return METRICS[name]
+    if isinstance(name, str):
+        for transform in TRANSFORMS:
+            statistic = name.removesuffix(f"_{transform}")
+            if statistic != name and statistic in STATISTICS:
+                return _derive(statistic, transform)
+    raise ValueError(
+        f"`{argument}` must be one of {list(METRICS)}, a function of that name, or a "
+        f"statistic with a transform, such as 'precision_group_min'; got {metric!r}."
+    )
