@@ -9,21 +9,33 @@ import fairlearn.metrics as fairlearn
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    precision_score,
+    roc_auc_score,
+)
 from sklearn.model_selection import StratifiedKFold
 
 from fairtask import metrics
 from fairtask.metrics import (
+    base_rate_difference,
     demographic_parity_difference,
     equal_opportunity_difference,
     equalized_odds_difference,
+    false_discovery_rate_difference,
+    false_negative_rate_difference,
+    false_omission_rate_difference,
+    false_positive_rate_difference,
     group_accuracy_difference,
     group_auc_difference,
+    group_calibration_difference,
     group_loss_difference,
+    predictive_parity_difference,
 )
 
 METRICS = {
@@ -32,14 +44,22 @@ METRICS = {
     "odds": equalized_odds_difference,
     "mean_odds": partial(equalized_odds_difference, agg="mean"),
     "accuracy": group_accuracy_difference,
+    "base_rate": base_rate_difference,
+    "false_positives": false_positive_rate_difference,
+    "false_negatives": false_negative_rate_difference,
+    "precision": predictive_parity_difference,
+    "false_discoveries": false_discovery_rate_difference,
+    "false_omissions": false_omission_rate_difference,
     "auc": group_auc_difference,
     "log_loss": group_loss_difference,
     "soft_zero_one": partial(group_loss_difference, loss="soft_zero_one"),
+    "calibration": partial(group_calibration_difference, n_bins=2),
 }
-ON_SCORES = ("auc", "log_loss", "soft_zero_one")
+ON_SCORES = ("auc", "log_loss", "soft_zero_one", "calibration")
+GIVEN_PREDICTION = ("precision", "false_discoveries", "false_omissions")
 
-# a, the first six: TPR 3/4, FPR 1/2, 4 of 6 predicted positive
-# b, the other four: TPR 1/2, FPR 0, 1 of 4 predicted positive
+# a, the first six: TPR 3/4, FPR 1/2, 4 of 6 predicted positive, of which 3 are
+# b, the other four: TPR 1/2, FPR 0, 1 of 4 predicted positive, which is
 Y = np.array([1, 1, 1, 1, 0, 0, 1, 1, 0, 0])
 SCORE = np.array([0.9, 0.8, 0.7, 0.4, 0.6, 0.1, 0.8, 0.3, 0.4, 0.1])
 Z = np.array(["a"] * 6 + ["b"] * 4)
@@ -49,12 +69,20 @@ EXPECTED = {
     "odds": 1 / 2 - 0,
     "mean_odds": (1 / 4 + 1 / 2) / 2,
     "accuracy": 3 / 4 - 4 / 6,
+    "base_rate": 4 / 6 - 2 / 4,
+    "false_positives": 1 / 2 - 0,
+    "false_negatives": 1 / 2 - 1 / 4,
+    "precision": 1 - 3 / 4,
+    "false_discoveries": 1 / 4 - 0,
+    "false_omissions": 1 / 2 - 1 / 3,
     # Of 8 pairs in a only (0.4, 0.6) is the wrong way round; of 4 in b (0.3, 0.4).
     "auc": 7 / 8 - 3 / 4,
     "log_loss": -math.log(0.8 * 0.3 * 0.6 * 0.9) / 4
     + math.log(0.9 * 0.8 * 0.7 * 0.4 * 0.4 * 0.9) / 6,
     # a: .1 + .2 + .3 + .6 + .6 + .1 = 1.9; b: .2 + .7 + .4 + .1 = 1.4
     "soft_zero_one": 1.4 / 4 - 1.9 / 6,
+    # Up to .5 and above. a: 1 of .4 + .1, 3 of 3.0; b: 1 of .3 + .4 + .1, 1 of .8
+    "calibration": (0.2 + 0.2) / 4 - (0.5 + 0) / 6,
 }
 by_name = pytest.mark.parametrize("name", METRICS)
 
@@ -87,9 +115,16 @@ def test_sample_weight_by_hand(name):
         "odds": 1 / 2 - 0,
         "mean_odds": (1 / 10 + 1 / 2) / 2,
         "accuracy": 3 / 4 - 4 / 7,
+        "base_rate": 5 / 7 - 1 / 2,
+        "false_positives": 1 / 2 - 0,
+        "false_negatives": 1 / 2 - 2 / 5,
+        "precision": 1 - 3 / 4,
+        "false_discoveries": 1 / 4 - 0,
+        "false_omissions": 2 / 3 - 1 / 3,
         "auc": 8 / 10 - 3 / 4,
         "log_loss": -math.log(0.8 * 0.3 * 0.6 * 0.9) / 4 - log_loss_a,
         "soft_zero_one": 2.5 / 7 - 1.4 / 4,
+        "calibration": 1.1 / 7 - 0.4 / 4,
     }[name]
     assert compute(name, sample_weight=weights) == pytest.approx(expected)
 
@@ -193,9 +228,12 @@ def test_group_of_training_that_does_not_occur(name):
 
 @by_name
 def test_min_group_size_counts_what_the_metric_averages(name):
-    # b has 4 samples, 2 positives and 2 negatives; weights do not count.
-    over_all = ("parity", "accuracy", "log_loss", "soft_zero_one")
+    # b has 4 samples, 2 positives and 2 negatives, and fewer predicted positives; a has
+    # 2 predicted negatives. Weights do not count.
+    over_all = ("parity", "accuracy", "base_rate", *ON_SCORES[1:])
     enough = 4 if name in over_all else 2
+    if name in ("precision", "false_discoveries"):
+        enough = 1
     weights = np.full(10, 9.0)
     value = compute(name, min_group_size=enough, sample_weight=weights)
     assert value == pytest.approx(EXPECTED[name])
@@ -259,6 +297,13 @@ def tables(draw, *, n_groups=ANY_NUMBER, complete=False):
     return y, score, np.array(list("abcd"))[z], weights
 
 
+def assume_defined(name, score, z):
+    """Draw again if a group lacks the predictions that the metric averages."""
+    if name in GIVEN_PREDICTION:
+        chosen = predicted(name, score) == (name != "false_omissions")
+        assume(set(z[chosen]) == set(z))
+
+
 def by_frame(metric, y, score, *, sensitive_features, sample_weight):
     return fairlearn.MetricFrame(
         metrics={"value": metric},
@@ -269,12 +314,25 @@ def by_frame(metric, y, score, *, sensitive_features, sample_weight):
     ).difference()["value"]
 
 
+def negative_predictive_value(y, y_pred, *, sample_weight):
+    return precision_score(y, y_pred, pos_label=0, sample_weight=sample_weight)
+
+
+def base_rate(y, y_pred, *, sample_weight):
+    return np.average(y, weights=sample_weight)
+
+
 FAIRLEARN = {
     "parity": fairlearn.demographic_parity_difference,
     "opportunity": fairlearn.equal_opportunity_difference,
     "odds": fairlearn.equalized_odds_difference,
     "mean_odds": partial(fairlearn.equalized_odds_difference, agg="mean"),
     "accuracy": partial(by_frame, accuracy_score),
+    "base_rate": partial(by_frame, base_rate),
+    "false_positives": fairlearn.false_positive_rate_difference,
+    "false_negatives": fairlearn.false_negative_rate_difference,
+    "precision": partial(by_frame, precision_score),
+    "false_omissions": partial(by_frame, negative_predictive_value),
     "auc": partial(by_frame, roc_auc_score),
     "log_loss": partial(by_frame, partial(log_loss, labels=[0, 1])),
 }
@@ -294,6 +352,7 @@ in_fairlearn = pytest.mark.parametrize("name", FAIRLEARN)
 @given(table=tables(n_groups=st.integers(2, 4), complete=True), weighted=st.booleans())
 def test_equals_fairlearn(name, table, weighted):
     *samples, weights = table
+    assume_defined(name, *samples[1:])
     weights = weights / 3 if weighted else None
     expected = by_fairlearn(name, *samples, sample_weight=weights)
     value = compute(name, *samples, sample_weight=weights)
@@ -306,6 +365,7 @@ def test_equals_fairlearn(name, table, weighted):
 @given(table=tables(n_groups=st.just(4), complete=True), names=st.permutations("abcd"))
 def test_intersection_equals_fairlearn(name, table, names):
     y, score, z, weights = table
+    assume_defined(name, score, z)
     codes = np.array([names.index(group) for group in z])
     frame = pd.DataFrame({"first": codes // 2, "second": codes % 2})
     value = compute(
@@ -359,12 +419,13 @@ def test_properties(name, table, data):
 @settings(max_examples=20, deadline=None)
 @given(table=tables(n_groups=st.just(1), complete=True))
 def test_zero_for_copies_of_one_group(name, table):
+    assume_defined(name, *table[1:3])
     y, score, z, weights = (np.tile(values, 3) for values in table)
     z = np.repeat(["a", "b", "c"], len(y) // 3)
     assert compute(name, y, score, z, sample_weight=weights) == 0
 
 
-DIRECTED = ("parity", "opportunity", "odds")
+DIRECTED = tuple(name for name in METRICS if name not in ("accuracy", *ON_SCORES))
 HARD = (*DIRECTED, "accuracy")
 EVERY = (*HARD, *ON_SCORES)
 
@@ -422,6 +483,9 @@ EVERY = (*HARD, *ON_SCORES)
         (EVERY, {"attributes": "all"}, "`attributes` must be .* got 'all'"),
         (["odds"], {"agg": "max"}, "`agg` must be 'worst_case' or 'mean'; got 'max'"),
         (["log_loss"], {"loss": "hinge"}, "`loss` must be .*; got 'hinge'"),
+        (["calibration"], {"n_bins": 0}, "`n_bins` must be an integer .* got 0"),
+        (EVERY, {"method": "overall"}, "`method` must be .* got 'overall'"),
+        (EVERY, {"control_features": [0] * 3}, "`control_features`.* expected 4"),
     ],
 )
 def test_error_names_the_argument(names, arguments, message):

@@ -22,7 +22,13 @@ from fairtask.metrics._rates import (
 from fairtask.metrics._scores import LOG_LOSS, ROC_AUC, SOFT_ZERO_ONE
 from fairtask.metrics._transforms import DIFFERENCE, GROUP_MAX, GROUP_MIN, TRANSFORMS
 
-__all__ = ["METRICS", "REPORTED", "find_metric", "make_group_metric"]
+__all__ = [
+    "METRICS",
+    "REPORTED",
+    "find_metric",
+    "make_group_metric",
+    "metric_of_name",
+]
 
 METRICS: dict[str, GroupMetric] = {
     name: getattr(module, name).metric
@@ -124,16 +130,21 @@ def _derive(statistic: str, transform: str) -> GroupMetric:
     )
 
 
+def metric_of_name(name: str) -> GroupMetric | None:
+    """Return the metric with this name, or None."""
+    for transform in TRANSFORMS:
+        statistic = name.removesuffix(f"_{transform}")
+        if name not in METRICS and statistic != name and statistic in STATISTICS:
+            return _derive(statistic, transform)
+    return METRICS.get(name)
+
+
 def find_metric(metric: Any, argument: str = "metric") -> GroupMetric:
     """Return the metric with this name or function, or raise a ValueError."""
     name = getattr(metric, "__name__", metric)
-    if isinstance(name, str) and name in METRICS:
-        return METRICS[name]
-    if isinstance(name, str):
-        for transform in TRANSFORMS:
-            statistic = name.removesuffix(f"_{transform}")
-            if statistic != name and statistic in STATISTICS:
-                return _derive(statistic, transform)
+    found = metric_of_name(name) if isinstance(name, str) else None
+    if found is not None:
+        return found
     raise ValueError(
         f"`{argument}` must be one of {list(METRICS)}, a function of that name, or a "
         f"statistic with a transform, such as 'precision_group_min'; got {metric!r}."

@@ -28,8 +28,7 @@ sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attribute
     inputs must have the same index in the same order.
 sample_weight : array-like of shape (n_samples,), default=None
     Weights of the samples. A sample of weight 0 is left out.
-control_features : array-like of shape (n_samples,) or (n_samples, n_columns), \
-        default=None
+control_features : array-like of shape (n_samples, ...), default=None
     Columns that may legitimately decide. Groups are compared inside each of their
     levels (of several columns, inside each combination that occurs), and the worst
     level counts. With ``attributes="each"`` the dict has an entry for each attribute

@@ -13,7 +13,7 @@ from fairtask._frames import check_same_rows
 from fairtask._validation import warn_user
 from fairtask.exceptions import ConstantClassifierWarning
 from fairtask.metrics._group_metric import GroupMetric
-from fairtask.metrics._names import find_metric
+from fairtask.metrics._names import METRICS, find_metric, metric_of_name
 from fairtask.metrics._samples import is_constant
 
 __all__ = ["CONSTANT", "make_fairness_scorer", "make_fairness_scoring"]
@@ -292,8 +292,14 @@ def make_fairness_scoring(
     if isinstance(names, str):
         raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
     known = set(get_scorer_names())
-    metrics = {name: find_metric(name, "names") for name in names if name not in known}
-    taken = {name: metric.settings for name, metric in metrics.items()}
+    metrics = {name: metric_of_name(name) for name in names if name not in known}
+    unknown = [name for name, metric in metrics.items() if metric is None]
+    if unknown:
+        raise ValueError(
+            f"`names` must hold metrics of groups, such as {list(METRICS)}, or scores "
+            f"of scikit-learn; got {unknown}."
+        )
+    taken = {name: metric.settings for name, metric in metrics.items() if metric}
     if sensitive_features is not None and not taken:
         raise ValueError(
             "`sensitive_features` is for differences between groups, and `names` has "

@@ -45,7 +45,9 @@ def best_under_budget(
         Name of a score in ``scoring``, such as "roc_auc".
     disparity : str
         Name of a difference between groups in ``scoring``. Its sign does not matter:
-        scorers return the negative difference.
+        scorers return the negative difference. If it is the name of a metric of which 1
+        is the best, such as "demographic_parity_ratio", the disparity is 1 minus the
+        score: a budget of 0.2 is the four-fifths rule.
     budget : float
         Largest disparity allowed, at least 0.
     one_standard_error : bool, default=False

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from fairtask.metrics._intervals import standard_errors
+from fairtask.metrics._names import metric_of_name
 from fairtask.metrics._scorers import CONSTANT
 
-__all__ = ["Scores", "read_constant", "read_scores"]
+__all__ = ["Scores", "is_best_at_one", "read_constant", "read_scores"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ def read_scores(
 ) -> Scores:
     """Read one score of all candidates.
 
-    A performance must be defined in all folds. A disparity counts without its sign, and
-    its mean leaves out folds in which it is undefined.
+    A performance must be defined in all folds. A disparity counts without its sign, or
+    is 1 minus the score where 1 is the best, and its mean leaves out folds in which it
+    is undefined.
     """
     keys: list[str] = []
     while f"split{len(keys)}_test_{name}" in cv_results:
@@ -60,10 +62,16 @@ def read_scores(
     folds = np.column_stack([np.asarray(cv_results[key], float) for key in keys])
     if not is_disparity:
         return Scores(name, folds, folds.mean(axis=1))
-    folds = np.abs(folds)
+    folds = 1 - folds if is_best_at_one(name) else np.abs(folds)
     with np.errstate(invalid="ignore"):
         means = np.nan_to_num(folds).sum(axis=1) / np.isfinite(folds).sum(axis=1)
     return Scores(name, folds, means)
+
+
+def is_best_at_one(name: str) -> bool:
+    """Whether the score of this name is a ratio between groups, or a worst group's."""
+    metric = metric_of_name(name)
+    return metric is not None and metric.transform.greater_is_better
 
 
 def read_constant(cv_results: Mapping[str, Any], n_candidates: int) -> np.ndarray:

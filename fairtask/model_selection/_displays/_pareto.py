@@ -9,6 +9,7 @@ import pandas as pd
 from fairtask.metrics._names import find_metric
 from fairtask.model_selection._displays._pareto_points import (
     flatten,
+    name_of_disparity,
     name_that_needs_scores,
     points_of_predictions,
     points_of_searches,
@@ -115,7 +116,8 @@ class ParetoFrontDisplay:
         performance : str
             Name of a score in ``scoring``, such as "roc_auc".
         disparity : str
-            Name of a difference between groups in ``scoring``, of either sign.
+            Name of a difference between groups in ``scoring``, of either sign. Of a
+            metric of which 1 is the best, such as a ratio, 1 minus it is drawn.
         method : str, default=None
             A parameter of the search, such as "fairness_loss". Each of its values is
             drawn as a method.
@@ -164,7 +166,7 @@ class ParetoFrontDisplay:
         return cls(
             points,
             performance_name=performance,
-            disparity_name=disparity,
+            disparity_name=name_of_disparity(disparity),
             bars="one standard error over the folds",
         )
 
@@ -248,7 +250,8 @@ class ParetoFrontDisplay:
             None: "roc_auc" if there are scores. For several classes it is the mean AUC
             of those that occur, each against the rest.
         disparity : str or callable, default="equalized_odds_difference"
-            A difference metric of `fairtask.metrics`, or its name.
+            A metric of `fairtask.metrics`, or its name. Where 1 is the best, as for a
+            ratio, 1 minus it is drawn.
         n_resamples : int, default=200
             Number of bootstrap resamples; 0 for no error bars.
         confidence_level : float, default=0.95
@@ -258,7 +261,7 @@ class ParetoFrontDisplay:
         ax, budget, show_labels
             See `plot`.
         **metric_params
-            Further arguments of the difference metric.
+            Further arguments of the metric.
         """
         if performance is None:
             performance = "accuracy" if y_score is None else "roc_auc"
@@ -280,7 +283,7 @@ class ParetoFrontDisplay:
         display = cls(
             pd.DataFrame(list(points)),
             performance_name=performance,
-            disparity_name=metric.name,
+            disparity_name=name_of_disparity(metric.name),
             bars=f"{confidence_level:.0%} intervals" if n_resamples else "",
         )
         return display.plot(ax=ax, budget=budget, show_labels=show_labels)

@@ -14,10 +14,16 @@ from fairtask.metrics._rates import ACCURACY, GroupRates
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import GroupAUCs
 from fairtask.metrics._transforms import nan_reduce
-from fairtask.model_selection._scores import Scores, read_constant, read_scores
+from fairtask.model_selection._scores import (
+    Scores,
+    is_best_at_one,
+    read_constant,
+    read_scores,
+)
 
 __all__ = [
     "flatten",
+    "name_of_disparity",
     "name_that_needs_scores",
     "points_of_predictions",
     "points_of_searches",
@@ -181,13 +187,22 @@ def _disparity(
     resampling: Mapping[str, Any],
     **metric_params: Any,
 ) -> tuple[float, float, float]:
-    """Difference between groups, and the ends of its interval."""
-    if not resampling["n_resamples"]:
-        value = metric.compare(y_true, y_output, **metric_params).value()
-        return cast(float, value), np.nan, np.nan
-    result = bootstrap(metric.name, y_true, y_output, **resampling, **metric_params)
-    assert isinstance(result, BootstrapResult)
-    return result.value, result.low, result.high
+    """Disparity of the groups, and the ends of its interval."""
+    low = high = np.nan
+    if resampling["n_resamples"]:
+        result = bootstrap(metric.name, y_true, y_output, **resampling, **metric_params)
+        assert isinstance(result, BootstrapResult)
+        value, low, high = result.value, result.low, result.high
+    else:
+        value = cast(float, metric.compare(y_true, y_output, **metric_params).value())
+    if is_best_at_one(metric.name):
+        return 1 - value, 1 - high, 1 - low
+    return value, low, high
+
+
+def name_of_disparity(name: str) -> str:
+    """Return the name of what is drawn for a score or a metric."""
+    return f"1 - {name}" if is_best_at_one(name) else name
 
 
 def _is_search(value: Any) -> bool:
