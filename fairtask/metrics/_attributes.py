@@ -1,10 +1,30 @@
 """Attributes made of others: inside the levels of a column, and all groups in one."""
 
+from typing import Any
+
 import numpy as np
 
-from fairtask._sensitive import UNKNOWN, SensitiveFeatures
+from fairtask._sensitive import (
+    DEFAULT_NAME,
+    UNKNOWN,
+    SensitiveFeatures,
+    encode_sensitive_features,
+)
 
-__all__ = ["inside_levels", "with_overall"]
+__all__ = ["encode_control_features", "inside_levels", "with_overall"]
+
+
+def encode_control_features(control_features: Any, n_samples: int) -> SensitiveFeatures:
+    """Encode the levels of one column, or the combinations of several, as groups."""
+    control = encode_sensitive_features(
+        control_features,
+        n_samples=n_samples,
+        intersectional=True,
+        argument="control_features",
+    )
+    # Columns without a name are no sensitive features.
+    names = [name.replace(DEFAULT_NAME, "control_feature") for name in control.names]
+    return SensitiveFeatures(control.codes, names, control.groups)
 
 
 def inside_levels(

@@ -25,6 +25,7 @@ class GroupCalibration(GroupStatistics):
 
     output = "y_prob"
     options = ("n_bins",)
+    has_limits = False
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class GroupCalibration(GroupStatistics):
     def limit(
         self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
     ) -> np.ndarray:
-        """Return NaN: there is no limit.
+        """Return NaN.
 
         NOTE: The errors of bins have no sign, so that noise adds up in each sample and
         once more in each resample. Neither is around the truth.

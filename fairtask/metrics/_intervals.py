@@ -107,7 +107,7 @@ def intervals(
             np.max, np.stack([distributions[i] for i in part], axis=-1)
         )
         limits = np.nan, np.nan
-        if np.isfinite(cost):
+        if np.isfinite(cost) and statistics.has_limits:
             strata = [
                 _compared_strata(comparison, observed[i], resampled[i], n_effective[i])
                 for i in part
@@ -197,7 +197,7 @@ class _Stratum:
                 None if self.correlations is None else self.correlations[first],
             )
             # Rates of 0 or 1 have no error in any resample, and no scale.
-            usable = others & (scale > 0) & np.isfinite(scale)
+            usable = others & (scale > 0)
             errors = (
                 slopes[usable] * self.deviations[:, [first]]
                 - self.deviations[:, usable]

@@ -11,7 +11,11 @@ import pandas as pd
 from fairtask._columns import as_column, codes_of, read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
-from fairtask.metrics._attributes import inside_levels, with_overall
+from fairtask.metrics._attributes import (
+    encode_control_features,
+    inside_levels,
+    with_overall,
+)
 from fairtask.metrics._class_labels import (
     check_class_labels,
     find_classes,
@@ -130,12 +134,7 @@ class GroupedSamples:
         is_unknown = sensitive.codes < 0
         names = sensitive.names
         if control_features is not None:
-            control = encode_sensitive_features(
-                control_features,
-                n_samples=n_samples,
-                intersectional=True,
-                argument="control_features",
-            )
+            control = encode_control_features(control_features, n_samples)
             is_unknown |= control.codes < 0
             sensitive = inside_levels(
                 sensitive, control, keep_groups=groups is not None

@@ -124,6 +124,9 @@ class GroupStatistics(ABC):
     chosen_by: ClassVar[str | None] = None
     """Setting of a metric that chooses one of its statistics, instead of all."""
 
+    has_limits: ClassVar[bool] = True
+    """Whether there are confidence limits."""
+
     counts: np.ndarray
     strata: Sequence[tuple[Statistic, int]]
 

@@ -141,9 +141,13 @@ class _Ratio(Transform):
             return -low / high
 
     def slopes(self, values: np.ndarray) -> np.ndarray:
-        """Return the ratios: that of the truths is the r with r * high - low = 0."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return values / values[:, None]
+        """Return the ratios: that of the truths is the r with r * high - low = 0.
+
+        NaN where the higher value is 0.
+        """
+        high = values[:, None]
+        slopes = np.full((len(values), len(values)), np.nan)
+        return np.divide(values, high, out=slopes, where=high > 0)
 
     def pair_limits(
         self,
