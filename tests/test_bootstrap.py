@@ -29,6 +29,8 @@ RATES_OF = (
     "equal_opportunity_difference",
     "equalized_odds_difference",
     "group_accuracy_difference",
+    "false_omission_rate_difference",
+    "base_rate_difference",
 )
 EVERY = (*RATES_OF, "group_auc_difference", "group_loss_difference")
 by_metric = pytest.mark.parametrize("metric", EVERY)

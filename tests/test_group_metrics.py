@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
@@ -335,6 +336,90 @@ class TestScorers:
         for given_metric in (name, metric):
             scorer = make_fairness_scorer(given_metric)
             assert scorer(model, X, y, sensitive_features=z) == sign * expected
+
+
+class TestLimits:
+    """Ratios, as Donner and Zou have them, and worst groups."""
+
+    @staticmethod
+    def of_two(selected, sizes, name, **kwargs):
+        z = np.repeat([0, 1], sizes)
+        y_pred = np.concatenate(
+            [np.arange(n) < k for k, n in zip(selected, sizes, strict=True)]
+        )
+        y_true = np.ones(len(z), dtype=int)
+        arguments = {"n_resamples": 4000, "random_state": 0, **kwargs}
+        return bootstrap(
+            name, y_true, y_pred.astype(int), sensitive_features=z, **arguments
+        )
+
+    def test_ratio_of_many_samples_by_the_delta_method(self):
+        result = self.of_two([4000, 3000], [10_000, 10_000], "selection_rate_ratio")
+        error = 0.75 * np.sqrt(0.6 / 4000 + 0.7 / 3000)
+        assert result.value == pytest.approx(0.75)
+        assert result.standard_error == pytest.approx(error, rel=0.05)
+        assert result.low == pytest.approx(0.75 - 1.96 * error, abs=0.1 * error)
+        assert result.high == pytest.approx(0.75 + 1.96 * error, abs=0.1 * error)
+
+    def test_ratio_of_a_rate_of_zero(self):
+        # Wilson's upper limit of 0 of 20 is .161; 90 of 100 are at least .826.
+        result = self.of_two([90, 0], [100, 20], "selection_rate_ratio")
+        assert (result.value, result.low) == (0, 0)
+        assert 0.161 / 0.9 < result.high < 0.161 / 0.826
+
+    def test_worst_group_has_its_own_limits(self):
+        # Wilson's of 30 of 100; the other group is far away.
+        limits = binomtest(30, 100).proportion_ci(method="wilson")
+        for name, selected in (("group_min", [30, 90]), ("group_max", [30, 0])):
+            result = self.of_two(selected, [100, 100], f"selection_rate_{name}")
+            assert result.value == pytest.approx(0.3)
+            assert result.low == pytest.approx(limits.low, abs=0.01)
+            assert result.high == pytest.approx(limits.high, abs=0.01)
+
+    def test_part_of_all_varies_with_all(self):
+        # .4 of a half against .35 of all is half of the difference to the other half.
+        arguments = [4000, 3000], [10_000, 10_000], "selection_rate_difference"
+        result = self.of_two(*arguments, method="to_overall")
+        between = self.of_two(*arguments)
+        assert result.value == pytest.approx(between.value / 2)
+        assert result.low == pytest.approx(between.low / 2, rel=0.02)
+        assert result.high == pytest.approx(between.high / 2, rel=0.02)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", ["between_groups", "to_overall"])
+    @pytest.mark.parametrize("transform", ["difference", "ratio"])
+    def test_coverage(self, transform, method):
+        """Equal groups, groups apart, and a small group."""
+        for sizes, rates in (
+            ([500, 500], [0.4, 0.4]),
+            ([500, 300, 200], [0.4, 0.5, 0.3]),
+            ([1000, 30], [0.6, 0.4]),
+        ):
+            z, rates = np.repeat(np.arange(len(sizes)), sizes), np.array(rates)
+            overall = np.average(rates, weights=sizes)
+            high, low = rates.max(), rates.min()
+            truth = {"difference": high - low, "ratio": low / high}[transform]
+            if method == "to_overall":
+                truth = {
+                    "difference": max(high - overall, overall - low),
+                    "ratio": min(overall / high, low / overall),
+                }[transform]
+            misses = 0
+            for seed in range(200):
+                rng = np.random.default_rng(seed)
+                y_pred = (rng.random(len(z)) < rates[z]).astype(int)
+                result = bootstrap(
+                    f"selection_rate_{transform}",
+                    np.ones(len(z), dtype=int),
+                    y_pred,
+                    sensitive_features=z,
+                    method=method,
+                    n_resamples=200,
+                    random_state=seed,
+                )
+                misses += not result.low - 1e-12 <= truth <= result.high + 1e-12
+            # 5 % of 200 is 10, with a standard deviation of 3.1.
+            assert misses <= 19
 
 
 class TestCalibration:

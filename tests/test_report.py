@@ -165,6 +165,91 @@ class TestTable:
         assert_allclose(table["true_positive_rate"], [3 / 5, 1 / 2])
 
 
+class TestChosenMetrics:
+    def test_columns_and_rows_are_theirs(self):
+        names = ["demographic_parity_ratio", "precision_group_min"]
+        metric = metrics.group_calibration_difference
+        table = report(metrics=[*names, metric, "base_rate_difference"])
+        assert table.columns.tolist() == [
+            *("n", "positives"),
+            *("selection_rate", "precision", "base_rate", "calibration_error"),
+        ]
+        assert_allclose(table["base_rate"], [4 / 6, 1 / 2])
+        assert_allclose(table["calibration_error"], [1.9 / 6, 1.4 / 4])
+        assert table.low["calibration_error"].isna().all()
+        values = table.differences["value"].droplevel("attribute")
+        expected = {
+            "demographic_parity_ratio": (1 / 4) / (4 / 6),
+            "precision_group_min": 3 / 4,
+            "group_calibration_difference": 1.4 / 4 - 1.9 / 6,
+            "base_rate_difference": 4 / 6 - 1 / 2,
+        }
+        assert values.to_dict() == pytest.approx(expected)
+
+    def test_intervals_are_those_of_the_bootstrap(self):
+        names = ["equalized_odds_ratio", "accuracy_group_min", "precision_difference"]
+        table = resampled(metrics=names).differences.loc["sensitive_feature"]
+        y, y_pred, z = (np.tile(values, 20) for values in (Y, PRED, FRAME["group"]))
+        for name in names:
+            arguments = {"n_resamples": 100, "random_state": 0}
+            again = metrics.bootstrap(
+                name, y, y_pred, sensitive_features=z, **arguments
+            )
+            expected = [again.value, again.low, again.high]
+            assert table.loc[name].tolist() == pytest.approx(expected)
+
+    def test_ratio_of_zeros_is_named(self):
+        with pytest.warns(UndefinedMetricWarning) as caught:
+            table = report(y_pred=np.zeros(10, int), metrics=["selection_rate_ratio"])
+        message = str(caught[0].message)
+        assert "leaves out the selection rate, which is 0 in all groups" in message
+        assert "is NaN: it takes two groups, of which one has" in message
+        assert table.differences["value"].isna().all()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"metrics": "roc_auc_ratio"}, "`metrics` must be a list .* 'roc_auc_rat"),
+            ({"metrics": []}, "`metrics` must be a list"),
+            ({"metrics": ["eod"]}, "`metrics` must be one of .* got 'eod'"),
+            ({"metrics": ["roc_auc_ratio"], "y_score": None}, "`y_score` must be giv"),
+            (
+                {"metrics": ["log_loss_ratio"], "y_score": 10 * SCORE},
+                "`y_score` must hold probabilities",
+            ),
+        ],
+    )
+    def test_error_names_the_argument(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            report(**arguments)
+
+
+class TestUnknownGroups:
+    FRAME = FRAME.astype(object).assign(coin=[None, "h", None] + ["t", "h"] * 3 + ["t"])
+
+    def test_are_counted(self):
+        weights = np.r_[0, np.ones(9)]  # the first does not count
+        table = report(z=self.FRAME, sample_weight=weights)
+        assert table.n_unknown == {"group": 0, "coin": 1}
+        assert table["n"].tolist() == [5, 4, 4, 4]
+        note = "1 sample is in no group of coin"
+        assert note in repr(table)
+        assert note in table._repr_html_()
+        assert pickle.loads(pickle.dumps(table)).n_unknown == table.n_unknown
+        assert report().n_unknown == {"group": 0}
+        assert "in no group" not in repr(report())
+
+    def test_groups_that_are_not_named_count(self):
+        table = report(z=np.array(list("aabbabccab")), groups=["a", "b"])
+        assert table.n_unknown == {"sensitive_feature": 2}
+        assert "2 samples are in no group of sensitive_feature" in repr(table)
+
+    def test_unknown_level_of_a_control_feature(self):
+        level = ["x"] * 3 + [None] + ["x"] * 6
+        table = report(z=self.FRAME, control_features=level)
+        assert table.n_unknown == {"group": 1, "coin": 3}
+
+
 class TestLimits:
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
     @given(
@@ -268,6 +353,10 @@ class TestObject:
         by_group = report(z=frame).metric_frame().by_group
         known = report(Y[1:], PRED[1:], SCORE[1:], frame[1:], attributes="intersection")
         assert_allclose(by_group["true_positive_rate"], known["true_positive_rate"])
+
+    def test_metric_frame_takes_no_control_features(self):
+        with pytest.raises(ValueError, match="takes no `control_features`"):
+            report(control_features=FRAME["coin"]).metric_frame()
 
     def test_metric_frame_takes_two_classes(self):
         samples = [0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2], None, list("aaabbb")

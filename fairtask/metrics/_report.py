@@ -93,7 +93,8 @@ class FairnessReport(pd.DataFrame):
         Raises
         ------
         ValueError
-            If there are more than two classes and no ``pos_label``.
+            If there are more than two classes and no ``pos_label``, or control
+            features.
         """
         from fairlearn.metrics import (
             MetricFrame,
@@ -105,6 +106,11 @@ class FairnessReport(pd.DataFrame):
 
         samples = self._samples
         assert samples.y_pred is not None
+        if list(samples.n_unknown) != samples.sensitive.names:
+            raise ValueError(
+                "`metric_frame` takes no `control_features`; pass them to fairlearn's "
+                "MetricFrame."
+            )
         if samples.is_one_vs_rest:
             raise ValueError(
                 "`metric_frame` takes two classes; name one with `pos_label` in "
@@ -168,7 +174,7 @@ class FairnessReport(pd.DataFrame):
     def _notes(self) -> list[str]:
         """Say how many samples are in no row."""
         return [
-            f"{n} samples are in no group of {attribute}."
+            f"{n} sample{' is' if n == 1 else 's are'} in no group of {attribute}."
             for attribute, n in self.n_unknown.items()
             if n
         ]

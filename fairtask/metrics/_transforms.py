@@ -164,6 +164,8 @@ class _Ratio(Transform):
         mean and standard deviation", 2012).
         """
         high, low = values[:, None], values
+        # Rounding may put a limit below 0.
+        below = np.minimum(below, values)
         correlations = np.zeros(()) if correlations is None else correlations
 
         def roots(
