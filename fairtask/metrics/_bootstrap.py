@@ -29,13 +29,13 @@ def bootstrap(
     random_state: Any = None,
     **metric_params: Any,
 ) -> BootstrapResult | dict[str, BootstrapResult]:
-    r"""Confidence interval of a difference between groups.
+    r"""Confidence interval of a metric, such as a difference between groups.
 
     Samples are drawn with replacement, all attributes together. For rates this is one
     multinomial draw of the table of counts per resample, whatever the number of
     samples; weights, scores and losses are drawn sample by sample.
 
-    The difference is the largest over pairs of groups, :math:`\max_{a,b} (v_a - v_b)`.
+    A difference is the largest over pairs of groups, :math:`\max_{a,b} (v_a - v_b)`.
     Its percentiles are of no use where groups are nearly equal (no resample has a
     difference of 0) or small (a rate of 1 is 1 in each resample). The limits are
 
@@ -51,10 +51,16 @@ def bootstrap(
     hold together for all pairs that may be the largest [2]_: their width is the
     quantile, over the resamples, of the largest studentised error of these pairs.
 
+    The limits of a ratio of two groups are the numbers r for which 0 is just within the
+    limits of :math:`r v_a - v_b` [3]_. With ``method="to_overall"`` the pairs consist
+    of a group and all groups together, and the limits take into account how both vary
+    together. The worst group is that of a pair with a constant. There are no limits of
+    calibration errors.
+
     Parameters
     ----------
     metric : str or callable
-        A difference metric of this module, or its name.
+        A metric of this module, or its name.
     y_true : array-like of shape (n_samples,)
         True labels.
     y_output : array-like of shape (n_samples,) or (n_samples, n_classes)
@@ -84,7 +90,7 @@ def bootstrap(
     Warns
     -----
     UndefinedMetricWarning
-        As the metric does, and if the difference is undefined in some resamples.
+        As the metric does, and if the metric is undefined in some resamples.
 
     References
     ----------
@@ -92,6 +98,9 @@ def bootstrap(
        proportions". Statistics in Medicine 17, 1998.
     .. [2] V. Chernozhukov, S. Lee and A. M. Rosen. "Intersection bounds: estimation and
        inference". Econometrica 81, 2013.
+    .. [3] A. Donner and G. Y. Zou. "Closed-form confidence intervals for functions of
+       the normal mean and standard deviation". Statistical Methods in Medical
+       Research 21, 2012.
 
     Examples
     --------
@@ -125,8 +134,8 @@ def bootstrap(
             warn_undefined(
                 f"`{found.name}`{where} is undefined in {result.undefined:.1%} of the "
                 "resamples, in which a group that is compared has no samples of the "
-                "kind needed. They are left out; `min_group_size` leaves out the "
-                "group."
+                "kind needed, or a ratio is 0/0. They are left out; `min_group_size` "
+                "leaves out small groups."
             )
     return dict(zip(names, results, strict=True)) if comparison.each else results[0]
 

@@ -47,7 +47,8 @@ class BootstrapResult:
         """Mean of the distribution minus the value.
 
         A difference between the largest and the smallest of several noisy rates is too
-        large on average; the value itself is too large by about as much as this.
+        large on average, and a ratio too small; the value itself is by about as much as
+        this.
         """
         return float(nan_reduce(np.mean, self.distribution) - self.value)
 

@@ -164,8 +164,8 @@ class _Ratio(Transform):
         mean and standard deviation", 2012).
         """
         high, low = values[:, None], values
-        # Rounding may put a limit below 0.
-        below = np.minimum(below, values)
+        # Rounding may put the limit of a 0 on either side of it.
+        below, above = np.clip(below, 0, values), np.maximum(above, 0)
         correlations = np.zeros(()) if correlations is None else correlations
 
         def roots(
