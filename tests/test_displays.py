@@ -128,6 +128,25 @@ class TestParetoFrontDisplay:
         assert points.loc["all", "disparity"] == 0
         assert display.on_front.all()
 
+    def test_ratio_is_drawn_by_what_it_lacks_of_one(self):
+        name = "accuracy_ratio"
+        for n_resamples in (0, 50):
+            display = pareto(y, PRED, disparity=name, n_resamples=n_resamples)
+            good = display.points.set_index("label").loc["good"]
+            result = bootstrap(
+                name,
+                y,
+                PRED["good"],
+                sensitive_features=z,
+                n_resamples=50,
+                random_state=0,
+            )
+            assert good["disparity"] == pytest.approx(1 - result.value)
+            label = display.ax_.get_xlabel()
+            assert label == "1 - accuracy ratio (lower is better)"
+        limits = good[["disparity_low", "disparity_high"]].tolist()
+        assert limits == pytest.approx([1 - result.high, 1 - result.low])
+
     def test_scores(self):
         display = pareto(
             y, PRED, SCORE, disparity="group_auc_difference", n_resamples=50

@@ -177,6 +177,7 @@ class TestChosenMetrics:
         assert_allclose(table["base_rate"], [4 / 6, 1 / 2])
         assert_allclose(table["calibration_error"], [1.9 / 6, 1.4 / 4])
         assert table.low["calibration_error"].isna().all()
+        assert "\nMetrics of the groups\n" in repr(table)
         values = table.differences["value"].droplevel("attribute")
         expected = {
             "demographic_parity_ratio": (1 / 4) / (4 / 6),

@@ -103,6 +103,34 @@ def test_budget_not_met(make, message):
         assert make(budget=0.01)(TABLE) == 2
 
 
+RATIO = {
+    f"split{i}_test_{name}": values
+    for i in (0, 1)
+    for name, values in (
+        ("auc", np.array([0.92, 0.91, 0.9])),
+        ("demographic_parity_ratio", np.array([0.7, 0.82, 0.9])),
+        ("accuracy_group_min", np.array([0.6, 0.8, 0.7])),
+    )
+}
+
+
+def test_disparity_of_a_ratio_is_what_it_lacks_of_one():
+    names = {"performance": "auc", "disparity": "demographic_parity_ratio"}
+    four_fifths = best_under_budget(budget=0.2, **names)
+    assert four_fifths(RATIO) == 1
+    assert least_disparity(tolerance=1, **names)(RATIO) == 2
+    with pytest.warns(BudgetNotMetWarning, match=r"'1 - demographic.* least is 0\.1,"):
+        assert best_under_budget(budget=0.05, **names)(RATIO) == 2
+
+
+def test_worst_group_is_a_performance_or_a_disparity():
+    worst = "accuracy_group_min"
+    names = {"performance": worst, "disparity": "demographic_parity_ratio"}
+    assert best_under_budget(budget=1, **names)(RATIO) == 1
+    names = {"performance": "auc", "disparity": worst}
+    assert best_under_budget(budget=0.35, **names)(RATIO) == 1
+
+
 def test_undefined_folds_are_left_out_and_named():
     table = results([[0.9, 0.9], [0.8, 0.8]], [[0.3, np.nan], [0.1, np.nan]])
     with pytest.warns(UndefinedMetricWarning, match="'eod' is undefined in 1 of 2"):

@@ -29,7 +29,8 @@ from fairtask.metrics._label_metrics import (
     predictive_parity_difference,
 )
 from fairtask.metrics._names import make_group_metric
-from fairtask.metrics._report import FairnessReport, fairness_report
+from fairtask.metrics._report import FairnessReport
+from fairtask.metrics._reporting import fairness_report
 from fairtask.metrics._representation import audit_representation
 from fairtask.metrics._score_metrics import (
     group_auc_difference,

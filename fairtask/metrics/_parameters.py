@@ -112,5 +112,5 @@ def _describe_value(transform: Transform, statistics: Sequence[Statistic]) -> st
         undefined += ", or all their values are 0"
     return (
         'value : float, or dict of str to float if ``attributes="each"``\n'
-        f"    {extent}; {undefined}."
+        f"    {extent}.\n    {undefined}."
     )

@@ -10,7 +10,13 @@ from fairtask.metrics._intervals import standard_errors
 from fairtask.metrics._names import metric_of_name
 from fairtask.metrics._scorers import CONSTANT
 
-__all__ = ["Scores", "is_best_at_one", "read_constant", "read_scores"]
+__all__ = [
+    "Scores",
+    "is_best_at_one",
+    "name_of_disparity",
+    "read_constant",
+    "read_scores",
+]
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,18 @@ def read_scores(
     folds = 1 - folds if is_best_at_one(name) else np.abs(folds)
     with np.errstate(invalid="ignore"):
         means = np.nan_to_num(folds).sum(axis=1) / np.isfinite(folds).sum(axis=1)
-    return Scores(name, folds, means)
+    return Scores(name_of_disparity(name), folds, means)
 
 
 def is_best_at_one(name: str) -> bool:
     """Whether the score of this name is a ratio between groups, or a worst group's."""
     metric = metric_of_name(name)
     return metric is not None and metric.transform.greater_is_better
+
+
+def name_of_disparity(name: str) -> str:
+    """Return the name of the disparity that a score or a metric of this name gives."""
+    return f"1 - {name}" if is_best_at_one(name) else name
 
 
 def read_constant(cv_results: Mapping[str, Any], n_candidates: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import pandas as pd
 from fairtask.metrics._names import find_metric
 from fairtask.model_selection._displays._pareto_points import (
     flatten,
-    name_of_disparity,
     name_that_needs_scores,
     points_of_predictions,
     points_of_searches,
@@ -23,6 +22,7 @@ from fairtask.model_selection._displays._shared import (
     styles,
 )
 from fairtask.model_selection._pareto import pareto_front
+from fairtask.model_selection._scores import name_of_disparity
 
 __all__ = ["ParetoFrontDisplay"]
 

@@ -23,7 +23,6 @@ from fairtask.model_selection._scores import (
 
 __all__ = [
     "flatten",
-    "name_of_disparity",
     "name_that_needs_scores",
     "points_of_predictions",
     "points_of_searches",
@@ -198,11 +197,6 @@ def _disparity(
     if is_best_at_one(metric.name):
         return 1 - value, 1 - high, 1 - low
     return value, low, high
-
-
-def name_of_disparity(name: str) -> str:
-    """Return the name of what is drawn for a score or a metric."""
-    return f"1 - {name}" if is_best_at_one(name) else name
 
 
 def _is_search(value: Any) -> bool:
