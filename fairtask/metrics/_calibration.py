@@ -93,4 +93,5 @@ CALIBRATION_ERROR = Statistic(
     family=GroupCalibration,
     needs=(ANY_SAMPLE,),
     formula=r"\mathrm{ECE}_g",
+    greater_is_better=False,
 )

@@ -87,7 +87,9 @@ def make_group_metric(statistic: str, transform: str) -> Callable[..., Any]:
         - of probabilities: "log_loss", "soft_zero_one" or "calibration_error".
     transform : {"difference", "ratio", "group_min", "group_max"}
         The largest minus the smallest value of a group, the smallest divided by the
-        largest, the smallest, or the largest.
+        largest, or the value of the worst group: the smallest for rates of what is
+        right and AUC, the largest for rates of errors, losses and calibration errors,
+        and either for selection and base rates.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def make_group_metric(statistic: str, transform: str) -> Callable[..., Any]:
     Raises
     ------
     ValueError
-        If there is no such statistic or transform.
+        If there is no such statistic, or no such transform of it.
 
     Examples
     --------
@@ -109,7 +111,8 @@ def make_group_metric(statistic: str, transform: str) -> Callable[..., Any]:
     0.5
     """
     check_one_of("statistic", statistic, tuple(STATISTICS))
-    check_one_of("transform", transform, tuple(TRANSFORMS))
+    suitable = [n for n, t in TRANSFORMS.items() if t.suits(STATISTICS[statistic])]
+    check_one_of("transform", transform, suitable)
     metric = _derive(statistic, transform)
 
     def described() -> None: ...
@@ -132,11 +135,13 @@ def _derive(statistic: str, transform: str) -> GroupMetric:
 
 def metric_of_name(name: str) -> GroupMetric | None:
     """Return the metric with this name, or None."""
-    for transform in TRANSFORMS:
-        statistic = name.removesuffix(f"_{transform}")
-        if name not in METRICS and statistic != name and statistic in STATISTICS:
-            return _derive(statistic, transform)
-    return METRICS.get(name)
+    if name in METRICS:
+        return METRICS[name]
+    for suffix, transform in TRANSFORMS.items():
+        statistic = STATISTICS.get(name.removesuffix(f"_{suffix}"))
+        if name.endswith(f"_{suffix}") and statistic and transform.suits(statistic):
+            return _derive(statistic.name, suffix)
+    return None
 
 
 def find_metric(metric: Any, argument: str = "metric") -> GroupMetric:

@@ -143,6 +143,7 @@ def _rate(
     among: SampleKind,
     formula: str,
     *,
+    greater_is_better: bool | None = None,
     per_class: bool = True,
 ) -> Rate:
     return Rate(
@@ -151,6 +152,7 @@ def _rate(
         needs=(among,),
         formula=formula,
         per_class=per_class,
+        greater_is_better=greater_is_better,
         count=count,
     )
 
@@ -163,18 +165,21 @@ TRUE_POSITIVE_RATE = _rate(
     _count_true_positives,
     POSITIVES,
     r"P(\hat y = 1 \mid y = 1, z = g)",
+    greater_is_better=True,
 )
 FALSE_POSITIVE_RATE = _rate(
     "false_positive_rate",
     _count_false_positives,
     NEGATIVES,
     r"P(\hat y = 1 \mid y = 0, z = g)",
+    greater_is_better=False,
 )
 ACCURACY = _rate(
     "accuracy",
     _count_correct,
     ANY_SAMPLE,
     r"P(\hat y = y \mid z = g)",
+    greater_is_better=True,
     per_class=False,
 )
 BASE_RATE = _rate("base_rate", count_positives, ANY_SAMPLE, r"P(y = 1 \mid z = g)")
@@ -183,30 +188,35 @@ TRUE_NEGATIVE_RATE = _rate(
     _count_true_negatives,
     NEGATIVES,
     r"P(\hat y = 0 \mid y = 0, z = g)",
+    greater_is_better=True,
 )
 FALSE_NEGATIVE_RATE = _rate(
     "false_negative_rate",
     _count_false_negatives,
     POSITIVES,
     r"P(\hat y = 0 \mid y = 1, z = g)",
+    greater_is_better=False,
 )
 PRECISION = _rate(
     "precision",
     _count_true_positives,
     PREDICTED_POSITIVES,
     r"P(y = 1 \mid \hat y = 1, z = g)",
+    greater_is_better=True,
 )
 FALSE_DISCOVERY_RATE = _rate(
     "false_discovery_rate",
     _count_false_positives,
     PREDICTED_POSITIVES,
     r"P(y = 0 \mid \hat y = 1, z = g)",
+    greater_is_better=False,
 )
 FALSE_OMISSION_RATE = _rate(
     "false_omission_rate",
     _count_false_negatives,
     PREDICTED_NEGATIVES,
     r"P(y = 1 \mid \hat y = 0, z = g)",
+    greater_is_better=False,
 )
 RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
 """The rates of a report."""

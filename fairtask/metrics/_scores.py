@@ -195,12 +195,14 @@ ROC_AUC = Statistic(
     family=GroupAUCs,
     needs=(POSITIVES, NEGATIVES),
     formula=r"\mathrm{AUC}_g",
+    greater_is_better=True,
 )
 LOG_LOSS = Statistic(
     name="log_loss",
     family=GroupLosses,
     needs=(ANY_SAMPLE,),
     formula="L_g",
+    greater_is_better=False,
     per_class=False,
     largest=np.inf,
 )
@@ -209,5 +211,6 @@ SOFT_ZERO_ONE = Statistic(
     family=GroupLosses,
     needs=(ANY_SAMPLE,),
     formula="L_g",
+    greater_is_better=False,
     per_class=False,
 )

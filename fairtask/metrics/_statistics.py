@@ -80,6 +80,9 @@ class Statistic:
         Its value in group g, in TeX.
     per_class : bool
         Whether it is about one class against the rest.
+    greater_is_better : bool or None
+        Whether the group with the smallest value is the worst, or that with the
+        largest. None if either may be.
     largest : float
         Its largest possible value.
     """
@@ -89,6 +92,7 @@ class Statistic:
     needs: tuple[SampleKind, ...]
     formula: str
     per_class: bool = True
+    greater_is_better: bool | None = None
     largest: float = 1
 
     @property

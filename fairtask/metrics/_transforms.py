@@ -63,6 +63,11 @@ class Transform:
         """What a defined number takes."""
         return "two groups" if self.compares_groups else "a group"
 
+    def suits(self, statistic: Statistic) -> bool:
+        """Whether the number says how bad it is: that of the best group does not."""
+        better = statistic.greater_is_better
+        return self.compares_groups or better in (None, self.greater_is_better)
+
     def value(self, cost: Any) -> Any:
         """Return the number that has this cost, or the other way round."""
         return 0.0 - cost if self.greater_is_better else cost
