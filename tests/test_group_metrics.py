@@ -303,6 +303,36 @@ class TestControlFeatures:
         assert list(values.values()) == [0, 0, 0, 1]
         assert "a & b=(1, 'x')" in next(iter(values))
 
+    def test_interval_of_a_level_is_that_of_its_samples(self):
+        # 40 times the samples: the levels are drawn together, which matters little.
+        y, y_pred, z = (np.tile(v, 80) for v in (Y, PRED, Z))
+        level = np.repeat(["x", "y"], 400)
+        arguments = {"n_resamples": 2000, "random_state": 0}
+        name = "equalized_odds_ratio"
+        results = bootstrap(
+            name,
+            y,
+            y_pred,
+            sensitive_features=z,
+            control_features=level,
+            attributes="each",
+            agg="mean",
+            **arguments,
+        )
+        alone = bootstrap(
+            name,
+            y[:400],
+            y_pred[:400],
+            sensitive_features=z[:400],
+            **arguments,
+            agg="mean",
+        )
+        assert len(results) == 2
+        for result in results.values():
+            assert result.value == pytest.approx(alone.value)
+            assert result.low == pytest.approx(alone.low, abs=0.01)
+            assert result.high == pytest.approx(alone.high, abs=0.01)
+
     def test_scorer_finds_them_by_index(self):
         rng = np.random.default_rng(0)
         index = rng.permutation(200)
