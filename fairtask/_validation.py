@@ -19,8 +19,8 @@ __all__ = [
     "check_distinct",
     "check_image_size",
     "check_layer_sizes",
-    "check_min_group_size",
     "check_one_of",
+    "check_positive_integer",
     "check_sample_weight",
     "read_weights",
     "warn_user",
@@ -99,13 +99,12 @@ def check_layer_sizes(sizes: Any, name: str) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def check_min_group_size(min_group_size: Any) -> None:
-    """Raise a ValueError if it is no number of samples."""
-    is_number = isinstance(min_group_size, Integral) and min_group_size is not True
-    if not is_number or min_group_size < 1:
+def check_positive_integer(argument: str, value: Any) -> None:
+    """Raise a ValueError if it is no positive number of samples or bins."""
+    is_number = isinstance(value, Integral) and value is not True
+    if not is_number or value < 1:
         raise ValueError(
-            "`min_group_size` must be an integer of at least 1; got "
-            f"{min_group_size!r}."
+            f"`{argument}` must be an integer of at least 1; got {value!r}."
         )
 
 

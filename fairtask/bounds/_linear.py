@@ -11,7 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._sensitive import encode_sensitive_features
-from fairtask._validation import check_min_group_size, warn_user
+from fairtask._validation import check_positive_integer, warn_user
 from fairtask.bounds._certificate import encode_strata
 from fairtask.bounds._distance import GroupMoments, distance_of_means
 from fairtask.bounds._formulas import check_delta
@@ -226,7 +226,7 @@ def certified_mean_difference(
     """
     check_delta(delta)
     if min_group_size is not None:
-        check_min_group_size(min_group_size)
+        check_positive_integer("min_group_size", min_group_size)
     smallest = min_group_size or 0
     check_same_rows({"h": h, "y": y, "sensitive_features": sensitive_features})
     h = read_number_array(h, "h")

@@ -4,12 +4,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from numbers import Integral
 from typing import Any, ParamSpec
 
 import numpy as np
 
-from fairtask._validation import check_one_of
+from fairtask._validation import check_one_of, check_positive_integer
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._parameters import describe_metric
 from fairtask.metrics._samples import GroupedSamples
@@ -22,7 +21,7 @@ from fairtask.metrics._statistics import (
 )
 from fairtask.metrics._transforms import Transform
 
-__all__ = ["GroupMetric", "as_function", "check_positive_integer", "group_metric"]
+__all__ = ["GroupMetric", "as_function", "group_metric"]
 
 P = ParamSpec("P")
 
@@ -222,12 +221,3 @@ def as_function(metric: GroupMetric, described: Callable[[], None]) -> Callable:
     )
     vars(compute).update(__signature__=metric.signature, metric=metric)
     return compute
-
-
-def check_positive_integer(argument: str, value: Any) -> None:
-    """Raise a ValueError if it is no positive number of samples or bins."""
-    is_number = isinstance(value, Integral) and value is not True
-    if not is_number or value < 1:
-        raise ValueError(
-            f"`{argument}` must be an integer of at least 1; got {value!r}."
-        )

@@ -9,7 +9,8 @@ import pandas as pd
 from fairtask._columns import codes_of
 from fairtask._validation import warn_user
 from fairtask.exceptions import FewSamplesWarning
-from fairtask.metrics._difference import METRICS, DifferenceMetric
+from fairtask.metrics._group_metric import GroupMetric
+from fairtask.metrics._names import REPORTED
 from fairtask.metrics._rates import GroupRates
 from fairtask.metrics._represented_samples import RepresentedSamples
 from fairtask.metrics._samples import GroupedSamples
@@ -42,12 +43,12 @@ class GroupSizes:
         """Count samples; a row per attribute and group, a column per part and class."""
         tables = []
         sensitive = self.train.sensitive
-        for name, codes, groups, groups_test, sizes in zip(
+        for name, codes, groups, groups_test, outcomes in zip(
             sensitive.names,
             sensitive.codes.T,
             sensitive.groups,
             self.test.sensitive.groups,
-            self.test.sizes(),
+            self.test.tables(),
             strict=True,
         ):
             only_test, _ = _apart(groups, groups_test)
@@ -56,7 +57,7 @@ class GroupSizes:
             known = codes >= 0
             np.add.at(counts[0], (codes[known], self.train.codes[known]), 1)
             rows = [every.index(group) for group in groups_test.tolist()]
-            counts[1, rows] = sizes
+            counts[1, rows] = outcomes.sum(-1)  # over the predicted classes
             columns = pd.MultiIndex.from_product(
                 [["training", "test"], self.train.classes.tolist()],
                 names=["part", "class"],
@@ -122,18 +123,18 @@ class GroupSizes:
                 + ".",
             )
 
-    def _needed(self) -> Iterator[tuple[str, DifferenceMetric, np.ndarray, np.ndarray]]:
+    def _needed(self) -> Iterator[tuple[str, GroupMetric, np.ndarray, np.ndarray]]:
         """Yield attribute, metric, groups, and the samples that each group has for it.
 
         Of several rates and classes those with the fewest samples count.
         """
         sensitive = self.test.sensitive
-        for name, groups, sizes in zip(
-            sensitive.names, sensitive.groups, self.test.sizes(), strict=True
+        for name, groups, tables in zip(
+            sensitive.names, sensitive.groups, self.test.tables(), strict=True
         ):
-            for metric in METRICS.values():
+            for metric in REPORTED:
                 if metric.family is GroupRates:
-                    n = [n_needed(metric.needs, sizes, c) for c in self.test.positives]
+                    n = [n_needed(metric.needs, tables, c) for c in self.test.positives]
                     yield name, metric, groups, np.min(n, axis=0)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from fairtask._validation import check_one_of
+from fairtask._validation import check_one_of, check_positive_integer
 from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
-from fairtask.metrics._group_metric import GroupMetric, check_positive_integer
+from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._group_table import (
     by_group,
     differences,

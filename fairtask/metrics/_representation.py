@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 
-from fairtask._validation import check_one_of
+from fairtask._validation import check_one_of, check_positive_integer
 from fairtask.metrics._audit import OWN_PREDICTION, RepresentationAudit
 from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
-from fairtask.metrics._group_metric import check_positive_integer
 from fairtask.metrics._group_reading import GroupReading, linear_classifier
 from fairtask.metrics._group_sizes import GroupSizes
 from fairtask.metrics._group_table import (
