@@ -11,13 +11,13 @@ from typing import Any, ClassVar, NoReturn, Self
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from sklearn.base import _fit_context, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor, nn
 
@@ -186,26 +186,19 @@ class LamSearch(FairnessEstimator):
             "y_val": y_val,
             "sensitive_features_val": sensitive_features_val,
         }
+        data |= {k: v for k, v in validation.items() if v is not None}
         lams = self._check_lams()
         rule = self._make_rule()
         scoring = self._make_scoring()
         splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
         folds = Parallel(n_jobs=self.n_jobs)(
-            delayed(_evaluate)(
-                self,
-                lams,
-                scoring,
-                {name: _safe_indexing(part, train) for name, part in data.items()},
-                {name: _safe_indexing(part, test) for name, part in data.items()},
-                validation,
-            )
+            # Each argument is sent to other processes once, not for every fold.
+            delayed(_evaluate)(self, lams, scoring, train, test, **data)
             for train, test in splits
         )
         results = _cv_results(lams, list(scoring), folds)
         best = rule(results)
-        single = self._with_lam(lams[best]).fit(
-            **data, **{k: v for k, v in validation.items() if v is not None}
-        )
+        single = self._with_lam(lams[best]).fit(**data)
         own = self.get_params(deep=False)
         for name, value in vars(single).items():
             if name not in own:
@@ -445,14 +438,17 @@ def _evaluate(
     search: LamSearch,
     lams: Sequence[float],
     scoring: dict[str, Callable],
-    train: dict[str, Any],
-    test: dict[str, Any],
-    validation: dict[str, Any],
+    train_rows: np.ndarray,
+    test_rows: np.ndarray,
+    **data: Any,
 ) -> dict[str, list[float]]:
-    """Fit on the training part of a fold, and score on its test part."""
+    """Fit on the training rows of a fold, and score on its test rows.
+
+    `data` are the arguments of `fit`.
+    """
+    train, test = _cut(data, train_rows), _cut(data, test_rows)
     start = time.perf_counter()
-    given = {k: v for k, v in validation.items() if v is not None}
-    models = search._fit_all(lams, {**train, **given})
+    models = search._fit_all(lams, train)
     middle = time.perf_counter()
     results: dict[str, list[float]] = {}
     for name, scorer in scoring.items():
@@ -467,6 +463,14 @@ def _evaluate(
     results["fit_time"] = [(middle - start) / n] * n
     results["score_time"] = [(time.perf_counter() - middle) / n] * n
     return results
+
+
+def _cut(data: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """Return these rows of all arguments of `fit`; validation samples stay whole."""
+    return {
+        name: part if name.endswith("_val") else _safe_indexing(part, rows)
+        for name, part in data.items()
+    }
 
 
 def _cv_results(
