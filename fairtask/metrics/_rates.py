@@ -72,6 +72,24 @@ PREDICTED_POSITIVES = SampleKind("predicted positives", _count_selected)
 PREDICTED_NEGATIVES = SampleKind("predicted negatives", _count_rejected)
 
 
+def _one_against_rest(tables: np.ndarray) -> np.ndarray:
+    """Return a table of two classes for each class: the other ones, and itself.
+
+    From shape (..., n_classes, n_classes) to (..., n_classes, 2, 2). Nothing is
+    subtracted, so that a sum of weights without samples is exactly 0.
+    """
+    others = 1 - np.eye(tables.shape[-1])
+    wrong = tables * others
+    true_negatives = (others @ tables * others).sum(-1)
+    counts = [
+        true_negatives,
+        wrong.sum(-2),
+        wrong.sum(-1),
+        tables.diagonal(axis1=-2, axis2=-1),
+    ]
+    return np.stack(counts, axis=-1).reshape(*tables.shape[:-1], 2, 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rate(Statistic):
     """A share of the samples of one kind.
@@ -125,8 +143,14 @@ class GroupRates(GroupStatistics):
         for membership in self.memberships:
             cells = (membership @ multiplicities.T).T
             tables = cells.reshape(len(cells), -1, self.n_classes, self.n_classes)
+            binary = _one_against_rest(tables)
             with np.errstate(invalid="ignore"):  # 0/0 is NaN
-                rates = [rate.of_tables(tables, c) for rate, c in self.strata]
+                rates = [
+                    rate.of_tables(binary[..., c, :, :], 1)
+                    if rate.per_class
+                    else rate.of_tables(tables, c)
+                    for rate, c in self.strata
+                ]
             results.append(np.stack(rates, axis=1))
         return results
 
