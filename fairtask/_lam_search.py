@@ -450,6 +450,9 @@ def _evaluate(
     start = time.perf_counter()
     models = search._fit_all(lams, train)
     middle = time.perf_counter()
+    for model in filter(None, models):
+        # Several scorers ask for the same predictions.
+        vars(model)["_logits"] = _remember(model._logits)
     results: dict[str, list[float]] = {}
     for name, scorer in scoring.items():
         groups = {}
@@ -463,6 +466,18 @@ def _evaluate(
     results["fit_time"] = [(middle - start) / n] * n
     results["score_time"] = [(time.perf_counter() - middle) / n] * n
     return results
+
+
+def _remember(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of samples that computes its result for the last ones once."""
+    last: dict[str, Any] = {}
+
+    def remembered(X: Any, *args: Any) -> Any:
+        if "X" not in last or last["X"] is not X:
+            last.update(X=X, result=function(X, *args))
+        return last["result"]
+
+    return remembered
 
 
 def _cut(data: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
