@@ -118,6 +118,24 @@ class Samples:
             self.take(held_out), task_weight=None, group_weight=None
         )
 
+    def in_memory(self) -> "Samples":
+        """Return these samples, or a random part of them if they are in a file."""
+        return self
+
+    def dataset(
+        self, attributes: list[int], make_source: Callable[[Any], "Source"]
+    ) -> "SampleDataset":
+        """Return the samples as the network takes them.
+
+        Parameters
+        ----------
+        attributes : list of int
+            See `target`.
+        make_source : callable
+            From `X` to its source.
+        """
+        return SampleDataset(make_source(self.X), self.target(attributes))
+
     def target(self, attributes: list[int]) -> dict[str, np.ndarray]:
         """Return the targets of the objective, with the groups of some attributes.
 
@@ -286,8 +304,7 @@ class InMemoryBatches:
                 X = of_each_part(lambda part: part.clone(), self.source[rows])
                 yield X, rows
             return
-        with self.random:
-            order = torch.randperm(n_samples, generator=self.random.generator)
+        order = self.random.permutation(n_samples)
         sizes = batch_sizes(n_samples, self.batch_size, is_trained_on=True)
         for indices in order.to(self.source.device).split(sizes):
             yield self.source[indices], indices
@@ -305,6 +322,8 @@ class SampleDataset(Dataset):
     target : dict of str to ndarray of shape (n_samples, ...), optional
         ``"y"``: class codes; ``"groups"``: group codes; and more, such as weights.
     """
+
+    is_in_memory = True
 
     def __init__(
         self, source: Source, target: Mapping[str, np.ndarray | Tensor] | None = None
@@ -327,6 +346,10 @@ class SampleDataset(Dataset):
         """
         batch_size = batch_size or self.source.evaluated_at_once
         return TargetedBatches(self.source.batches(batch_size, random), self.target)
+
+    def in_memory(self) -> "SampleDataset":
+        """Return this data set, or a random part of it if it is in a file."""
+        return self
 
     def some(self) -> "SampleDataset":
         """Return as many samples as are evaluated at once, always the same ones.

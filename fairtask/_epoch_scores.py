@@ -11,6 +11,7 @@ from fairtask._data import Samples
 from fairtask._labels import Tasks
 from fairtask._net import FairnessNet
 from fairtask._sensitive import SensitiveAttributes
+from fairtask._stored import StoredSamples
 
 __all__ = ["EPOCH_SCORES", "EpochScore", "softmax"]
 
@@ -48,7 +49,7 @@ class EpochScore:
     scoring : str or callable
         A key of `EPOCH_SCORES`, whose score is averaged over the tasks, or a callable
         from labels, probabilities and groups to a number.
-    validation : Samples
+    validation : Samples or StoredSamples
     tasks : Tasks
     attributes : SensitiveAttributes
 
@@ -61,7 +62,7 @@ class EpochScore:
     def __init__(
         self,
         scoring: str | Callable[..., float],
-        validation: Samples,
+        validation: Samples | StoredSamples,
         tasks: Tasks,
         attributes: SensitiveAttributes,
     ) -> None:

@@ -6,7 +6,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, fields
-from functools import wraps
+from functools import partial, wraps
 from numbers import Integral, Real
 from pathlib import Path
 from typing import (
@@ -54,12 +54,19 @@ from fairtask._labels import (
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
+from fairtask._parquet_samples import (
+    NamedColumns,
+    ParquetSource,
+    read_named,
+    read_samples,
+)
 from fairtask._sensitive import (
     UNKNOWN,
     SensitiveAttributes,
     attribute_table,
     encode_sensitive_features,
 )
+from fairtask._stored import StoredSamples
 from fairtask._threads import threads_for
 from fairtask._training import (
     OPTIMIZERS,
@@ -286,6 +293,13 @@ class FairnessEstimator(
 
         Notes
         -----
+        A table may be larger than memory: `X` is then the path of a Parquet file, a
+        folder of such files or a `pyarrow.dataset.Dataset`, and `y`,
+        `sensitive_features` and `sample_weight` are names of its columns, or lists of
+        names. All other columns are features. The same holds for `partial_fit`, for
+        `X_val` with `y_val`, and for predictions, which find the features by name; see
+        "Larger than memory" in the user guide.
+
         Rows belong together by their position. Arguments of pandas must have the same
         index, in the same order: other labels, or another order, are an error. The
         index of `X_val` and that of `X` have nothing to do with each other.
@@ -300,10 +314,10 @@ class FairnessEstimator(
         )
         continues = self.warm_start and hasattr(self, "net_")
         modality, method = self._make_parts(continues)
-        samples, expected = self._encode(
+        samples, expected = self._read(
             modality,
             method,
-            modality.validate(X, self, reset=not continues),
+            X,
             y,
             sensitive_features,
             sample_weight,
@@ -397,10 +411,10 @@ class FairnessEstimator(
         )
         continues = hasattr(self, "net_")
         modality, method = self._make_parts(continues)
-        samples, expected = self._encode(
+        samples, expected = self._read(
             modality,
             method,
-            modality.validate(X, self, reset=not continues),
+            X,
             y,
             sensitive_features,
             sample_weight,
@@ -440,6 +454,50 @@ class FairnessEstimator(
                 )
         modality.restore(self._modality.state())
         return modality, method
+
+    def _read(
+        self,
+        modality: Modality,
+        method: Method,
+        X: Any,
+        y: Any,
+        sensitive_features: Any,
+        sample_weight: Any,
+        *,
+        known: Expected | None,
+        **of_stream: Any,
+    ) -> tuple[Samples | StoredSamples, Expected]:
+        """Check and encode training samples, in memory or from disk."""
+        table = modality.open(X, "X")
+        if table is None:
+            X = modality.validate(X, self, reset=known is None)
+            aside = y, sensitive_features, sample_weight
+            if any(isinstance(value, str) for value in aside):
+                raise ValueError(
+                    "`y`, `sensitive_features` and `sample_weight` must have a value "
+                    "per sample; the name of a column needs an `X` in Parquet files."
+                )
+            return self._encode(modality, method, X, *aside, known=known, **of_stream)
+        columns = NamedColumns.of(
+            table,
+            y,
+            sensitive_features,
+            sample_weight,
+            features=None
+            if known is None
+            else getattr(self, "feature_names_in_", None),
+        )
+        samples, tasks, attributes = read_samples(
+            table,
+            columns,
+            partial(modality.validate, estimator=self),
+            known=known,
+            intersectional=self.intersectional,
+            class_weight=self.class_weight,
+            weighs_groups=method.weighs_groups,
+            **of_stream,
+        )
+        return samples, Expected(tasks, attributes)
 
     def _encode(
         self,
@@ -508,7 +566,7 @@ class FairnessEstimator(
         y: Any,
         sensitive_features: Any,
         expected: Expected,
-    ) -> Samples:
+    ) -> Samples | StoredSamples:
         """Check validation data and encode them like the training data."""
         if X is None or y is None:
             missing = "X_val" if X is None else "y_val"
@@ -518,6 +576,25 @@ class FairnessEstimator(
         check_same_rows(
             {"X_val": X, "y_val": y, "sensitive_features_val": sensitive_features}
         )
+        table = modality.open(X, "X_val")
+        if table is not None:
+            columns = NamedColumns.of(
+                table,
+                y,
+                sensitive_features,
+                None,
+                features=getattr(self, "feature_names_in_", None),
+                suffix="_val",
+            )
+            with _named_in_errors("X_val"):
+                return read_samples(
+                    table,
+                    columns,
+                    partial(modality.validate, estimator=self),
+                    known=expected,
+                    intersectional=self.intersectional,
+                    unseen="unknown",
+                )[0]
         with _named_in_errors("X_val"):
             X = modality.validate(X, self, reset=False)
         n_samples = n_samples_of(X)
@@ -541,21 +618,23 @@ class FairnessEstimator(
         self,
         modality: Modality,
         method: Method,
-        samples: Samples,
+        samples: Samples | StoredSamples,
         expected: Expected,
         seeds: Sequence[int],
         *,
-        validation: Samples | None = None,
+        validation: Samples | StoredSamples | None = None,
         continues: bool,
         is_stream: bool = False,
     ) -> Self:
         """Train a new network, or the one there is, and check the result."""
         device = check_device(self.device)
+        some_samples = samples.in_memory()
         losses = self._losses_to_compare(
-            method, samples, expected, continues=continues, is_stream=is_stream
+            method, some_samples, expected, continues=continues, is_stream=is_stream
         )
         if not continues:
-            modality.learn(samples)
+            modality.learn(some_samples)
+        del some_samples
         network, objective, width = make_network(
             modality, method, *expected, losses, seeds, pretrained=not continues
         )
@@ -578,15 +657,14 @@ class FairnessEstimator(
         compared = list(losses)
         dataset_valid, epoch_score = None, None
         with threads_for(network, device, self.n_threads):
-            source = modality.make_source(
-                samples.X, device, trunk=network.trunk, is_trained_on=True
+            make_source = partial(
+                modality.make_source, device=device, trunk=network.trunk
+            )
+            dataset = samples.dataset(
+                compared, partial(make_source, is_trained_on=True)
             )
             if validation is not None:
-                dataset_valid = SampleDataset(
-                    modality.make_source(validation.X, device, trunk=network.trunk),
-                    validation.target(compared),
-                )
-        dataset = SampleDataset(source, samples.target(compared))
+                dataset_valid = validation.dataset(compared, make_source)
         if validation is not None and self.early_stopping:
             epoch_score = EpochScore(self.epoch_scoring, validation, *expected)
         # A continued training does not repeat its batches and dropout.
@@ -640,6 +718,7 @@ class FairnessEstimator(
                 net, dataset, expected.tasks, names, modality.divergence_remedy
             )
         if net.module_.erasure is not None:
+            dataset = dataset.in_memory()
             before = _diagnosis.task_fits(net, dataset)
             erase_means(net, dataset, list(losses.values()))
             after = _diagnosis.task_fits(net, dataset)
@@ -843,18 +922,30 @@ class FairnessEstimator(
         """Return samples to predict for, and their groups if a method may use them."""
         check_is_fitted(self)
         check_same_rows({"X": X, "sensitive_features": given_groups})
-        X = self._modality.validate(X, self, reset=False)
-        self._modality.check_readable(X)
+        modality = self._modality
+        validate = partial(modality.validate, estimator=self, reset=False)
+        make_source = partial(
+            modality.make_source, device=torch.device(self.net_.device)
+        )
+        table = modality.open(X, "X")
+        if table is None:
+            X = validate(X)
+            modality.check_readable(X)
+            source = make_source(X)
+        else:
+            names = getattr(self, "feature_names_in_", table.names)
+            table.check_features(names)
+            source = ParquetSource(table, names, validate, make_source)
+            given_groups = read_named(table, given_groups, "sensitive_features")
         target = {}
         if given_groups is not None:
             given = encode_sensitive_features(
                 given_groups,
-                n_samples=n_samples_of(X),
+                n_samples=len(source),
                 intersectional=self._fitted_parameters["intersectional"],
                 known=self._expected.attributes,
             )
             target["given_groups"] = given.codes[:, self._compared]
-        source = self._modality.make_source(X, torch.device(self.net_.device))
         return SampleDataset(source, target)
 
     def _logits(self, X: Any, given_groups: Any = None) -> list[torch.Tensor]:
@@ -902,9 +993,15 @@ class FairnessEstimator(
             In [0, 1].
         """
         check_same_rows({"X": X, "y": y, "sample_weight": sample_weight})
-        return self._accuracy(self.predict(X), y, sample_weight)
+        return self._accuracy(X, self.predict(X), y, sample_weight)
 
-    def _accuracy(self, y_pred: np.ndarray, y: Any, sample_weight: Any) -> float:
+    def _accuracy(
+        self, X: Any, y_pred: np.ndarray, y: Any, sample_weight: Any
+    ) -> float:
+        table = self._modality.open(X, "X")
+        if table is not None:
+            y = read_named(table, y, "y")
+            sample_weight = read_named(table, sample_weight, "sample_weight")
         tasks = self._expected.tasks
         columns, names = label_columns(y, declared=tasks.classes)
         if len(columns) != len(tasks.classes):

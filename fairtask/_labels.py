@@ -22,6 +22,7 @@ from fairtask._validation import check_distinct
 
 __all__ = [
     "Tasks",
+    "class_weights",
     "encode_labels",
     "label_columns",
     "positive_codes",
@@ -289,7 +290,11 @@ def task_weights(
         return None
     weights = np.ones(codes.shape)
     if class_weight is not None:
-        by_task = _class_weights(class_weight, sample_weight, codes, tasks)
+        totals = [
+            np.bincount(codes[:, k], sample_weight, minlength=n)
+            for k, n in enumerate(tasks.n_classes)
+        ]
+        by_task = class_weights(class_weight, totals, tasks)
         for k, by_class in enumerate(by_task):
             weights[:, k] = by_class[codes[:, k]]
     if sample_weight is not None:
@@ -304,13 +309,10 @@ def task_weights(
     return weights.astype(np.float32)
 
 
-def _class_weights(
-    class_weight: Any,
-    sample_weight: np.ndarray | None,
-    codes: np.ndarray,
-    tasks: Tasks,
+def class_weights(
+    class_weight: Any, totals: Sequence[np.ndarray], tasks: Tasks
 ) -> list[np.ndarray]:
-    """Weight of each class of each task."""
+    """Weight of each class of each task, given the total weight of its samples."""
     n_tasks = len(tasks.classes)
     per_task = class_weight if isinstance(class_weight, list) else [class_weight]
     if per_task == ["balanced"]:
@@ -324,9 +326,8 @@ def _class_weights(
     for k, (classes, entry) in enumerate(zip(tasks.classes, per_task, strict=True)):
         known = classes.tolist()
         if entry == "balanced":
-            totals = np.bincount(codes[:, k], sample_weight, minlength=len(classes))
-            present = totals > 0
-            shares = totals / totals.sum() * np.count_nonzero(present)
+            present = totals[k] > 0
+            shares = totals[k] / totals[k].sum() * np.count_nonzero(present)
             weights.append(np.where(present, 1 / np.where(present, shares, 1), 0))
             continue
         entry = {} if entry is None else entry

@@ -154,6 +154,10 @@ class LamSearch(FairnessEstimator):
                 "`sensitive_features` must be given: the choice of `lam` depends on "
                 "the difference between groups; got None."
             )
+        if self._make_modality().open(X, "X") is not None:
+            raise ValueError(
+                "`X` must be in memory, where it is cut into folds; got Parquet files."
+            )
         if self.warm_start:
             raise ValueError(
                 "`warm_start=True` has no use in a search; set it on `estimator_`."
@@ -451,8 +455,8 @@ def _evaluate(
     models = search._fit_all(lams, train)
     middle = time.perf_counter()
     for model in filter(None, models):
-        # Several scorers ask for the same predictions.
-        vars(model)["_logits"] = _remember(model._logits)
+        remembering: Any = model  # several scorers ask for the same predictions
+        remembering._logits = _remember(model._logits)
     results: dict[str, list[float]] = {}
     for name, scorer in scoring.items():
         groups = {}

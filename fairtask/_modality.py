@@ -10,6 +10,7 @@ from torch import nn
 
 from fairtask._averaging import WeightAverage
 from fairtask._data import InMemorySource, Samples, Source
+from fairtask._parquet import ParquetTable
 
 __all__ = ["Modality", "representation_width"]
 
@@ -34,6 +35,10 @@ class Modality(ABC):
     def weights_remedy(self) -> str:
         """How a trunk gets weights to train: a clause."""
         return "The trunk must have weights"
+
+    def open(self, X: Any, argument: str) -> ParquetTable | None:
+        """Return samples that stay on disk; None if they are in memory."""
+        return None
 
     @abstractmethod
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:

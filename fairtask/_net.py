@@ -233,12 +233,18 @@ class FairnessNet(NeuralNet):
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Call the callbacks, then end the training if one of them asked for it.
 
+        Records of the batches are dropped after the epoch where memory must not grow.
+
         A callback that raises, as skorch's own do, would hide the last epoch from the
         callbacks after it.
         """
         super().notify(method_name, **kwargs)
-        if method_name == "on_epoch_end" and self.stop_:
-            raise KeyboardInterrupt
+        if method_name == "on_epoch_end":
+            if not kwargs["dataset_train"].is_in_memory:
+                # skorch keeps 300 bytes of each batch.
+                self.history[-1]["batches"].clear()
+            if self.stop_:
+                raise KeyboardInterrupt
 
     def _set_training(self, training: bool = True) -> None:
         """Set the mode before a batch, if a callback changed it in this epoch."""

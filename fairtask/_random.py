@@ -72,6 +72,16 @@ class RandomStream:
         for generator, state in zip(self._generators, kept, strict=True):
             generator.set_state(state)
 
+    def permutation(self, n: int) -> torch.Tensor:
+        """Draw an order of n things, on the CPU."""
+        with self:
+            return torch.randperm(n, generator=self.generator)
+
+    def seeds(self, n: int) -> torch.Tensor:
+        """Draw n seeds, on the CPU."""
+        with self:
+            return torch.randint(2**31 - 1, (n,), generator=self.generator)
+
 
 class OwnStream(RandomStream):
     """Random numbers of one training, drawn from generators of its own.

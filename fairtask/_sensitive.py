@@ -179,7 +179,8 @@ def encode_sensitive_features(
     encoded = []
     for i, (name, (codes, index)) in enumerate(zip(names, columns, strict=True)):
         where = f"`{argument}` column {name!r}"
-        _check_few(index, n_samples, where)
+        if known is None or unseen == "unknown":  # otherwise others are an error
+            _check_few(index, n_samples, where)
         found = np.asarray(index)
         if expected_groups is not None:
             codes, found = _recode(

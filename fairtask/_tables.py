@@ -16,6 +16,7 @@ from fairtask._columns import count_categories, encode_categories, read_numbers
 from fairtask._data import Samples
 from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
+from fairtask._parquet import ParquetTable, open_parquet
 from fairtask._table_encoding import NumberEncoding, TableEncoding, learn_numbers
 from fairtask._validation import check_layer_sizes, warn_user
 from fairtask.modules import MLP
@@ -83,6 +84,10 @@ class TableModality(Modality):
         if self.trunk is not None:
             return "`trunk` must have weights that are not frozen"
         return "`hidden_layer_sizes` must hold a layer"
+
+    def open(self, X: Any, argument: str) -> ParquetTable | None:
+        """See `Modality.open`: a path, or a data set of Arrow."""
+        return open_parquet(X, argument)
 
     def validate(self, X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         """See `Modality.validate`; returns an array, or a sparse matrix of numbers.

@@ -357,10 +357,9 @@ class _Epoch:
         order = list(range(n_samples))
         seeds: list[Any] = [None] * n_samples
         if self.random is not None:
-            with self.random:
-                order = torch.randperm(n_samples).tolist()
-                if self.is_seeded:
-                    seeds = torch.randint(2**31 - 1, (n_samples,)).tolist()
+            order = self.random.permutation(n_samples).tolist()
+            if self.is_seeded:
+                seeds = self.random.seeds(n_samples).tolist()
         samples = zip(order, seeds, strict=True)
         for size in self.sizes:
             yield list(islice(samples, size))

@@ -283,7 +283,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         """
         check_same_rows({"X": X, "y": y, "sample_weight": sample_weight})
         y_pred = self.predict(X, sensitive_features=sensitive_features)
-        return self._accuracy(y_pred, y, sample_weight)
+        return self._accuracy(X, y_pred, y, sample_weight)
 
 
 @estimator

@@ -1,0 +1,329 @@
+"""Encoded samples in a file: more than memory holds, read part by part."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairtask._data import Batch, InMemorySource, SampleDataset, Samples, batch_sizes
+from fairtask._holdout import hold_out_rows
+from fairtask._random import RandomStream
+from fairtask._row_file import Part, RowFile
+
+__all__ = ["StoredSamples", "StoredWeights", "add_class_totals"]
+
+SAMPLED_ROWS = 200_000
+SAMPLED_VALUES = 2**24
+"""A sample of the rows has no more rows than the one, and values than the other."""
+
+
+def add_class_totals(
+    totals: Sequence[np.ndarray], y: np.ndarray, given: np.ndarray
+) -> None:
+    """Add samples to the total weight of each class, in place.
+
+    Parameters
+    ----------
+    totals : sequence of ndarray of shape (n_classes,), float
+        For each task.
+    y : ndarray of shape (n, n_tasks)
+        Class codes.
+    given : ndarray of shape (n, 1) or (n, 0)
+        Sample weights; 1 without them.
+    """
+    weight = given[:, 0] if given.shape[1] else None
+    for total, codes in zip(totals, y.T, strict=True):
+        total += np.bincount(codes, weight, minlength=len(total))
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """How sample weights and class weights become those of the losses.
+
+    Attributes
+    ----------
+    n_samples : int
+    totals : list of ndarray of shape (n_classes,)
+        See `add_class_totals`, over all samples.
+    of_classes : list of ndarray of shape (n_classes,)
+        Weight of each class, for each task.
+    is_normalized : bool
+        Whether the task weights get a mean of 1.
+    in_groups : bool
+        Whether sample weights count in the fairness losses.
+    """
+
+    n_samples: int
+    totals: list[np.ndarray]
+    of_classes: list[np.ndarray]
+    is_normalized: bool
+    in_groups: bool
+
+    @property
+    def sums(self) -> list[float]:
+        """Total weight in the loss of each task."""
+        return [w @ t for w, t in zip(self.of_classes, self.totals, strict=True)]
+
+    @cached_property
+    def _factors(self) -> list[np.ndarray]:
+        """Weight of each class, divided by the mean weight in the loss of the task."""
+        if not self.is_normalized:
+            return self.of_classes
+        return [
+            of_class * total.sum() / weight
+            for of_class, total, weight in zip(
+                self.of_classes, self.totals, self.sums, strict=True
+            )
+        ]
+
+    def of(
+        self, y: np.ndarray, given: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the task weights and the group weights of some samples.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, n_tasks)
+            Class codes.
+        given : ndarray of shape (n, 1) or (n, 0), float32
+            Sample weights, if there are any.
+        """
+        by_task = zip(self._factors, y.T, strict=True)
+        weights = np.column_stack([factor[codes] for factor, codes in by_task])
+        if not given.shape[1]:
+            return weights.astype(np.float32), None
+        mean = self.totals[0].sum() / self.n_samples
+        weight = (given.astype(float) / mean).astype(np.float32)
+        of_groups = weight[:, 0] if self.in_groups else None
+        return (weights * weight).astype(np.float32), of_groups
+
+
+@dataclass(frozen=True)
+class StoredSamples:
+    """Samples in a file: the counterpart of `Samples`, with the same methods.
+
+    A row of the file has the inputs, the codes of labels and groups, and the sample
+    weight if there is one.
+
+    Attributes
+    ----------
+    file : RowFile
+    parts : list of (start, stop)
+        Where the samples are in the file. Each part fits into memory.
+    n_inputs, n_tasks, n_attributes : int
+        Number of values of each kind in a row.
+    weights : StoredWeights or None
+        None: the samples have no weights.
+    """
+
+    file: RowFile
+    parts: list[Part]
+    n_inputs: int
+    n_tasks: int
+    n_attributes: int
+    weights: StoredWeights | None
+
+    def __len__(self) -> int:
+        return sum(stop - start for start, stop in self.parts)
+
+    @property
+    def y(self) -> np.ndarray:
+        """Class codes of all samples, (n_samples, n_tasks)."""
+        return np.concatenate([self.decode(rows).y for rows in self._each_part()])
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Group codes of all samples, (n_samples, n_attributes)."""
+        return np.concatenate([self.decode(rows).groups for rows in self._each_part()])
+
+    def _each_part(self) -> Iterator[np.ndarray]:
+        return (self.file.read(*part) for part in self.parts)
+
+    def _columns(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Split rows of the file: inputs, labels, groups, and weights if any."""
+        ends = np.cumsum([self.n_inputs, self.n_tasks, self.n_attributes])
+        X, y, groups, given = np.split(rows, ends, axis=1)
+        return [X, y.astype(np.int64), groups.astype(np.int64), given]
+
+    def decode(self, rows: np.ndarray) -> Samples:
+        """Return rows of the file as samples in memory."""
+        X, y, groups, given = self._columns(rows)
+        weights = (None, None) if self.weights is None else self.weights.of(y, given)
+        return Samples(np.ascontiguousarray(X), y, groups, *weights)
+
+    def in_memory(self) -> Samples:
+        """Return a random sample, always the same one; all samples if they are few."""
+        n_drawn = min(len(self), SAMPLED_ROWS, max(1, SAMPLED_VALUES // self.n_inputs))
+        read: list[np.ndarray] = []
+        for rows in self._each_part():
+            read.append(rows)
+            if sum(map(len, read)) >= n_drawn:
+                break
+        # A single part has the order of the input; several are random samples.
+        rows = np.concatenate(read)
+        drawn = np.random.default_rng(0).choice(len(rows), n_drawn, replace=False)
+        return self.decode(rows[np.sort(drawn)])
+
+    def hold_out(
+        self, fraction: float, rng: np.random.RandomState
+    ) -> tuple["StoredSamples", "StoredSamples"]:
+        """Split each part at random; see `Samples.hold_out`.
+
+        The file holds both: the rows that are held out go to the end of their part.
+        """
+        training, validation = [], []
+        for start, stop in self.parts:
+            rows = self.file.read(start, stop)
+            _, y, groups, _ = self._columns(rows)
+            kept, held_out = hold_out_rows(y, groups, fraction, rng)
+            self.file.write(start, rows[np.concatenate([kept, held_out])])
+            middle = start + len(kept)
+            training.append((start, middle))
+            validation.append((middle, stop))
+        held = replace(self, parts=validation, weights=None)
+        if not len(held):
+            raise ValueError(
+                "`early_stopping` has nothing to hold out: each of the "
+                f"n_samples={len(self)} is the only one of its class."
+            )
+        return replace(self, parts=training)._weighed_anew(), held
+
+    def _weighed_anew(self) -> "StoredSamples":
+        """Return these samples with weights whose mean over them is 1."""
+        if self.weights is None:
+            return self
+        totals = [np.zeros_like(total) for total in self.weights.totals]
+        for rows in self._each_part():
+            _, y, _, given = self._columns(rows)
+            add_class_totals(totals, y, given)
+        weights = replace(self.weights, n_samples=len(self), totals=totals)
+        if not all(weights.sums):
+            raise ValueError(
+                "`early_stopping` holds out all samples whose weight is above 0; "
+                "pass `X_val` and `y_val`."
+            )
+        return replace(self, weights=weights)
+
+    def dataset(
+        self, attributes: list[int], make_source: Callable[[Any], Any]
+    ) -> "StoredDataset":
+        """Return the samples as the network takes them; see `Samples.dataset`."""
+        return StoredDataset(self, attributes, make_source)
+
+
+class StoredDataset(SampleDataset):
+    """Inputs with their targets, of which one part at a time is in memory.
+
+    Parameters
+    ----------
+    samples : StoredSamples
+    attributes : list of int
+        See `Samples.target`.
+    make_source : callable
+        From the inputs of a part to an `InMemorySource`.
+    """
+
+    is_in_memory = False
+
+    def __init__(
+        self,
+        samples: StoredSamples,
+        attributes: list[int],
+        make_source: Callable[[Any], Any],
+    ) -> None:
+        self.samples = samples
+        self.attributes = attributes
+        self.make_source = make_source
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def target(self) -> dict[str, Tensor]:  # type: ignore[override]
+        """Targets of all samples, read into memory."""
+        parts = [
+            self.samples.decode(rows).target(self.attributes)
+            for rows in self.samples._each_part()
+        ]
+        return {
+            name: torch.as_tensor(np.concatenate([part[name] for part in parts]))
+            for name in parts[0]
+        }
+
+    def batches(  # type: ignore[override]
+        self, batch_size: int | None = None, random: RandomStream | None = None
+    ) -> "StoredBatches":
+        """Return an iterable over batches; see `SampleDataset.batches`."""
+        return StoredBatches(
+            self, batch_size or InMemorySource.evaluated_at_once, random
+        )
+
+    def in_memory(self) -> SampleDataset:
+        """Return a random sample; see `StoredSamples.in_memory`."""
+        return self.held(self.samples.in_memory())
+
+    def held(self, samples: Samples) -> SampleDataset:
+        """Return samples in memory as a data set."""
+        return samples.dataset(self.attributes, self.make_source)
+
+    def some(self) -> SampleDataset:
+        """See `SampleDataset.some`."""
+        return self.in_memory().some()
+
+
+class StoredBatches:
+    """Iterate over a `StoredDataset`, with one part in memory.
+
+    An order is drawn for the parts, and one for the rows of each part. The last rows of
+    a part that do not fill a batch go into the first batch of the next part. For a
+    single part the batches are those of `InMemoryBatches`.
+    """
+
+    def __init__(
+        self, dataset: StoredDataset, batch_size: int, random: RandomStream | None
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.random = random
+
+    def __iter__(self) -> Iterator[Batch]:
+        samples = self.dataset.samples
+        sizes = batch_sizes(
+            len(samples), self.batch_size, is_trained_on=self.random is not None
+        )[::-1]
+        rest = np.empty((0, samples.file.width), dtype=np.float32)
+        for part in self._ordered(samples.parts):
+            rows = self._read(part, rest)
+            slices, end = [], 0
+            while sizes and end + sizes[-1] <= len(rows):
+                slices.append(slice(end, end + sizes[-1]))
+                end += sizes.pop()
+            held = self.dataset.held(samples.decode(rows[:end]))
+            rest = rows[end:].copy()
+            del rows  # one part at a time
+            for batch in slices:
+                target = {name: values[batch] for name, values in held.target.items()}
+                yield cast(InMemorySource, held.source)[batch], target
+            del held
+
+    def _ordered(self, parts: list[Part]) -> list[Part]:
+        if self.random is None or len(parts) == 1:
+            return parts
+        return [parts[k] for k in self.random.permutation(len(parts)).tolist()]
+
+    def _read(self, part: Part, rest: np.ndarray) -> np.ndarray:
+        """Return the rest of the part before, and the rows of a part."""
+        rows = self.dataset.samples.file.read(*part)
+        order: Any = slice(None)
+        if self.random is not None:
+            order = self.random.permutation(len(rows)).numpy()
+        elif not len(rest):
+            return rows
+        joined = np.empty((len(rest) + len(rows), rows.shape[1]), dtype=np.float32)
+        joined[: len(rest)] = rest
+        joined[len(rest) :] = rows[order]
+        return joined
