@@ -78,7 +78,7 @@ def cluster():
             threads_per_worker=2,
             resources={"turn": 1},
             processes=False,
-            dashboard_address=None,
+            dashboard_address=":0",  # any port that is free
         ) as workers,
         distributed.Client(workers),
     ):
