@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairtask._processes import current_processes, sum_over_processes
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Terms
 
@@ -58,11 +59,21 @@ class AggregatedBackward:
         """Set the gradients; return the value of the objective."""
         from torchjd.autojac import jac_to_grad, mtl_backward
 
-        trunk = [p for p in network.trunk.parameters() if p.requires_grad]
+        trunk: list[Any] = [p for p in network.trunk.parameters() if p.requires_grad]
         mtl_backward(
             terms.weighted, features=outputs.representation, shared_params=trunk
         )
-        jac_to_grad(trunk, self.aggregator)
+        processes = current_processes()
+        if processes is None:
+            jac_to_grad(trunk, self.aggregator)
+        else:
+            # Each process combines the rows of all, and its share will be added up.
+            rows = sum_over_processes([weight.jac for weight in trunk])
+            for weight, of_all in zip(trunk, rows, strict=True):
+                weight.jac = of_all
+            jac_to_grad(trunk, self.aggregator)
+            for weight in trunk:
+                weight.grad /= processes.size
         if terms.head_loss.requires_grad:
             terms.head_loss.backward()
         return torch.stack(terms.weighted).sum().detach()

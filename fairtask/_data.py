@@ -1,7 +1,7 @@
 """Samples, and the batches that are cut from them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fairtask._holdout import hold_out_rows
+from fairtask._processes import Processes
 from fairtask._random import RandomStream
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SampleDataset",
     "Samples",
     "Source",
+    "all_rows",
     "batch_sizes",
     "n_samples_of",
     "of_each_part",
@@ -169,9 +171,7 @@ class Source(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def batches(
-        self, batch_size: int, random: RandomStream | None = None
-    ) -> Iterable[tuple[Any, Positions]]:
+    def batches(self, batch_size: int, random: RandomStream | None = None) -> Any:
         """Return an iterable over the inputs of each batch and their positions.
 
         Parameters
@@ -180,6 +180,12 @@ class Source(ABC):
             Number of samples in a batch. The last batch of an epoch holds the rest.
         random : RandomStream, optional
             Draws an order for each iteration. None: the samples stay in order.
+
+        Returns
+        -------
+        batches : iterable
+            Its attribute ``part`` is a function from the number of samples in a batch
+            to those rows of it that are returned: by default `all_rows`.
         """
 
     @abstractmethod
@@ -267,6 +273,11 @@ class InMemorySource(Source):
         return InMemorySource(taken, self.device)
 
 
+def all_rows(n_samples: int) -> slice:
+    """Return the rows of a batch."""
+    return slice(0, n_samples)
+
+
 def batch_sizes(n_samples: int, batch_size: int, *, is_trained_on: bool) -> list[int]:
     """Return the number of samples in each batch.
 
@@ -294,19 +305,22 @@ class InMemoryBatches:
         self.source = source
         self.batch_size = batch_size
         self.random = random
+        self.part: Callable[[int], slice] = all_rows
 
     def __iter__(self) -> Iterator[tuple[Any, Positions]]:
         n_samples = len(self.source)
         if self.random is None:
             for start in range(0, n_samples, self.batch_size):
-                rows = slice(start, start + self.batch_size)
+                part = self.part(min(self.batch_size, n_samples - start))
+                rows = slice(start + part.start, start + part.stop)
                 # Copies: slices are views, and a trunk may work in place.
                 X = of_each_part(lambda part: part.clone(), self.source[rows])
                 yield X, rows
             return
         order = self.random.permutation(n_samples)
         sizes = batch_sizes(n_samples, self.batch_size, is_trained_on=True)
-        for indices in order.to(self.source.device).split(sizes):
+        for batch in order.to(self.source.device).split(sizes):
+            indices = batch[self.part(len(batch))]
             yield self.source[indices], indices
 
 
@@ -345,7 +359,9 @@ class SampleDataset(Dataset):
         Without a `batch_size` they are as large as an evaluation allows.
         """
         batch_size = batch_size or self.source.evaluated_at_once
-        return TargetedBatches(self.source.batches(batch_size, random), self.target)
+        sizes = batch_sizes(len(self), batch_size, is_trained_on=random is not None)
+        batches = self.source.batches(batch_size, random)
+        return TargetedBatches(batches, self.target, sizes)
 
     def in_memory(self) -> "SampleDataset":
         """Return this data set, or a random part of it if it is in a file."""
@@ -364,11 +380,21 @@ class SampleDataset(Dataset):
 
 
 class TargetedBatches:
-    """Batches of a source, each with its targets."""
+    """Batches of a source, of known sizes, each with its targets."""
 
-    def __init__(self, batches: Any, target: dict[str, Tensor]) -> None:
+    def __init__(
+        self, batches: Any, target: dict[str, Tensor], sizes: list[int]
+    ) -> None:
         self._batches = batches
         self._target = target
+        self._sizes = sizes
+
+    def shared_by(self, processes: Processes) -> Iterator[Batch]:
+        """Yield the part of each batch that this process computes."""
+        self._batches.part = processes.part
+        for batch, size in zip(self, self._sizes, strict=True):
+            processes.n_samples = size
+            yield batch
 
     def __iter__(self) -> Iterator[Batch]:
         for X, rows in self._batches:

@@ -60,6 +60,7 @@ from fairtask._parquet_samples import (
     read_named,
     read_samples,
 )
+from fairtask._processes import Processes, find_processes, of_first_process
 from fairtask._sensitive import (
     UNKNOWN,
     SensitiveAttributes,
@@ -323,7 +324,7 @@ class FairnessEstimator(
             sample_weight,
             known=self._expected if continues else None,
         )
-        rng = check_random_state(self.random_state)
+        rng = of_first_process(check_random_state(self.random_state))
         # A seed for each purpose: fairness heads do not move the random numbers of
         # trunk, task head and batches, so that `lam=1` is single-task learning to the
         # last bit.
@@ -423,7 +424,8 @@ class FairnessEstimator(
             groups=groups,
             is_stream=True,
         )
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=3)
+        rng = of_first_process(check_random_state(self.random_state))
+        seeds = rng.randint(2**31 - 1, size=3)
         return self._train(
             modality,
             method,
@@ -627,6 +629,7 @@ class FairnessEstimator(
         is_stream: bool = False,
     ) -> Self:
         """Train a new network, or the one there is, and check the result."""
+        processes = self._find_processes(samples, validation)
         device = check_device(self.device)
         some_samples = samples.in_memory()
         losses = self._losses_to_compare(
@@ -687,6 +690,7 @@ class FairnessEstimator(
             is_planned=not is_stream,
             validation=dataset_valid,
             epoch_score=epoch_score,
+            processes=processes,
         )
         net.initialize()
         if continues:
@@ -724,6 +728,38 @@ class FairnessEstimator(
             after = _diagnosis.task_fits(net, dataset)
             _diagnosis.warn_if_erased(before, after, expected.tasks, width)
         self._set_fitted(modality, net, expected, compared, width)
+
+    def _find_processes(
+        self,
+        samples: Samples | StoredSamples,
+        validation: Samples | StoredSamples | None,
+    ) -> Processes | None:
+        """Return the processes that train together, with the same samples."""
+        processes = find_processes()
+        if processes is None:
+            return None
+        if not (
+            isinstance(samples, Samples) and isinstance(validation, Samples | None)
+        ):
+            raise ValueError(
+                "`X` must be in memory for a training in several processes; got "
+                "Parquet files."
+            )
+        simple = bool | int | float | str | tuple | None
+        of_each = ("device", "n_threads", "verbose")
+        processes.check_same(
+            X=(len(samples), getattr(self, "n_features_in_", None)),
+            y=samples.y,
+            sensitive_features=samples.groups,
+            sample_weight=(samples.task_weight, samples.group_weight),
+            y_val=None if validation is None else validation.y,
+            **{
+                name: value
+                for name, value in self.get_params(deep=False).items()
+                if isinstance(value, simple) and name not in of_each
+            },
+        )
+        return processes
 
     def _losses_to_compare(
         self,

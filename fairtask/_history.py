@@ -1,6 +1,7 @@
 """History of a training: the terms of the objective, and the losses of the groups."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pandas as pd
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fairtask._labels import Tasks
+from fairtask._processes import Processes, sum_over_processes
 from fairtask._sensitive import SensitiveAttributes
 from fairtask.losses import group_sums
 
@@ -30,10 +32,15 @@ class GroupLossRecorder:
     ----------
     n_groups : sequence of int
         Number of groups of each attribute.
+    processes : Processes, optional
+        Processes whose samples are counted.
     """
 
-    def __init__(self, n_groups: Sequence[int]) -> None:
+    def __init__(
+        self, n_groups: Sequence[int], processes: Processes | None = None
+    ) -> None:
         self.n_groups = n_groups
+        self.processes = processes
         self._waiting: list[tuple[list[Tensor], Tensor, Tensor, Tensor | None]] = []
         self._n_waiting = 0
         self._sums: Tensor | int = 0
@@ -56,7 +63,8 @@ class GroupLossRecorder:
         if self._waiting:
             self._reduce()
         assert isinstance(self._sums, Tensor)
-        losses, weights = self._sums
+        with self.processes or nullcontext():
+            ((losses, weights),) = sum_over_processes([self._sums])
         return (losses / weights).tolist()
 
     @torch.no_grad()

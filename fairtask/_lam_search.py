@@ -363,6 +363,7 @@ class LamSearch(FairnessEstimator):
         networks: Any = NetworkStack(network, len(self._stacked))
         # A copy: the losses themselves stay as they are.
         objectives = ObjectiveStack(copy.deepcopy(objective), self._stacked)
+        settings["processes"] = None  # `vmap` knows no sums over processes
         net = super()._make_net(
             modality, method, networks, objectives, *args, **settings
         )

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from fairtask._averaging import WeightAverage
 from fairtask._data import Batch, InMemorySource, SampleDataset
 from fairtask._history import GroupLossRecorder
+from fairtask._processes import Processes
 from fairtask._random import RandomStream
 from fairtask._threads import threads_for
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
@@ -106,6 +107,8 @@ class FairnessNet(NeuralNet):
         Settings of the optimizer by the name of a weight, where they differ.
     n_threads : int, optional
         Number of threads on the CPU. None: a number that suits the network.
+    processes : Processes, optional
+        Processes that train the network together. None: this one trains it alone.
     **kwargs
         Parameters of `skorch.NeuralNet`.
     """
@@ -122,6 +125,7 @@ class FairnessNet(NeuralNet):
         average: WeightAverage | None = None,
         weight_settings: dict[str, dict[str, Any]] | None = None,
         n_threads: int | None = None,
+        processes: Processes | None = None,
         train_split: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -133,6 +137,7 @@ class FairnessNet(NeuralNet):
         self.average = average
         self.weight_settings = weight_settings
         self.n_threads = n_threads
+        self.processes = processes
 
     def initialize(self, *, makes_optimizer: bool = True) -> "FairnessNet":
         """Initialize the net, without an optimizer if it may only have to predict.
@@ -203,6 +208,8 @@ class FairnessNet(NeuralNet):
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> "FairnessNet":
         """Train, with the threads that suit the network."""
+        if self.processes is not None:
+            self.processes.take_over(self.module_)
         with self.threads():
             return super().fit_loop(*args, **kwargs)
 
@@ -219,6 +226,8 @@ class FairnessNet(NeuralNet):
         callbacks raise it between epochs to stop. Inside an epoch it is the user's.
         """
         average = self.average if training else None
+        if self.processes is not None and iterator is not None:
+            iterator = iterator.shared_by(self.processes)
         super()._set_training(training)
         try:
             if average is not None:
@@ -226,6 +235,11 @@ class FairnessNet(NeuralNet):
             super().run_single_epoch(iterator, training, *args, **kwargs)
             if average is not None:
                 average.take_place(self.module_)
+            if self.processes is not None and training:
+                # Modules of torch draw random numbers, and normalise, by themselves.
+                self.processes.take_over(self.module_)
+                if self.random is not None:
+                    self.random.take_over()
         except KeyboardInterrupt:
             self.interrupted_ = True
             raise
@@ -265,7 +279,8 @@ class FairnessNet(NeuralNet):
         """Combine the losses of all heads on one batch."""
         target = to_tensor(y_true, device=self.device)
         recorded_groups = target.pop("recorded_groups", None)
-        terms = self.criterion_(y_pred, **target)
+        with self.processes or nullcontext():
+            terms = self.criterion_(y_pred, **target)
         self._record(y_pred, terms, target, recorded_groups, training)
         return terms.total().sum()
 
@@ -285,7 +300,7 @@ class FairnessNet(NeuralNet):
         X, target = unpack_data(batch)
         target = to_tensor(target, device=self.device)
         recorded = target.pop("recorded_groups", None)
-        with self.random or nullcontext():
+        with self.random or nullcontext(), self.processes or nullcontext():
             outputs, terms = batch_terms(
                 partial(self.infer, **fit_params), self.criterion_, X, target
             )
@@ -296,6 +311,8 @@ class FairnessNet(NeuralNet):
         if self.backward is None:
             loss = terms.total().sum()  # over models that are trained together
             loss.backward()
+        if self.processes is not None:
+            self.processes.add_gradients(self.module_)
         return {"loss": loss, "y_pred": outputs}
 
     def _record(
@@ -308,16 +325,18 @@ class FairnessNet(NeuralNet):
     ) -> None:
         """Add a batch to the sums of the epoch."""
         # Summed on the device: reading them here would stall a GPU at each step.
-        n = len(target["y"])
+        n = len(target["y"]) if self.processes is None else self.processes.n_samples
         sums, n_samples = self._epoch_terms.get(training, (0, 0))
         weighted = torch.stack(terms.values) * n
         self._epoch_terms[training] = sums + weighted, n_samples + n
         if not training:
             logits = self.module_.prediction_logits(outputs)
+            if self.processes is not None:
+                logits = [self.processes.gather(task) for task in logits]
             self._valid_logits.append([task.detach() for task in logits])
         if recorded_groups is not None and self.n_groups:
             self._epoch_group_losses.setdefault(
-                training, GroupLossRecorder(self.n_groups)
+                training, GroupLossRecorder(self.n_groups, self.processes)
             ).add(
                 outputs.task, target["y"], recorded_groups, target.get("group_weight")
             )
@@ -378,6 +397,13 @@ class FairnessNet(NeuralNet):
         )
         return logits.softmax(dim=1).numpy()
 
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Count the samples of all processes in skorch's means over an epoch."""
+        super().on_batch_end(net, training=training, **kwargs)
+        if self.processes is not None:
+            name = "train_batch_size" if training else "valid_batch_size"
+            self.history.record_batch(name, self.processes.n_samples)
+
     def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
         """Start the sums of the epoch."""
         super().on_epoch_begin(*args, **kwargs)
@@ -416,7 +442,7 @@ class FairnessNet(NeuralNet):
         The module has the averaged weights; the average itself is only needed by a
         continued training.
         """
-        self.train_split = self.random = None
+        self.train_split = self.random = self.processes = None
         self._valid_logits = []
         if not keep_average:
             self.average = None

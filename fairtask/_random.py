@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from fairtask._processes import of_first_process
 from fairtask._threads import fork_safe_lock
 
 __all__ = ["OwnStream", "RandomStream", "current_generator", "everything_seeded"]
@@ -65,6 +66,13 @@ class RandomStream:
         finally:
             GENERATORS.release()
 
+    def take_over(self) -> None:
+        """Go on with the numbers of the first of the processes that train together.
+
+        A module of torch draws as many numbers as this process has samples.
+        """
+        self._states = of_first_process(self._states)
+
     def _swap(self) -> None:
         """Exchange the states of the generators with those kept here."""
         kept = self._states
@@ -95,6 +103,9 @@ class OwnStream(RandomStream):
         self._of_device = self.generator
         if device is not None and device.type != "cpu":
             self._of_device = torch.Generator(device).manual_seed(int(seed))
+
+    def take_over(self) -> None:
+        """Do nothing: the modules draw the numbers of a whole batch."""
 
     def __enter__(self) -> Self:
         _CURRENT.generators.append(self._of_device)

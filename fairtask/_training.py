@@ -17,6 +17,7 @@ from fairtask._labels import Tasks
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
+from fairtask._processes import Processes
 from fairtask._random import OwnStream, RandomStream
 from fairtask._sensitive import SensitiveAttributes
 from fairtask.modules import ACTIVATIONS, MeanErasure, MultiTaskNetwork
@@ -166,6 +167,7 @@ def make_net(
     is_planned: bool = False,
     validation: SampleDataset | None = None,
     epoch_score: EpochScore | None = None,
+    processes: Processes | None = None,
     **settings: Any,
 ) -> FairnessNet:
     """Return the net that trains a network as the parameters of an estimator say.
@@ -184,6 +186,8 @@ def make_net(
     validation : SampleDataset, optional
     epoch_score : EpochScore, optional
         Score that selects the best epoch.
+    processes : Processes, optional
+        Processes that train the network together. The first one shows the progress.
     **settings
         Parameters of `FairnessNet`.
     """
@@ -198,7 +202,8 @@ def make_net(
     if is_planned and estimator.lr_schedule != "constant" and n_steps >= MIN_CYCLE:
         learning_rate = LearningRate(estimator.lr_schedule, n_steps)
         callbacks.append(("learning_rate", learning_rate))
-    if estimator.verbose == 1:
+    is_shown = processes is None or processes.rank == 0
+    if estimator.verbose == 1 and is_shown:
         callbacks.append(("progress_bar", ProgressBar()))
     if epoch_score is not None:
         # The first: a user's callback may end the training after an epoch.
@@ -216,7 +221,8 @@ def make_net(
         callbacks=callbacks,
         device=device,
         n_threads=estimator.n_threads,
-        verbose=int(estimator.verbose > 1),
+        processes=processes,
+        verbose=int(estimator.verbose > 1 and is_shown),
         **settings,
     )
 

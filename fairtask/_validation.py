@@ -1,6 +1,7 @@
 """Checks of arguments other than samples, labels and groups; warnings to users."""
 
 import inspect
+import os
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -33,6 +34,9 @@ def check_device(device: "str | torch.device") -> "torch.device":
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if str(device) == "cuda" and "LOCAL_RANK" in os.environ:
+        # torchrun numbers the processes of a machine; each has a GPU of its own.
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         found = torch.empty(0, device=device).device
         if found.type == "meta":

@@ -1,5 +1,6 @@
 """The network: a shared trunk, task heads and fairness heads."""
 
+import math
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import linear
 
+from fairtask._processes import current_processes
 from fairtask._random import current_generator
 
 __all__ = [
@@ -60,9 +62,16 @@ class Dropout(nn.Module):
         """Drop numbers of a tensor of any shape."""
         if not self.training:
             return x
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+        first, n = 0, x.numel()
+        processes = current_processes()
+        if processes is not None:
+            # The numbers of the whole batch, so that the mask is that of one process.
+            per_sample = math.prod(x.shape[1:])
+            n = processes.n_samples * per_sample
+            first = processes.part(processes.n_samples).start * per_sample
+        bits = torch.empty(-(-n // 4), dtype=torch.int64, device=x.device)
         bits.random_(-(2**63), None, generator=current_generator())
-        numbers = bits.view(torch.int16)[: x.numel()].view(x.shape)
+        numbers = bits.view(torch.int16)[first : first + x.numel()].view(x.shape)
         kept = (numbers >= self._n_dropped - 2**15).to(x.dtype)
         return x * kept.mul_(2**16 / (2**16 - self._n_dropped))
 

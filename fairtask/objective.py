@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from fairtask._processes import mean_over_processes
 from fairtask.modules import HeadOutputs
 
 __all__ = ["Objective", "Terms", "cross_entropies"]
@@ -215,8 +216,10 @@ def cross_entropies(
     losses : list of K Tensor, scalar
     """
     if weight is None:
-        return [cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
-    return [
-        (weight[:, k] * cross_entropy(task, y[:, k], reduction="none")).mean()
-        for k, task in enumerate(logits)
-    ]
+        means = [cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
+    else:
+        means = [
+            (weight[:, k] * cross_entropy(task, y[:, k], reduction="none")).mean()
+            for k, task in enumerate(logits)
+        ]
+    return mean_over_processes(means, len(y))

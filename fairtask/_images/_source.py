@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from fairtask._data import Source, batch_sizes
+from fairtask._data import Source, all_rows, batch_sizes
 from fairtask._random import RandomStream, everything_seeded
 from fairtask._validation import warn_user
 
@@ -287,6 +287,13 @@ class ImageSource(Source, Dataset):
         resample = Image.Resampling[self.interpolation.upper()]
         return torch.from_numpy(np.array(image.resize((width, height), resample))), i
 
+    def collate(self, samples: list[tuple[Tensor, int]]) -> Any:
+        """Return the images of a batch, and their positions; there may be none."""
+        if samples:
+            return default_collate(samples)
+        pixels = torch.empty(0, *self.size, 3, dtype=torch.uint8)
+        return pixels, torch.empty(0, dtype=torch.int64)
+
     def batches(
         self, batch_size: int, random: RandomStream | None = None
     ) -> "ImageBatches":
@@ -304,12 +311,14 @@ class ImageBatches:
     def __init__(
         self, source: ImageSource, batch_size: int, random: RandomStream | None
     ) -> None:
-        epoch = _Epoch(source, batch_size, random)
+        self._epoch = epoch = _Epoch(source, batch_size, random)
+        self.part: Callable[[int], slice] = all_rows
         # No more processes than there are batches.
         num_workers = min(source.num_workers, len(epoch) if len(epoch) > 1 else 0)
         self._loader = DataLoader(
             source,
             batch_sampler=epoch,
+            collate_fn=source.collate,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=source.pin_memory,
@@ -317,6 +326,7 @@ class ImageBatches:
         )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        self._epoch.part = self.part
         try:
             batches = iter(self._loader)
         except (AttributeError, TypeError, PicklingError) as error:
@@ -344,6 +354,7 @@ class _Epoch:
         self, source: ImageSource, batch_size: int, random: RandomStream | None
     ) -> None:
         self.random = random
+        self.part: Callable[[int], slice] = all_rows
         self.is_seeded = source.augment is not None
         self.sizes = batch_sizes(
             len(source), batch_size, is_trained_on=random is not None
@@ -362,4 +373,4 @@ class _Epoch:
                 seeds = self.random.seeds(n_samples).tolist()
         samples = zip(order, seeds, strict=True)
         for size in self.sizes:
-            yield list(islice(samples, size))
+            yield list(islice(samples, size))[self.part(size)]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fairtask._estimator import FairnessEstimator, estimator, is_binary
 from fairtask._frames import check_same_rows
 from fairtask._method import MakeHead, Method
+from fairtask._processes import mean_over_processes
 from fairtask.baselines._adversarial import group_cross_entropy
 from fairtask.image import ImageEstimator
 from fairtask.modules import FairnessHead, HeadOutputs, MultiTaskNetwork
@@ -122,7 +123,7 @@ class GroupSpecificObjective(nn.Module):
     ) -> Terms:
         """Compute the terms of a batch; see `Objective.forward`."""
         logits, penalties = list(outputs.task), []
-        head_loss = torch.zeros_like(logits[0][0, 0])
+        head_loss = logits[0].new_zeros(())
         for s, offsets in enumerate(outputs.fairness):
             membership = _membership(groups[:, s], offsets[0].shape[1])
             own = [_mixed(of_task, membership) for of_task in offsets]
@@ -134,6 +135,7 @@ class GroupSpecificObjective(nn.Module):
             head_loss = head_loss + group_cross_entropy(
                 outputs.detached[s][0], groups[:, s], group_weight
             )
+        penalties = mean_over_processes(penalties, len(y))
         task_losses = cross_entropies(logits, y, task_weight)
         return Terms(
             [loss.detach() for loss in [*task_losses, *penalties]],

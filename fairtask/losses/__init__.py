@@ -7,11 +7,8 @@ group. `RatePenalty` compares the rates at which a class is predicted.
 `GroupMeanDistance` compares the means of the representation itself.
 """
 
-from fairtask.losses._fairness_loss import (
-    FairnessLoss,
-    group_sums,
-    sum_over_processes,
-)
+from fairtask._processes import sum_over_processes
+from fairtask.losses._fairness_loss import FairnessLoss, group_sums
 from fairtask.losses._group_losses import (
     PARITIES,
     SAMPLE_LOSSES,

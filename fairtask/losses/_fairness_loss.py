@@ -8,13 +8,14 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from fairtask._processes import sum_over_processes
+
 __all__ = [
     "CellPenalty",
     "FairnessLoss",
     "cell_members",
     "group_sums",
     "mean_over_strata",
-    "sum_over_processes",
 ]
 
 AUTO_WINDOW = 200
@@ -69,16 +70,6 @@ def cell_members(included: Tensor, codes: Tensor, n_groups: int) -> Tensor:
     """
     is_group = codes.unsqueeze(-1) == torch.arange(n_groups, device=codes.device)
     return included.unsqueeze(-1) & is_group.unsqueeze(-2)
-
-
-def sum_over_processes(sums: list[Tensor]) -> list[Tensor]:
-    """Add up the sums of all processes that train together; there is one process here.
-
-    NOTE: each loss of groups calls it exactly once per batch, whatever the batch holds.
-    The history and the checks of a fit do not call it. All processes therefore make the
-    same number of calls, as a collective operation requires.
-    """
-    return sums
 
 
 class CellPenalty(nn.Module):

@@ -5,12 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fairtask._processes import sum_over_processes
 from fairtask.losses._fairness_loss import (
     AUTO_MAX_MOMENTUM,
     CellPenalty,
     cell_members,
     mean_over_strata,
-    sum_over_processes,
 )
 
 __all__ = ["GroupMeanDistance"]

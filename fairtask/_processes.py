@@ -1,0 +1,188 @@
+"""Processes that train one network together, on torch.distributed."""
+
+import atexit
+import multiprocessing
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import joblib
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+__all__ = [
+    "Processes",
+    "current_processes",
+    "find_processes",
+    "mean_over_processes",
+    "of_first_process",
+    "sum_over_processes",
+]
+
+
+class Processes:
+    """The processes that train one network together.
+
+    Each has all samples, and computes a part of every batch. Inside of
+    ``with processes:`` the losses of this thread are those of the whole batch.
+
+    Attributes
+    ----------
+    rank : int
+        Number of this process.
+    size : int
+        Number of processes.
+    n_samples : int
+        Number of samples of the batch that is computed.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.n_samples = 0
+
+    def part(self, n_samples: int) -> slice:
+        """Return the rows of a batch that this process computes.
+
+        There may be none: a batch can have fewer samples than there are processes.
+        """
+        start, stop = (n_samples * r // self.size for r in (self.rank, self.rank + 1))
+        return slice(start, stop)
+
+    def __enter__(self) -> Self:
+        _CURRENT.processes = self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _CURRENT.processes = None
+
+    def check_same(self, **given: Any) -> None:
+        """Raise a ValueError in all processes if one was given something else."""
+        found: list[Any] = [None] * self.size
+        digests = {name: joblib.hash(value) for name, value in given.items()}
+        dist.all_gather_object(found, digests)
+        different = [n for n in given if len({of_one[n] for of_one in found}) > 1]
+        if different:
+            raise ValueError(
+                f"`fit` must get the same samples and parameters in all {self.size} "
+                "processes, each of which computes a part of every batch; different "
+                f"are: {different}. Read and split the data alike in each of them, "
+                "with an integer as `random_state`. To fit a model in each process, "
+                "start them without torchrun."
+            )
+
+    def take_over(self, module: nn.Module) -> None:
+        """Take the weights and buffers of the first process."""
+        for tensor in (*module.parameters(), *module.buffers()):
+            dist.broadcast(tensor.detach(), src=0)
+
+    def add_gradients(self, module: nn.Module) -> None:
+        """Add up the gradients of all processes."""
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        for gradient, total in zip(gradients, _added_up(gradients), strict=True):
+            gradient.copy_(total)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Return the rows of the whole batch, given those of this process."""
+        whole = values.new_zeros(self.n_samples, *values.shape[1:])
+        whole[self.part(self.n_samples)] = values
+        dist.all_reduce(whole)
+        return whole
+
+
+def _added_up(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Add up the tensors of all processes, in one message, without a gradient."""
+    message = torch.cat([tensor.detach().flatten() for tensor in tensors])
+    dist.all_reduce(message)
+    parts = message.split([tensor.numel() for tensor in tensors])
+    return [
+        part.view(tensor.shape).to(tensor.dtype)
+        for part, tensor in zip(parts, tensors, strict=True)
+    ]
+
+
+class _Current(threading.local):
+    processes: Processes | None = None
+
+
+_CURRENT = _Current()
+
+
+def current_processes() -> Processes | None:
+    """Return the processes whose batch this thread computes; None if it is alone."""
+    return _CURRENT.processes
+
+
+def find_processes() -> Processes | None:
+    """Return the processes that train together; None where this one trains alone.
+
+    They were started by torchrun, or the script has initialised a process group.
+    Threads and children, in which a search may call `fit`, train alone: they would mix
+    up the collectives of several trainings.
+    """
+    if not dist.is_available() or (
+        threading.current_thread() is not threading.main_thread()
+    ):
+        return None
+    if not dist.is_initialized():
+        is_child = multiprocessing.parent_process() is not None
+        if is_child or not dist.is_torchelastic_launched():
+            return None
+        dist.init_process_group()  # gloo on the CPU, NCCL on CUDA
+        atexit.register(dist.destroy_process_group)
+    return Processes() if dist.get_world_size() > 1 else None
+
+
+def of_first_process(value: Any) -> Any:
+    """Return the value that the first of the processes has."""
+    if find_processes() is None:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def sum_over_processes(sums: Sequence[Tensor]) -> list[Tensor]:
+    """Add up the sums of the processes that compute a batch together.
+
+    The values are those of the whole batch. The gradient is that of the samples of this
+    process: the gradients of the weights are added up afterwards.
+
+    NOTE: all processes must make the same calls, whatever the batch holds. Outside of a
+    training, and where one process trains alone, the sums are returned as they are.
+
+    Parameters
+    ----------
+    sums : sequence of Tensor
+        Sums over the samples of this process, of any shape.
+
+    Returns
+    -------
+    sums : list of Tensor
+        Sums over the samples of all processes.
+    """
+    if _CURRENT.processes is None:
+        return list(sums)
+    return [
+        total + (mine - mine.detach())
+        for mine, total in zip(sums, _added_up(sums), strict=True)
+    ]
+
+
+def mean_over_processes(means: Iterable[Tensor], n_samples: int) -> list[Tensor]:
+    """Return means over all samples of a batch, as `sum_over_processes` does.
+
+    Parameters
+    ----------
+    means : iterable of Tensor
+        Means over the samples of this process; NaN where it has none.
+    n_samples : int
+        Number of these samples.
+    """
+    processes = _CURRENT.processes
+    if processes is None:
+        return list(means)
+    share = n_samples / processes.n_samples
+    return sum_over_processes(
+        [share * mean if n_samples else mean.nan_to_num() for mean in means]
+    )
