@@ -686,7 +686,7 @@ class TestFile:
 def test_the_code_of_the_guide(tmp_path, monkeypatch):
     guide = Path(__file__).parents[1] / "docs" / "guide.rst"
     _, _, section = guide.read_text().partition("Larger than memory\n---")
-    section = section.partition("Learning curves of the groups")[0]
+    section = section.partition("Several processes\n---")[0]
     blocks = section.split(".. code-block:: python\n")[1:]
     code = [
         "\n".join(line[3:] for line in block.splitlines() if line[:3] in ("", "   "))
