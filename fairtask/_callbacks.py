@@ -67,8 +67,8 @@ class LearningRate(LRScheduler):
 class BestEpoch(Callback):
     """Score each epoch, keep the weights of the best, and stop when none is better.
 
-    Where models are trained together, each has a best epoch of its own: that of a
-    training that stops for it.
+    Of models that are trained together, each keeps the epoch that it would keep if it
+    were trained alone.
 
     Parameters
     ----------

@@ -682,7 +682,7 @@ class FairnessEstimator(
             device,
             n_samples=len(samples),
             random=make_stream(
-                network, method, self.optimizer, seeds[2] + n_epochs, device
+                network, objective, method, self.optimizer, seeds[2] + n_epochs, device
             ),
             max_epochs=1
             if is_stream
@@ -748,7 +748,7 @@ class FairnessEstimator(
         simple = bool | int | float | str | tuple | None
         of_each = ("device", "n_threads", "verbose")
         processes.check_same(
-            X=(len(samples), getattr(self, "n_features_in_", None)),
+            X=samples.X if isinstance(samples.X, np.ndarray) else len(samples),
             y=samples.y,
             sensitive_features=samples.groups,
             sample_weight=(samples.task_weight, samples.group_weight),

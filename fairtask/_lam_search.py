@@ -17,6 +17,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS
 from fairtask._validation import read_weights, warn_user
 from fairtask.metrics import make_fairness_scoring
+from fairtask.metrics._names import find_metric
 from fairtask.model_selection import (
     ParetoFrontDisplay,
     best_under_budget,
@@ -128,7 +130,8 @@ class LamSearch(FairnessEstimator):
         Parameters
         ----------
         X, y, sensitive_features, sample_weight
-            See `fairtask.AuxiliaryFairnessClassifier.fit`. Groups are needed.
+            See `fairtask.AuxiliaryFairnessClassifier.fit`. Groups are needed. The
+            scores of the folds have no weights, as in a grid search.
         X_val, y_val, sensitive_features_val
             The same validation samples for all trainings.
 
@@ -192,18 +195,22 @@ class LamSearch(FairnessEstimator):
         }
         data |= {k: v for k, v in validation.items() if v is not None}
         lams = self._check_lams()
+        self._check_performance(y)
         rule = self._make_rule()
         scoring = self._make_scoring()
         splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        search = self._unfitted()
         folds = Parallel(n_jobs=self.n_jobs)(
             # Each argument is sent to other processes once, not for every fold.
-            delayed(_evaluate)(self, lams, scoring, train, test, **data)
+            delayed(_evaluate)(search, lams, scoring, train, test, **data)
             for train, test in splits
         )
         results = _cv_results(lams, list(scoring), folds)
         best = rule(results)
         single = self._with_lam(lams[best]).fit(**data)
         own = self.get_params(deep=False)
+        for name in set(vars(self)) - set(own):
+            delattr(self, name)  # of an earlier fit
         for name, value in vars(single).items():
             if name not in own:
                 setattr(self, name, value)
@@ -288,9 +295,26 @@ class LamSearch(FairnessEstimator):
             )
         return lams.tolist()
 
+    def _check_performance(self, y: Any) -> None:
+        """Raise a ValueError where a score of two classes cannot be one of `y`."""
+        if self.scoring is not None:
+            return
+        kind = type_of_target(y)
+        if "multioutput" in kind or kind == "multilabel-indicator":
+            raise ValueError(
+                "`scoring` must have functions for several tasks: the scores of "
+                f"scikit-learn take one; `y` is of the type {kind!r}."
+            )
+        if kind == "multiclass" and self.performance == "roc_auc":
+            raise ValueError(
+                "`performance='roc_auc'` is for two classes, and `y` has more; use "
+                "'roc_auc_ovr' or 'accuracy'."
+            )
+
     def _make_scoring(self) -> dict[str, Callable]:
         names = [self.performance, self.disparity]
         if self.scoring is None:
+            find_metric(self.disparity, "disparity")
             return make_fairness_scoring(names)
         missing = [name for name in names if name not in self.scoring]
         if missing:
@@ -322,6 +346,11 @@ class LamSearch(FairnessEstimator):
             )
         return best_under_budget(budget=self.budget, **names)
 
+    def _unfitted(self) -> Self:
+        """Return a clone without folds, which may be a generator."""
+        parameters = self.get_params(deep=False)
+        return clone(type(self)(**{**parameters, "cv": None}))
+
     def _with_lam(self, lam: float) -> FairnessEstimator:
         """Return an estimator with the parameters of this one and one `lam`."""
         names = self._single._get_param_names()
@@ -337,7 +366,7 @@ class LamSearch(FairnessEstimator):
             return [_fit_or_none(self._with_lam(lam), data) for lam in lams]
         fitted: list[FairnessEstimator | None] = []
         for start in range(0, len(lams), self.lams_at_once or len(lams)):
-            stack = clone(self)
+            stack = self._unfitted()
             stack._stacked = lams[start : start + (self.lams_at_once or len(lams))]
             super(LamSearch, stack).fit(**data)
             fitted += stack._fitted
@@ -368,6 +397,7 @@ class LamSearch(FairnessEstimator):
             modality, method, networks, objectives, *args, **settings
         )
         net.n_groups = ()  # no history of group losses
+        net.verbose = 0  # the terms would be lists
         return net
 
     def _finish(

@@ -209,7 +209,7 @@ class FairnessNet(NeuralNet):
     def fit_loop(self, *args: Any, **kwargs: Any) -> "FairnessNet":
         """Train, with the threads that suit the network."""
         if self.processes is not None:
-            self.processes.take_over(self.module_)
+            self.processes.take_over(self.module_, self.criterion_)
         with self.threads():
             return super().fit_loop(*args, **kwargs)
 
@@ -312,7 +312,7 @@ class FairnessNet(NeuralNet):
             loss = terms.total().sum()  # over models that are trained together
             loss.backward()
         if self.processes is not None:
-            self.processes.add_gradients(self.module_)
+            self.processes.add_gradients(self.module_, self.criterion_)
         return {"loss": loss, "y_pred": outputs}
 
     def _record(

@@ -2,6 +2,7 @@
 
 import atexit
 import multiprocessing
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
@@ -71,14 +72,16 @@ class Processes:
                 "start them without torchrun."
             )
 
-    def take_over(self, module: nn.Module) -> None:
+    def take_over(self, *modules: nn.Module) -> None:
         """Take the weights and buffers of the first process."""
-        for tensor in (*module.parameters(), *module.buffers()):
-            dist.broadcast(tensor.detach(), src=0)
+        for module in modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                dist.broadcast(tensor.detach(), src=0)
 
-    def add_gradients(self, module: nn.Module) -> None:
+    def add_gradients(self, *modules: nn.Module) -> None:
         """Add up the gradients of all processes."""
-        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        weights = [weight for module in modules for weight in module.parameters()]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         for gradient, total in zip(gradients, _added_up(gradients), strict=True):
             gradient.copy_(total)
 
@@ -108,6 +111,25 @@ class _Current(threading.local):
 _CURRENT = _Current()
 
 
+_HAS_GROUP_OF_PARENT = threading.Event()
+"""Set in a process that was forked from one with a process group."""
+
+
+def _note_group_of_parent() -> None:
+    if dist.is_available() and dist.is_initialized():
+        _HAS_GROUP_OF_PARENT.set()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_group_of_parent)
+
+
+def _leave() -> None:
+    """Destroy the process group, unless the script did."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def current_processes() -> Processes | None:
     """Return the processes whose batch this thread computes; None if it is alone."""
     return _CURRENT.processes
@@ -120,16 +142,15 @@ def find_processes() -> Processes | None:
     Threads and children, in which a search may call `fit`, train alone: they would mix
     up the collectives of several trainings.
     """
-    if not dist.is_available() or (
-        threading.current_thread() is not threading.main_thread()
-    ):
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not dist.is_available() or not in_main_thread or _HAS_GROUP_OF_PARENT.is_set():
         return None
     if not dist.is_initialized():
         is_child = multiprocessing.parent_process() is not None
         if is_child or not dist.is_torchelastic_launched():
             return None
         dist.init_process_group()  # gloo on the CPU, NCCL on CUDA
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     return Processes() if dist.get_world_size() > 1 else None
 
 

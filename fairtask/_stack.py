@@ -1,7 +1,7 @@
 """Several models of one form, computed at once."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -43,18 +43,16 @@ class ModuleStack(nn.Module):
             for name, _, _ in _tensors(module)
             if name in saved or not shares_constants
         ]
-        for name, place, key in _tensors(module):
-            if name in self.own:
-                tensor = place[key]
-                copies = tensor.detach().expand(n_copies, *tensor.shape).clone()
-                place[key] = _like(tensor, copies)
+        self._replace(
+            module, lambda tensor: tensor.expand(n_copies, *tensor.shape).clone()
+        )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call each copy; results have the copies along their first dimension."""
         tensors = {name: place[key] for name, place, key in _tensors(self.module)}
 
         def call(own: dict[str, Tensor], *args: Any) -> Any:
-            return functional_call(self.module, own, args, kwargs)
+            return functional_call(self.module, own, args, kwargs, tie_weights=False)
 
         # NOTE: with "same", dropout is that of a model that is trained alone.
         call_all = vmap(call, in_dims=(0, *self.in_dims), randomness="same")
@@ -63,10 +61,18 @@ class ModuleStack(nn.Module):
     def copy(self, i: int) -> nn.Module:
         """Return copy number `i` as a module by itself."""
         module = copy.deepcopy(self.module)
+        self._replace(module, lambda tensor: tensor[i].clone())
+        return module
+
+    def _replace(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+        """Change the tensors of the copies; weights that are shared stay shared."""
+        changed: dict[int, tuple[Tensor, Tensor]] = {}
         for name, place, key in _tensors(module):
             if name in self.own:
-                place[key] = _like(place[key], place[key].detach()[i].clone())
-        return module
+                before = place[key]
+                if id(before) not in changed:
+                    changed[id(before)] = before, _like(before, change(before.detach()))
+                place[key] = changed[id(before)][1]
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, dict, str]]:

@@ -38,7 +38,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 """Optimizers by name, with their settings. AdamW's decay is multiplied by the rate."""
 
 SILENT = {nn.Linear, nn.ModuleList, nn.Sequential, *ACTIVATIONS.values()}
-"""Modules of torch, in our networks, that draw no random numbers in training."""
+"""Modules of torch in the networks of this package. They draw no random numbers."""
 
 MIN_CYCLE = 10
 """Fewer steps than this leave no room to warm up and cool down."""
@@ -107,7 +107,12 @@ def make_network(
 
 
 def make_stream(
-    network: MultiTaskNetwork, method: Method, optimizer: Any, seed: int, device: Any
+    network: MultiTaskNetwork,
+    objective: nn.Module,
+    method: Method,
+    optimizer: Any,
+    seed: int,
+    device: Any,
 ) -> RandomStream:
     """Return the random numbers of a training.
 
@@ -119,7 +124,7 @@ def make_stream(
         and method.make_backward() is None
         and all(
             type(module).__module__.startswith("fairtask.") or type(module) in SILENT
-            for module in network.modules()
+            for module in (*network.modules(), *objective.modules())
         )
     )
     return (OwnStream if is_known else RandomStream)(seed, device)

@@ -104,7 +104,7 @@ def check_layer_sizes(sizes: Any, name: str) -> list[int]:
 
 
 def check_positive_integer(argument: str, value: Any) -> None:
-    """Raise a ValueError if it is no positive number of samples or bins."""
+    """Raise a ValueError unless it is an integer of at least 1."""
     is_number = isinstance(value, Integral) and value is not True
     if not is_number or value < 1:
         raise ValueError(

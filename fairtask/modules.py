@@ -55,6 +55,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"`p` must be a number in [0, 1); got {p!r}.")
         self.p = p
         self._n_dropped = min(round(p * 2**16), 2**16 - 1)  # of 65,536 numbers
 

@@ -321,7 +321,8 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
     performance : str, default="roc_auc"
         Name of a score of scikit-learn, such as "roc_auc_ovr" for several classes.
     disparity : str, default="equalized_odds_difference"
-        Name of a difference metric of `fairtask.metrics`.
+        Name of a metric of groups of `fairtask.metrics`, such as a difference or a
+        ratio.
     scoring : dict of str to callable, default=None
         Scorers with these two names, such as those of
         `~fairtask.metrics.make_fairness_scoring` with settings, or functions
@@ -370,8 +371,10 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
     ``callbacks``, an ``aggregator`` or an optimizer of your own they are trained one
     after another, because these may depend on all weights of a network at once.
 
-    A ``trunk`` of your own must be made of operations that `torch.func.vmap` supports;
-    with ``lams_at_once=1`` it need not.
+    A ``trunk`` or a ``fairness_loss`` of your own must be made of operations that
+    `torch.func.vmap` supports; with ``lams_at_once=1`` it need not. The number of
+    samples of each group in a fold is up to ``cv``. For a splitter that needs more than
+    `X` and `y` pass its folds: ``cv=list(splitter.split(X, y, groups))``.
 
     Examples
     --------

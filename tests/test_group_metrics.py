@@ -548,3 +548,24 @@ def test_difference_to_overall_by_hand():
 def test_error_names_the_argument(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_group_metric(*arguments)
+
+
+def test_a_made_metric_is_found_by_its_name():
+    metric = make_group_metric("precision", "group_min")
+    assert pickle.loads(pickle.dumps(metric)) is metric is metrics.precision_group_min
+    with pytest.raises(AttributeError, match="precision_group_max"):
+        metrics.precision_group_max  # noqa: B018
+
+
+def test_a_report_keeps_the_losses_apart():
+    # Probabilities for which the two losses differ by different amounts.
+    names = ["group_loss_difference", "soft_zero_one_difference"]
+    report = fairness_report(
+        Y, PRED, SCORE, sensitive_features=Z, metrics=names, n_resamples=0
+    )
+    losses = -np.log(np.where(Y == 1, SCORE, 1 - SCORE))
+    expected = abs(losses[Z == "a"].mean() - losses[Z == "b"].mean())
+    found = report.differences["value"].droplevel(0)
+    assert found["group_loss_difference"] == pytest.approx(expected)
+    expected = 1.4 / 4 - 1.9 / 6
+    assert found["soft_zero_one_difference"] == pytest.approx(expected)

@@ -7,7 +7,7 @@ import torch
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from torch import nn
 
 from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessClassifierCV
@@ -74,6 +74,17 @@ class TestModuleStack:
         x = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
         stack(x).sum().backward()
         assert torch.equal(stack.module.weight.grad, x)
+
+    def test_shared_weights_stay_shared(self):
+        module = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+        module[1].weight = module[0].weight
+        stack = ModuleStack(module, 2, in_dims=(None,))
+        assert len(list(stack.parameters())) == 1
+        x = torch.ones(1, 3)
+        expected = module[0].weight[0] @ module[0].weight[0] @ x[0]
+        assert torch.allclose(stack(x)[0, 0], expected)
+        alone = stack.copy(1)
+        assert alone[0].weight is alone[1].weight
 
 
 @pytest.mark.filterwarnings(NOT_LEARNT)
@@ -243,6 +254,18 @@ class TestSearch:
         lams = make_search(lams=4)._check_lams()
         assert lams == pytest.approx(0.05 * 20 ** (np.arange(4) / 3))
 
+    def test_attributes_of_an_earlier_fit_go(self):
+        frame = pd.DataFrame(X).rename(columns=str)
+        search = make_search().fit(frame, y, sensitive_features=z)
+        assert "feature_names_in_" in vars(search)
+        search.fit(X, y, sensitive_features=z)
+        assert "feature_names_in_" not in vars(search)
+
+    def test_folds_of_a_generator(self):
+        folds = StratifiedKFold(2).split(X, y)
+        search = make_search(cv=folds).fit(X, y, sensitive_features=z)
+        assert search.n_splits_ == 2
+
     def test_regularized(self):
         search = RegularizedClassifierCV(**SMOOTH, lams=[0.1, 1.0], cv=2)
         search.fit(X, y, sensitive_features=z)
@@ -284,6 +307,7 @@ class TestErrors:
             ({"budget": 0.1, "rule": len}, "`budget` has no use"),
             ({"performance": "auc"}, "'auc'"),
             ({"disparity": "eod"}, "'eod'"),
+            ({"disparity": "accuracy"}, "`disparity` must be one of"),
             ({"scoring": {"roc_auc": len}}, "lacks .'equalized_odds_difference'"),
             ({"warm_start": True}, "`warm_start=True`"),
         ],
@@ -292,6 +316,13 @@ class TestErrors:
     def test_parameters(self, settings, message):
         with pytest.raises(ValueError, match=message):
             make_search(**settings).fit(X, y, sensitive_features=z)
+
+    def test_scores_that_do_not_suit_the_labels(self):
+        labels = np.arange(600) % 3
+        with pytest.raises(ValueError, match="use 'roc_auc_ovr'"):
+            make_search().fit(X, labels, sensitive_features=z)
+        with pytest.raises(ValueError, match="`scoring` must have functions"):
+            make_search().fit(X, np.c_[y, labels], sensitive_features=z)
 
     def test_lam_is_no_parameter(self):
         assert "lam" not in make_search().get_params()
@@ -307,7 +338,9 @@ class TestErrors:
             make_search().partial_fit(X, y)
 
     def test_multipliers_find_the_weight_by_themselves(self):
-        search = RegularizedClassifierCV(**SMOOTH, lams=[0.1, 1.0], multiplier_lr=1.0)
+        search = RegularizedClassifierCV(
+            **SMOOTH, lams=[0.1, 1.0], lams_at_once=1, multiplier_lr=1.0
+        )
         with pytest.raises(ValueError, match="`multiplier_lr` must be None"):
             search.fit(X, y, sensitive_features=z)
 

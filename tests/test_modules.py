@@ -190,6 +190,11 @@ class TestDropout:
         kept.sum().backward()
         assert torch.equal(x.grad, kept.detach())
 
+    @pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+    def test_p_is_a_share(self, p):
+        with pytest.raises(ValueError, match=r"`p` must be a number in \[0, 1\)"):
+            Dropout(p)
+
     def test_evaluation_changes_nothing(self):
         assert Dropout(0.5).eval()(X) is X
 

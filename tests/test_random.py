@@ -13,6 +13,7 @@ from fairtask._random import (
     RandomStream,
     current_generator,
 )
+from fairtask.losses import GroupLossDivergence
 from tests._inputs import (
     NOT_LEARNT,
     assert_same_bits,
@@ -107,6 +108,25 @@ def test_an_optimizer_may_draw():
     before = torch.get_rng_state()
     first, second = (
         make_classifier(optimizer=NoisySGD).fit(X, y, sensitive_features=z)
+        for _ in range(2)
+    )
+    assert_same_bits(weights(first), weights(second))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class NoisyLoss(GroupLossDivergence):
+    """A loss that draws random numbers, as one of a user may."""
+
+    def penalty(self, means, present):
+        return super().penalty(means + 0.01 * torch.rand_like(means), present)
+
+
+@pytest.mark.filterwarnings(NOT_LEARNT)
+def test_a_loss_may_draw():
+    X, y, z = make_samples(200)
+    before = torch.get_rng_state()
+    first, second = (
+        make_classifier(fairness_loss=NoisyLoss).fit(X, y, sensitive_features=z)
         for _ in range(2)
     )
     assert_same_bits(weights(first), weights(second))

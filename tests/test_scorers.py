@@ -390,7 +390,7 @@ def test_scoring_gives_each_metric_what_it_takes():
         (
             make_fairness_scoring,
             {"names": ["accuracy"], "sensitive_features": GROUPS},
-            "`sensitive_features` is for differences",
+            "`sensitive_features` is for metrics of groups",
         ),
     ],
 )

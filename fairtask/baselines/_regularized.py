@@ -203,7 +203,7 @@ class RegularizedClassifierCV(LamSearch, RegularizedClassifier):
     hidden_layer_sizes, ..., verbose
         Those of `RegularizedClassifier`, except ``lam``; ``multiplier_lr`` must be
         None.
-    lams, cv, performance, disparity, budget, rule, lams_at_once, n_jobs
+    lams, cv, performance, disparity, scoring, budget, rule, lams_at_once, n_jobs
         See `~fairtask.AuxiliaryFairnessClassifierCV`.
 
     Examples
@@ -219,13 +219,13 @@ class RegularizedClassifierCV(LamSearch, RegularizedClassifier):
     lam: ClassVar  # type: ignore[misc]  # no parameter: it is chosen
     _single = RegularizedClassifier
 
-    def _make_method(self) -> Regularized:
+    def _check_lams(self) -> list[float]:
         if self.multiplier_lr is not None:
             raise ValueError(
                 "`multiplier_lr` must be None where `lam` is chosen: it finds the "
                 f"weights by itself; got {self.multiplier_lr!r}."
             )
-        return super()._make_method()
+        return super()._check_lams()
 
 
 @estimator

@@ -10,6 +10,8 @@ The metrics share their parameters, which `~fairtask.metrics.equalized_odds_diff
 describes in full. A wrong argument raises a `ValueError`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fairtask.metrics._audit import RepresentationAudit
 from fairtask.metrics._bootstrap import bootstrap
 from fairtask.metrics._intervals import BootstrapResult
@@ -28,7 +30,7 @@ from fairtask.metrics._label_metrics import (
     group_accuracy_difference,
     predictive_parity_difference,
 )
-from fairtask.metrics._names import make_group_metric
+from fairtask.metrics._names import function_of_name, make_group_metric
 from fairtask.metrics._report import FairnessReport
 from fairtask.metrics._reporting import fairness_report
 from fairtask.metrics._representation import audit_representation
@@ -69,3 +71,8 @@ __all__ = [
     "mean_rank",
     "predictive_parity_difference",
 ]
+
+if not TYPE_CHECKING:  # which would believe that every name exists
+
+    def __getattr__(name: str) -> Any:
+        return function_of_name(name)

@@ -142,6 +142,7 @@ class GroupMetric:
                 **{name: settings[name] for name in self.family.options},
             ),
             settings["min_group_size"],
+            settings=settings,
             agg=settings.get("agg", "worst_case"),
             each=settings["attributes"] == "each",
             to_overall=to_overall,
@@ -159,14 +160,18 @@ class GroupMetric:
         statistics: GroupStatistics,
         min_group_size: int,
         *,
+        settings: Mapping[str, Any] | None = None,
         agg: str = "worst_case",
         each: bool = False,
         to_overall: bool = False,
     ) -> Comparison:
-        """Select the statistics of the metric, and the groups with enough samples."""
-        strata = [
-            i for i, (s, _) in enumerate(statistics.strata) if s in self.statistics
-        ]
+        """Select the statistics of the metric, and the groups with enough samples.
+
+        The statistics may be those of several metrics. Without `settings` the metric
+        has its defaults.
+        """
+        chosen = self.computed(self.settings if settings is None else settings)
+        strata = [i for i, (s, _) in enumerate(statistics.strata) if s in chosen]
         tables = statistics.samples.tables()
         if to_overall:
             tables = tables[: len(tables) // 2]

@@ -133,7 +133,8 @@ def differences(
     notes = []
     for metric in metrics:
         for i, family in enumerate(statistics):
-            if not any(s in metric.statistics for s, _ in family.strata):
+            chosen = metric.computed(metric.settings)
+            if not any(s in chosen for s, _ in family.strata):
                 continue
             comparison = metric.compare_statistics(family, min_group_size, each=True)
             notes += [

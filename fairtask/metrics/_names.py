@@ -1,6 +1,7 @@
 """Metrics by name: those with a function, and any statistic with any transform."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from fairtask._validation import check_one_of
@@ -26,6 +27,7 @@ __all__ = [
     "METRICS",
     "REPORTED",
     "find_metric",
+    "function_of_name",
     "make_group_metric",
     "metric_of_name",
 ]
@@ -113,10 +115,15 @@ def make_group_metric(statistic: str, transform: str) -> Callable[..., Any]:
     check_one_of("statistic", statistic, tuple(STATISTICS))
     suitable = [n for n, t in TRANSFORMS.items() if t.suits(STATISTICS[statistic])]
     check_one_of("transform", transform, suitable)
-    metric = _derive(statistic, transform)
+    return _function(_derive(statistic, transform))
 
+
+@cache
+def _function(metric: GroupMetric) -> Callable[..., Any]:
     def described() -> None: ...
 
+    # Pickles look the function up by its name in `fairtask.metrics`.
+    described.__module__ = "fairtask.metrics"
     described.__name__ = described.__qualname__ = metric.name
     words = metric.statistics[0].words
     described.__doc__ = {
@@ -131,6 +138,14 @@ def _derive(statistic: str, transform: str) -> GroupMetric:
     return GroupMetric(
         f"{statistic}_{transform}", TRANSFORMS[transform], (STATISTICS[statistic],)
     )
+
+
+def function_of_name(name: str) -> Callable[..., Any]:
+    """Return the function of a metric that has its name from its parts."""
+    metric = metric_of_name(name)
+    if metric is None or name in METRICS:
+        raise AttributeError(f"module 'fairtask.metrics' has no attribute {name!r}")
+    return _function(metric)
 
 
 def metric_of_name(name: str) -> GroupMetric | None:

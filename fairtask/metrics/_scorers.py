@@ -300,11 +300,16 @@ def make_fairness_scoring(
             f"of scikit-learn; got {unknown}."
         )
     taken = {name: metric.settings for name, metric in metrics.items() if metric}
-    if sensitive_features is not None and not taken:
-        raise ValueError(
-            "`sensitive_features` is for differences between groups, and `names` has "
-            f"none: {list(names)}."
-        )
+    of_groups = {
+        "sensitive_features": sensitive_features,
+        "control_features": control_features,
+    }
+    for argument, value in of_groups.items():
+        if value is not None and not taken:
+            raise ValueError(
+                f"`{argument}` is for metrics of groups, and `names` has none: "
+                f"{list(names)}."
+            )
     for setting in metric_params:
         if not any(setting in of_metric for of_metric in taken.values()):
             raise ValueError(

@@ -60,11 +60,14 @@ class Transform:
 
     @property
     def takes(self) -> str:
-        """What a defined number takes."""
+        """Groups that a number needs to be defined."""
         return "two groups" if self.compares_groups else "a group"
 
     def suits(self, statistic: Statistic) -> bool:
-        """Whether the number says how bad it is: that of the best group does not."""
+        """Whether the number makes sense for a statistic.
+
+        The value of the best group says nothing about the worst.
+        """
         better = statistic.greater_is_better
         return self.compares_groups or better in (None, self.greater_is_better)
 
@@ -133,7 +136,7 @@ class _Ratio(Transform):
 
     @property
     def takes(self) -> str:
-        """What a defined number takes."""
+        """Groups that a number needs to be defined."""
         return "two groups, of which one has a value above 0"
 
     def largest(self, statistic: Statistic) -> float:
