@@ -73,7 +73,7 @@ def categorical_frame(n):
     X = frame(n)
     for j in range(N_CATEGORICAL):
         codes = np.random.default_rng(j).integers(20, size=n, dtype=np.int8)
-        X[f"c{j}"] = pd.Categorical.from_codes(codes, LEVELS)
+        X[N_NUMBERS + j] = pd.Categorical.from_codes(codes, LEVELS)
     return X
 
 
@@ -81,7 +81,7 @@ def string_frame(n):
     X = frame(n)
     for j in range(N_CATEGORICAL):
         codes = np.random.default_rng(j).integers(20, size=n, dtype=np.int8)
-        X[f"c{j}"] = np.array(LEVELS, dtype=object)[codes]
+        X[N_NUMBERS + j] = np.array(LEVELS, dtype=object)[codes]
     return X
 
 
