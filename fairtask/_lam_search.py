@@ -182,6 +182,12 @@ class LamSearch(FairnessEstimator):
         if sample_weight is not None:
             data["sample_weight"] = read_weights(sample_weight, len(data["y"]))
         check_consistent_length(*data.values())
+        n_groups = data["sensitive_features"].nunique()
+        if (n_groups < 2).all():
+            raise ValueError(
+                "`sensitive_features` must have two known groups, whose difference "
+                f"decides on `lam`; numbers of known groups: {n_groups.to_dict()}."
+            )
         for part in (X, y):
             if isinstance(part, pd.DataFrame | pd.Series):
                 # Columns of arrays have no index of their own.

@@ -333,6 +333,11 @@ class TestErrors:
         with pytest.raises(ValueError, match="`sensitive_features` must be given"):
             make_search().fit(X, y)
 
+    @pytest.mark.parametrize("groups", [np.zeros(600, dtype=int), [None] * 600])
+    def test_two_groups_are_needed(self, groups):
+        with pytest.raises(ValueError, match="must have two known groups"):
+            make_search().fit(X, y, sensitive_features=groups)
+
     def test_partial_fit(self):
         with pytest.raises(AttributeError, match="estimator_"):
             make_search().partial_fit(X, y)

@@ -102,18 +102,6 @@ class NoisySGD(torch.optim.SGD):
         return loss
 
 
-@pytest.mark.filterwarnings(NOT_LEARNT)
-def test_an_optimizer_may_draw():
-    X, y, z = make_samples(200)
-    before = torch.get_rng_state()
-    first, second = (
-        make_classifier(optimizer=NoisySGD).fit(X, y, sensitive_features=z)
-        for _ in range(2)
-    )
-    assert_same_bits(weights(first), weights(second))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 class NoisyLoss(GroupLossDivergence):
     """A loss that draws random numbers, as one of a user may."""
 
@@ -122,12 +110,14 @@ class NoisyLoss(GroupLossDivergence):
 
 
 @pytest.mark.filterwarnings(NOT_LEARNT)
-def test_a_loss_may_draw():
+@pytest.mark.parametrize(
+    "settings", [{"optimizer": NoisySGD}, {"fairness_loss": NoisyLoss}], ids=str
+)
+def test_optimizers_and_losses_may_draw(settings):
     X, y, z = make_samples(200)
     before = torch.get_rng_state()
     first, second = (
-        make_classifier(fairness_loss=NoisyLoss).fit(X, y, sensitive_features=z)
-        for _ in range(2)
+        make_classifier(**settings).fit(X, y, sensitive_features=z) for _ in range(2)
     )
     assert_same_bits(weights(first), weights(second))
     assert torch.equal(torch.get_rng_state(), before)
