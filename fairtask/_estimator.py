@@ -3,8 +3,7 @@
 import copy
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial, wraps
 from numbers import Integral, Real
@@ -13,7 +12,6 @@ from typing import (
     Any,
     ClassVar,
     Literal,
-    NamedTuple,
     Self,
     TypeVar,
     dataclass_transform,
@@ -29,7 +27,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -39,32 +37,25 @@ from torch import nn
 from fairtask import _diagnosis, _persistence
 from fairtask._callbacks import LEARNING_RATES
 from fairtask._columns import check_same_kind
-from fairtask._data import SampleDataset, Samples, n_samples_of, of_each_part
+from fairtask._data import SampleDataset, Samples
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
 from fairtask._erasure import erase_means
-from fairtask._frames import as_pandas, check_same_rows
+from fairtask._frames import check_same_rows
 from fairtask._history import group_cells, group_table, history_table
 from fairtask._labels import (
     Tasks,
     check_task_names,
-    encode_labels,
     label_columns,
-    task_weights,
 )
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
-from fairtask._parquet_samples import (
-    NamedColumns,
-    ParquetSource,
-    read_named,
-    read_samples,
-)
-from fairtask._processes import Processes, find_processes, of_first_process
+from fairtask._parquet_samples import ParquetSource, read_named
+from fairtask._processes import of_first_process
+from fairtask._reading import Expected, Reader
 from fairtask._sensitive import (
     UNKNOWN,
     SensitiveAttributes,
-    attribute_table,
     encode_sensitive_features,
 )
 from fairtask._stored import StoredSamples
@@ -75,21 +66,15 @@ from fairtask._training import (
     make_net,
     make_network,
     make_stream,
+    processes_for,
     resolve_max_epochs,
 )
-from fairtask._validation import check_device, check_sample_weight, read_weights
+from fairtask._validation import check_device, read_weights
 from fairtask.modules import MultiTaskNetwork
 
-__all__ = ["Expected", "FairnessEstimator", "estimator", "is_binary"]
+__all__ = ["FairnessEstimator", "estimator", "is_binary"]
 
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
-
-
-class Expected(NamedTuple):
-    """Labels and groups that a fitted network knows."""
-
-    tasks: Tasks
-    attributes: SensitiveAttributes
 
 
 def is_binary(estimator: "FairnessEstimator") -> bool:
@@ -315,9 +300,8 @@ class FairnessEstimator(
         )
         continues = self.warm_start and hasattr(self, "net_")
         modality, method = self._make_parts(continues)
-        samples, expected = self._read(
-            modality,
-            method,
+        reader = self._make_reader(modality, method)
+        samples, expected = reader.training_samples(
             X,
             y,
             sensitive_features,
@@ -331,8 +315,8 @@ class FairnessEstimator(
         seeds = rng.randint(2**31 - 1, size=3).tolist()
         validation = None
         if X_val is not None or y_val is not None:
-            validation = self._encode_validation(
-                modality, X_val, y_val, sensitive_features_val, expected
+            validation = reader.validation_samples(
+                X_val, y_val, sensitive_features_val, expected
             )
         elif sensitive_features_val is not None:
             raise ValueError("`sensitive_features_val` needs `X_val` and `y_val`.")
@@ -412,9 +396,7 @@ class FairnessEstimator(
         )
         continues = hasattr(self, "net_")
         modality, method = self._make_parts(continues)
-        samples, expected = self._read(
-            modality,
-            method,
+        samples, expected = self._make_reader(modality, method).training_samples(
             X,
             y,
             sensitive_features,
@@ -457,164 +439,15 @@ class FairnessEstimator(
         modality.restore(self._modality.state())
         return modality, method
 
-    def _read(
-        self,
-        modality: Modality,
-        method: Method,
-        X: Any,
-        y: Any,
-        sensitive_features: Any,
-        sample_weight: Any,
-        *,
-        known: Expected | None,
-        **of_stream: Any,
-    ) -> tuple[Samples | StoredSamples, Expected]:
-        """Check and encode training samples, in memory or from disk."""
-        table = modality.open(X, "X")
-        if table is None:
-            X = modality.validate(X, self, reset=known is None)
-            aside = y, sensitive_features, sample_weight
-            if any(isinstance(value, str) for value in aside):
-                raise ValueError(
-                    "`y`, `sensitive_features` and `sample_weight` must have a value "
-                    "per sample; the name of a column needs an `X` in Parquet files."
-                )
-            return self._encode(modality, method, X, *aside, known=known, **of_stream)
-        columns = NamedColumns.of(
-            table,
-            y,
-            sensitive_features,
-            sample_weight,
-            features=None
-            if known is None
-            else getattr(self, "feature_names_in_", None),
-        )
-        samples, tasks, attributes = read_samples(
-            table,
-            columns,
-            partial(modality.validate, estimator=self),
-            known=known,
+    def _make_reader(self, modality: Modality, method: Method) -> Reader:
+        """Return an object that checks and encodes the samples of a training."""
+        return Reader(
+            self,
+            modality,
             intersectional=self.intersectional,
             class_weight=self.class_weight,
             weighs_groups=method.weighs_groups,
-            **of_stream,
         )
-        return samples, Expected(tasks, attributes)
-
-    def _encode(
-        self,
-        modality: Modality,
-        method: Method,
-        X: Any,
-        y: Any,
-        sensitive_features: Any,
-        sample_weight: Any,
-        *,
-        known: Expected | None,
-        classes: Any = None,
-        groups: Any = None,
-        is_stream: bool = False,
-        all_readable: bool = False,
-    ) -> tuple[Samples, Expected]:
-        """Encode labels, groups and weights of samples that have been validated."""
-        n_samples = n_samples_of(X)
-        y_codes, tasks = encode_labels(
-            y,
-            n_samples=n_samples,
-            classes=classes,
-            known=None if known is None else known.tasks,
-        )
-        sensitive = encode_sensitive_features(
-            sensitive_features,
-            n_samples=n_samples,
-            intersectional=self.intersectional,
-            groups=groups,
-            known=None if known is None else known.attributes,
-        )
-        weight = check_sample_weight(sample_weight, n_samples)
-        # One part of a stream does not determine the mean weight over all parts.
-        task_weight = task_weights(
-            self.class_weight, weight, y_codes, tasks, normalize=not is_stream
-        )
-        # Reading takes long: wrong arguments have been found by now.
-        rows = None if all_readable else modality.readable(X)
-        if rows is not None:
-            # Classes, groups and the mean weight are those of the remaining samples.
-            if sensitive_features is not None:
-                sensitive_features = attribute_table(sensitive_features).iloc[rows]
-            if sample_weight is not None:
-                sample_weight = read_weights(sample_weight, n_samples)[rows]
-            return self._encode(
-                modality,
-                method,
-                of_each_part(lambda part: part[rows], X),
-                _safe_indexing(as_pandas(y, "y"), rows),
-                sensitive_features,
-                sample_weight,
-                known=known,
-                classes=classes,
-                groups=groups,
-                is_stream=is_stream,
-                all_readable=True,
-            )
-        group_weight = weight if method.weighs_groups else None
-        samples = Samples(X, y_codes, sensitive.codes, task_weight, group_weight)
-        return samples, Expected(tasks, sensitive.attributes)
-
-    def _encode_validation(
-        self,
-        modality: Modality,
-        X: Any,
-        y: Any,
-        sensitive_features: Any,
-        expected: Expected,
-    ) -> Samples | StoredSamples:
-        """Check validation data and encode them like the training data."""
-        if X is None or y is None:
-            missing = "X_val" if X is None else "y_val"
-            raise ValueError(
-                f"`X_val` and `y_val` belong together; `{missing}` is None."
-            )
-        check_same_rows(
-            {"X_val": X, "y_val": y, "sensitive_features_val": sensitive_features}
-        )
-        table = modality.open(X, "X_val")
-        if table is not None:
-            columns = NamedColumns.of(
-                table,
-                y,
-                sensitive_features,
-                None,
-                features=getattr(self, "feature_names_in_", None),
-                suffix="_val",
-            )
-            with _named_in_errors("X_val"):
-                return read_samples(
-                    table,
-                    columns,
-                    partial(modality.validate, estimator=self),
-                    known=expected,
-                    intersectional=self.intersectional,
-                    unseen="unknown",
-                )[0]
-        with _named_in_errors("X_val"):
-            X = modality.validate(X, self, reset=False)
-        n_samples = n_samples_of(X)
-        y_codes, _ = encode_labels(
-            y, n_samples=n_samples, known=expected.tasks, argument="y_val"
-        )
-        sensitive = encode_sensitive_features(
-            sensitive_features,
-            n_samples=n_samples,
-            intersectional=self.intersectional,
-            known=expected.attributes,
-            unseen="unknown",
-            argument="sensitive_features_val",
-        )
-        samples = Samples(X, y_codes, sensitive.codes)
-        with _named_in_errors("X_val"):
-            rows = modality.readable(X)
-            return samples if rows is None else samples.take(rows)
 
     def _train(
         self,
@@ -629,7 +462,7 @@ class FairnessEstimator(
         is_stream: bool = False,
     ) -> Self:
         """Train a new network, or the one there is, and check the result."""
-        processes = self._find_processes(samples, validation)
+        processes = processes_for(samples, validation, self.get_params(deep=False))
         device = check_device(self.device)
         some_samples = samples.in_memory()
         losses = self._losses_to_compare(
@@ -728,38 +561,6 @@ class FairnessEstimator(
             after = _diagnosis.task_fits(net, dataset)
             _diagnosis.warn_if_erased(before, after, expected.tasks, width)
         self._set_fitted(modality, net, expected, compared, width)
-
-    def _find_processes(
-        self,
-        samples: Samples | StoredSamples,
-        validation: Samples | StoredSamples | None,
-    ) -> Processes | None:
-        """Return the processes that train together, with the same samples."""
-        processes = find_processes()
-        if processes is None:
-            return None
-        if not (
-            isinstance(samples, Samples) and isinstance(validation, Samples | None)
-        ):
-            raise ValueError(
-                "`X` must be in memory for a training in several processes; got "
-                "Parquet files."
-            )
-        simple = bool | int | float | str | tuple | None
-        of_each = ("device", "n_threads", "verbose")
-        processes.check_same(
-            X=samples.X if isinstance(samples.X, np.ndarray) else len(samples),
-            y=samples.y,
-            sensitive_features=samples.groups,
-            sample_weight=(samples.task_weight, samples.group_weight),
-            y_val=None if validation is None else validation.y,
-            **{
-                name: value
-                for name, value in self.get_params(deep=False).items()
-                if isinstance(value, simple) and name not in of_each
-            },
-        )
-        return processes
 
     def _losses_to_compare(
         self,
@@ -1156,12 +957,3 @@ def _is_same_setting(before: Any, now: Any) -> bool:
         for value in (before, now)
     )
     return repr(before) == repr(now)
-
-
-@contextmanager
-def _named_in_errors(argument: str) -> Iterator[None]:
-    """Name the argument in errors that speak of `X`."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"`{argument}`: {error}") from error

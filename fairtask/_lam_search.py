@@ -23,11 +23,12 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor, nn
 
 from fairtask._data import SampleDataset
-from fairtask._estimator import Expected, FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator, estimator
 from fairtask._frames import as_pandas, check_same_rows
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
+from fairtask._reading import Expected
 from fairtask._sensitive import attribute_table
 from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS

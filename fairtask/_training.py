@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
@@ -11,15 +12,16 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
-from fairtask._data import SampleDataset, batch_sizes
+from fairtask._data import SampleDataset, Samples, batch_sizes
 from fairtask._epoch_scores import EpochScore
 from fairtask._labels import Tasks
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
-from fairtask._processes import Processes
+from fairtask._processes import Processes, find_processes
 from fairtask._random import OwnStream, RandomStream
 from fairtask._sensitive import SensitiveAttributes
+from fairtask._stored import StoredSamples
 from fairtask.modules import ACTIVATIONS, MeanErasure, MultiTaskNetwork
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "make_net",
     "make_network",
     "make_stream",
+    "processes_for",
     "resolve_max_epochs",
 ]
 
@@ -66,6 +69,40 @@ class SinglePrecision(TorchFunctionMode):
         if function in self.creators and kwargs.get("dtype") is None:
             kwargs = {**kwargs, "dtype": torch.float32}
         return function(*args, **kwargs)
+
+
+def processes_for(
+    samples: Samples | StoredSamples,
+    validation: Samples | StoredSamples | None,
+    parameters: dict[str, Any],
+) -> Processes | None:
+    """Return the processes that train together, with the same samples and parameters.
+
+    None where this process trains alone.
+    """
+    processes = find_processes()
+    if processes is None:
+        return None
+    if not (isinstance(samples, Samples) and isinstance(validation, Samples | None)):
+        raise ValueError(
+            "`X` must be in memory for a training in several processes; got Parquet "
+            "files."
+        )
+    simple = bool | int | float | str | tuple | None
+    of_each = ("device", "n_threads", "verbose")
+    processes.check_same(
+        X=samples.X if isinstance(samples.X, np.ndarray) else len(samples),
+        y=samples.y,
+        sensitive_features=samples.groups,
+        sample_weight=(samples.task_weight, samples.group_weight),
+        y_val=None if validation is None else validation.y,
+        **{
+            name: value
+            for name, value in parameters.items()
+            if isinstance(value, simple) and name not in of_each
+        },
+    )
+    return processes
 
 
 def make_network(
