@@ -25,11 +25,9 @@ def run(script, *arguments, cwd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "script", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda p: p.stem
-)
-def test_example(script, tmp_path):
-    result = run(script, cwd=tmp_path)
+def test_example(tmp_path):
+    # The others need data, and are run where the pages are built.
+    result = run(EXAMPLES / "plot_01_quickstart.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
@@ -61,22 +59,3 @@ def test_demo(tmp_path):
     assert "EOD" in result.stdout
     assert "training on synthetic" in result.stderr  # the progress bar
     assert (tmp_path / "demo_output" / "pareto_synthetic.png").stat().st_size > 10_000
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_faces(tmp_path):
-    data = Path(os.environ.get("FAIRTASK_DATA", ""))
-    weights = data.parent / "weights" / "tf_efficientnet_lite0.safetensors"
-    if not (data / "fairface" / "labels.csv").is_file() or not weights.is_file():
-        pytest.skip("FAIRTASK_DATA has no fairface, or there are no weights beside it")
-    result = run(
-        EXAMPLES / "faces.py",
-        *["--weights", str(weights), "--n-train", "200", "--n-test", "200"],
-        *["--image-size", "64"],
-        cwd=tmp_path,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "lam=0.2: accuracy" in result.stdout
-    for name in ("gender", "race"):
-        assert (tmp_path / "faces_output" / f"{name}.png").stat().st_size > 50_000
