@@ -4,8 +4,9 @@ from math import inf, isnan, log, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask.bounds import (
@@ -16,6 +17,7 @@ from fairtask.bounds import (
     generalization_slack,
     group_loss_bound,
 )
+from fairtask.bounds._two_samples import ExactTest
 from fairtask.exceptions import VacuousBoundWarning
 from fairtask.metrics import equalized_odds_difference
 
@@ -153,24 +155,123 @@ class TestConditions:
 
 
 class TestCertificate:
-    def test_by_hand(self):
-        # Group a: mean loss .5 of 8; b: .25 of 4; c: 0 of 4.
-        losses = [1, 0] * 4 + [1, 0, 0, 0] + [0] * 4
-        groups = ["a"] * 8 + ["b"] * 4 + ["c"] * 4
-        # ln(1 / delta) / 2 = 1/24: a and c add sqrt((1/8 + 1/4) / 24) = 1/8.
-        bound = certified_difference(
-            losses, sensitive_features=groups, delta=np.exp(-1 / 12)
-        )
-        assert bound == pytest.approx(0.5 + 0.125)
+    def test_small_and_equal_groups_by_hand(self):
+        # Of the four tables of one sample each, only the loss of a alone is larger. The
+        # others have the probability 1 - (q + d) (1 - q), at most 1 - d.
+        bound = certified_difference([0, 0], sensitive_features=["a", "b"])
+        assert 1 - 0.049 < bound < 1 - 0.049 + 0.01
 
-    def test_a_small_group_may_count_although_it_differs_less(self):
-        losses = [1, 0] * 500 + [0] * 1000 + [0, 1, 0, 0]
-        groups = ["a"] * 1000 + ["b"] * 1000 + ["c"] * 4
-        # a and b differ by .5, b and c by .25, but of c little is known.
+    @pytest.mark.parametrize("delta", [0.05, 0.001])
+    def test_no_loss_by_hand(self, delta):
+        # The rate of the large group is hardly above 0, and (1 - p)^20 = .98 delta.
         bound = certified_difference(
-            losses, sensitive_features=groups, delta=np.exp(-2)
+            np.zeros(100_020, dtype=int),
+            sensitive_features=["a"] * 20 + ["b"] * 100_000,
+            delta=delta,
         )
-        assert bound == pytest.approx(0.25 + sqrt(1 / 1000 + 1 / 4))
+        expected = 1 - (0.98 * delta) ** (1 / 20)
+        assert expected < bound < expected + 2e-4
+
+    def test_betting_by_hand(self):
+        # One difference, of 0. The bet .9 / (1 - d) doubles the capital at d = 1 / 1.9;
+        # it is below sqrt(2 ln(2) / .25).
+        bound = certified_difference(
+            [0.5, 0.5], sensitive_features=["a", "b"], delta=0.5
+        )
+        assert bound == pytest.approx(1 / 1.9, abs=2e-5)
+
+    @pytest.mark.parametrize("scale", [1, 0.5])  # 0-1 losses and others
+    def test_a_small_group_may_count_although_it_differs_less(self, scale):
+        losses = np.array([1, 0] * 500 + [0] * 1000 + [0, 1, 0, 0]) * scale
+        groups = np.repeat(["a", "b", "c"], [1000, 1000, 4])
+        # a and b differ by .5, b and c by .25, but of c little is known.
+        bound = certified_difference(losses, sensitive_features=groups)
+        large = groups != "c"
+        assert bound > 0.1 + certified_difference(
+            losses[large], sensitive_features=groups[large]
+        )
+
+    @pytest.mark.parametrize(
+        ("sizes", "delta"), [((1, 1), 0.05), ((3, 8), 0.05), ((10, 9), 0.2)]
+    )
+    def test_it_is_exact(self, sizes, delta):
+        """The tables in which it fails have a probability of delta at most."""
+        counts = [np.arange(n + 1) for n in sizes]
+        bounds = np.array(
+            [
+                [self.of_counts((i, j), sizes, delta) for j in counts[1]]
+                for i in counts[0]
+            ]
+        )
+        assert (np.diff(bounds, axis=0) >= 0).all()
+        assert (np.diff(bounds, axis=1) <= 0).all()
+        rates = np.linspace(0, 1, 51)
+        first, second = (
+            binom.pmf(count, n, rates[:, None])
+            for count, n in zip(counts, sizes, strict=True)
+        )
+        largest = 0.0
+        for i, j in zip(*np.triu_indices(51, 1), strict=True):
+            fails = bounds < rates[j] - rates[i]
+            largest = max(largest, first[j] @ fails @ second[i])
+        assert 0.8 * delta < largest <= delta
+
+    @staticmethod
+    def of_counts(counts, sizes, delta):
+        """The limit of the difference of the first group from the second."""
+        first, second = (
+            np.arange(n) < count for count, n in zip(counts, sizes, strict=True)
+        )
+        test = ExactTest(first, second, delta)
+        return 0.0 if test.rejects(0.0) else round(test.limit(0.0), 4)
+
+    @pytest.mark.parametrize("sizes", [(60, 60), (60, 500), (7, 40)])
+    def test_how_often_betting_fails(self, sizes):
+        """Also for samples that are sorted by their loss."""
+        delta = 0.05
+        rng = np.random.default_rng(0)
+        groups = np.repeat([0, 1], sizes)
+        rates = np.array([0.5, 0.3])[groups]
+        fails = []
+        for _ in range(300):
+            losses = 0.9 * (rng.random(len(groups)) < rates)
+            order = np.argsort(losses)
+            fails.append(
+                certified_difference(
+                    losses[order], sensitive_features=groups[order], delta=delta
+                )
+                < 0.9 * 0.2
+            )
+        assert np.mean(fails) <= delta
+
+    @vacuous_ignored
+    @given(st.integers(0, 2**32 - 1), st.booleans())
+    @settings(max_examples=25)
+    def test_less_certainty_and_more_samples_make_it_smaller(self, seed, zero_one):
+        rng = np.random.default_rng(seed)
+        groups = np.repeat([0, 1], rng.integers(5, 300, 2))
+        losses = rng.beta(0.5, 1, len(groups))
+        if zero_one:
+            losses = np.round(losses)
+        delta = rng.uniform(0.01, 0.3)
+
+        def bound_of(losses, groups, delta):
+            return certified_difference(losses, sensitive_features=groups, delta=delta)
+
+        bound = bound_of(losses, groups, delta)
+        assert bound_of(losses, groups, delta / 2) >= bound
+        assert bound_of(np.tile(losses, 9), np.tile(groups, 9), delta) <= bound
+
+    def test_the_difference_is_tested_and_not_two_groups_apart(self):
+        groups = np.repeat([0, 1], 1000)
+        for rate, excess in [(0.05, 0.0175), (0.5, 0.0385)]:
+            is_wrong = np.tile(np.arange(1000) < 1000 * rate, 2)
+            bound = certified_difference(is_wrong, sensitive_features=groups)
+            normal = 1.645 * sqrt(2 * rate * (1 - rate) / 1000)
+            assert normal < bound < excess < sqrt(log(20) / 1000)
+            # Betting adapts to the variance of losses that are not 0 or 1.
+            bound = certified_difference(0.2 * is_wrong, sensitive_features=groups)
+            assert bound < 0.2 * 1.5 * excess
 
     @vacuous_ignored
     @given(st.integers(0, 2**32 - 1))
@@ -186,22 +287,9 @@ class TestCertificate:
 
     def test_it_is_less_than_theorem_2_for_two_groups(self):
         losses, groups = np.tile([0.0, 1.0, 0.0, 0.0], 200), np.repeat([0, 1], 400)
-        bound = certified_difference(losses, sensitive_features=groups)
-        assert bound == pytest.approx(sqrt(log(20) / 400))
-        assert bound < group_loss_bound(0, [400, 400])
-
-    @pytest.mark.slow
-    def test_how_often_it_fails(self):
-        # 5 % at most; of this problem about .7 %, with half the slack 10 %.
-        rng = np.random.default_rng(0)
-        groups = np.repeat([0, 1], 300)
-        rates = np.array([0.5, 0.3])[groups]
-        fails = [
-            certified_difference(rng.random(600) < rates, sensitive_features=groups)
-            < 0.2
-            for _ in range(3000)
-        ]
-        assert 0.001 < np.mean(fails) <= 0.05
+        for scale in (1, 0.99):
+            bound = certified_difference(scale * losses, sensitive_features=groups)
+            assert bound < group_loss_bound(0, [400, 400])
 
     def test_groups_that_were_not_drawn(self):
         arguments = {"sensitive_features": ["a", "b"] * 100, "groups": ["a", "b", "c"]}
@@ -258,6 +346,7 @@ class TestCertificate:
             ({"strata": [np.nan, 1]}, "`strata` must have no missing values; found 1"),
             ({"groups": ["a", "c"]}, "'b'"),
             ({"delta": 1}, "`delta` must be a number in"),
+            ({"sensitive_features": None}, "`sensitive_features` must be the group"),
         ],
     )
     def test_error_names_the_argument(self, changes, message):

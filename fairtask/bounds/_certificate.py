@@ -1,6 +1,6 @@
 """A bound from held-out samples, for any number of groups."""
 
-from math import log
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from fairtask._frames import as_pandas, check_same_rows
 from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
+from fairtask.bounds._two_samples import BettingTest, ExactTest, approximate_limits
 from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = ["certified_difference", "encode_strata"]
@@ -27,21 +28,31 @@ def certified_difference(
 ) -> float:
     r"""Bound on the largest difference in expected loss, from held-out samples.
 
-    .. math::
+    The bound is the largest, over the strata and the pairs of groups, of an upper
+    confidence limit of the difference between two groups. It holds with probability
+    1 - delta, for any number of samples, whatever the model and the distribution, and
+    is narrow because one test compares both groups:
 
-        \max_{c, a \ne b} \left( \hat L_{ca} - \hat L_{cb}
-        + \sqrt{\frac{\ln(1 / \delta)}{2}
-        \left( \frac{1}{n_{ca}} + \frac{1}{n_{cb}} \right)} \right)
+    - 0-1 losses: the exact unconditional test with a confidence interval for the other
+      parameter [1]_, in the order of an approximate limit [2]_. With 1,000 samples of
+      each group and error rates of .05 the bound is .017 above the measured difference;
+      Hoeffding's inequality adds .055.
+    - Other losses: a test by betting [3]_, which adapts to the variance of the losses.
 
-    where :math:`\hat L_{cg}` is the mean loss of the :math:`n_{cg}` samples of group g
-    in stratum c. This is Hoeffding's inequality [1]_ for a difference of two means. It
-    adds less than Theorem 2, which adds a slack for each mean.
+    Losses that are all 0 or 1 are taken as 0-1 losses. Every sample of the population
+    must have such a loss then.
 
-    The samples must have been drawn independently from the population of interest (not
-    several rows of one person), and must not have been used to train or to choose the
-    model. Then the bound holds with probability 1 - delta, whatever the model and the
-    distribution, for the groups and strata in the samples. It says nothing of groups
-    that were not drawn: name those that count with `groups`.
+    The samples must have been drawn independently from the population of interest. They
+    must not have been used to train or to choose the model. Several rows of one person
+    are not independent, and nothing is certified for them: keep one row of each. The
+    bound is for the groups and strata in the samples. It says nothing of groups that
+    were not drawn: name those that count with `groups`.
+
+    To certify K models with the same samples, or to choose one of them by its bound,
+    pass ``delta / K`` for each. All K bounds then hold with probability 1 - delta,
+    because the probabilities to fail add up to delta at most. With ``delta`` itself,
+    each bound may fail, and the model with the smallest one is often one of those for
+    which it does.
 
     Parameters
     ----------
@@ -63,7 +74,13 @@ def certified_difference(
     Returns
     -------
     bound : float
-        NaN if no attribute has two groups, infinite if a stratum lacks a group.
+        At most 1 if each stratum has each group, else infinite. NaN if no attribute has
+        two groups.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, such as a loss outside of [0, 1].
 
     Warns
     -----
@@ -78,8 +95,14 @@ def certified_difference(
 
     References
     ----------
-    .. [1] W. Hoeffding. "Probability inequalities for sums of bounded random
-       variables". Journal of the American Statistical Association 58, 1963.
+    .. [1] R. L. Berger and D. D. Boos. "P values maximized over a confidence set for
+       the nuisance parameter". Journal of the American Statistical Association 89,
+       1994.
+    .. [2] A. Agresti and B. Caffo. "Simple and effective confidence intervals for
+       proportions and differences of proportions result from adding two successes and
+       two failures". The American Statistician 54, 2000.
+    .. [3] I. Waudby-Smith and A. Ramdas. "Estimating means of bounded random variables
+       by betting". Journal of the Royal Statistical Society, Series B 86, 2024.
 
     Examples
     --------
@@ -92,9 +115,13 @@ def certified_difference(
     ...     is_wrong, sensitive_features=groups, strata=y_true
     ... )
     >>> round(bound, 2)
-    0.09
+    0.07
     """
     check_delta(delta)
+    if sensitive_features is None:
+        raise ValueError(
+            "`sensitive_features` must be the group of each sample; got None."
+        )
     check_same_rows(
         {"losses": losses, "sensitive_features": sensitive_features, "strata": strata}
     )
@@ -111,6 +138,7 @@ def certified_difference(
             "`losses` must be in [0, 1], which the bound requires; found "
             f"{outside.sum():,} others, such as {losses[outside][0]}."
         )
+    zero_one = bool(np.isin(losses, (0, 1)).all())
     sensitive = encode_sensitive_features(
         sensitive_features, n_samples=len(losses), groups=groups
     )
@@ -125,9 +153,14 @@ def certified_difference(
                 f"{name} has fewer than two groups, and no difference",
             )
             continue
-        sizes, sums = _totals(losses, stratum, codes, len(group_names))
-        absent = np.argwhere(sizes == 0)
-        if len(absent):
+        cells = _losses_of_cells(losses, stratum, codes, len(group_names))
+        absent = [
+            (i, g)
+            for i, row in enumerate(cells)
+            for g in range(len(row))
+            if not len(row[g])
+        ]
+        if absent:
             i, g = absent[0]
             warn_user(
                 VacuousBoundWarning,
@@ -135,7 +168,7 @@ def certified_difference(
                 f"group {group_names.tolist()[g]!r} of {name}",
             )
             return float("inf")
-        bounds.append(_largest_difference(sizes, sums, delta))
+        bounds.append(_largest_difference(cells, delta, zero_one=zero_one))
     return warn_if_vacuous(max(bounds)) if bounds else float("nan")
 
 
@@ -161,25 +194,44 @@ def encode_strata(
     return codes, names.tolist()
 
 
-def _totals(
+def _losses_of_cells(
     losses: np.ndarray, strata: np.ndarray, groups: np.ndarray, n_groups: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Number of samples and sum of losses, each of shape (n_strata, n_groups)."""
-    known = groups >= 0
-    shape = (strata.max() + 1, n_groups)
+) -> list[list[np.ndarray]]:
+    """Return the losses of each stratum and group, in random order.
+
+    Samples may be sorted by their loss. The order is another one of random numbers, but
+    always the same.
+    """
+    known = np.flatnonzero(groups >= 0)
+    known = np.random.default_rng(0).permutation(known)
+    n_cells = (strata.max() + 1) * n_groups
     cells = strata[known] * n_groups + groups[known]
-    sizes = np.bincount(cells, minlength=shape[0] * n_groups)
-    sums = np.bincount(cells, losses[known], minlength=shape[0] * n_groups)
-    return sizes.reshape(shape), sums.reshape(shape)
+    order = np.argsort(cells, kind="stable")
+    ends = np.bincount(cells, minlength=n_cells).cumsum()
+    parts = np.split(losses[known[order]], ends[:-1])
+    return [parts[i : i + n_groups] for i in range(0, n_cells, n_groups)]
 
 
-def _largest_difference(sizes: np.ndarray, sums: np.ndarray, delta: float) -> float:
-    """Bound on the largest difference over the strata and pairs of groups."""
+def _largest_difference(
+    cells: list[list[np.ndarray]], delta: float, *, zero_one: bool
+) -> float:
+    """Bound on the largest difference, from the losses of each stratum and group."""
     # NOTE: `delta` is not divided by the number of pairs. The pair with the largest
     # expected difference does not depend on the samples. It is enough that the bound of
     # this one pair holds, since the maximum over all pairs can only be larger.
-    means, inverse = sums / sizes, 1 / sizes
-    differences = means[:, :, None] - means[:, None, :]
-    slack = np.sqrt(log(1 / delta) / 2 * (inverse[:, :, None] + inverse[:, None, :]))
-    pairs = ~np.eye(sizes.shape[1], dtype=bool)
-    return float((differences + slack)[:, pairs].max())
+    make_test = ExactTest if zero_one else BettingTest
+    sizes = np.array([[len(losses) for losses in row] for row in cells])
+    means = np.array([[losses.mean() for losses in row] for row in cells])
+    likely = approximate_limits(means, sizes, delta)
+    pairs = [
+        (stratum, *pair)
+        for stratum in range(len(cells))
+        for pair in permutations(range(sizes.shape[1]), 2)
+    ]
+    bound = 0.0
+    # The first pair decides nearly always: to test the others at its limit is quick.
+    for stratum, first, second in sorted(pairs, key=lambda pair: -likely[pair]):
+        test = make_test(cells[stratum][first], cells[stratum][second], delta)
+        if not test.rejects(bound):
+            bound = test.limit(bound)
+    return bound
