@@ -582,7 +582,7 @@ class FairnessEstimator(
         losses = {
             s: method.make_losses(tasks, len(groups))
             for s, groups in enumerate(attributes.groups)
-            if not continues or s in self._compared
+            if (s in self._compared if continues else len(groups) > 1)
         }
         if continues:
             if method.uses_groups:

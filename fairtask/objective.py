@@ -1,7 +1,9 @@
 """The objective: a weighted sum of task losses and fairness losses."""
 
+import sys
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from numbers import Real
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +93,14 @@ class Objective(nn.Module):
         if isinstance(lam, Tensor):
             self.register_buffer("lam", lam, persistent=False)
         else:
+            _check_weight("lam", lam, "a number from 0 to 1", largest=1)
             self.lam = lam
+        _check_weight(
+            "distance_weight",
+            distance_weight,
+            "a finite number of at least 0",
+            largest=sys.float_info.max,
+        )
         if not all(fairness_losses):
             raise ValueError(
                 "`fairness_losses` must hold a loss for each output of an attribute's "
@@ -130,7 +139,16 @@ class Objective(nn.Module):
         Returns
         -------
         Terms
+
+        Raises
+        ------
+        ValueError
+            If labels or groups have another number of columns.
         """
+        _check_columns("y", y, len(outputs.task), "task")
+        if self.fairness_losses:
+            n_attributes = len(self.fairness_losses)
+            _check_columns("groups", groups, n_attributes, "sensitive attribute")
         task_losses = cross_entropies(outputs.task, y, task_weight)
         values = [loss.detach() for loss in task_losses]
         weighted = [self.lam * torch.stack(task_losses).sum()]
@@ -197,6 +215,22 @@ class Objective(nn.Module):
         return f"lam={self.lam}"
 
 
+def _check_weight(argument: str, value: Any, expected: str, *, largest: float) -> None:
+    """Raise a ValueError unless it is a number from 0 to the largest."""
+    is_number = isinstance(value, Real)
+    if not is_number or not 0 <= value <= largest:
+        raise ValueError(f"`{argument}` must be {expected}; got {value!r}.")
+
+
+def _check_columns(argument: str, codes: Tensor, n_columns: int, unit: str) -> None:
+    """Raise a ValueError unless there is a column of codes for each `unit`."""
+    if codes.ndim != 2 or codes.shape[1] != n_columns:
+        raise ValueError(
+            f"`{argument}` must have the shape (n_samples, {n_columns}), a column for "
+            f"each {unit}; got the shape {tuple(codes.shape)}."
+        )
+
+
 def cross_entropies(
     logits: Sequence[Tensor], y: Tensor, weight: Tensor | None = None
 ) -> list[Tensor]:
@@ -215,6 +249,8 @@ def cross_entropies(
     -------
     losses : list of K Tensor, scalar
     """
+    # The loss of a sample may be more than the largest float16.
+    logits = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in logits]
     if weight is None:
         means = [cross_entropy(task, y[:, k]) for k, task in enumerate(logits)]
     else:

@@ -36,6 +36,7 @@ from tests._inputs import (
 )
 from tests.test_image import make_classifier as make_image_classifier
 from tests.test_image import make_faces
+from tests.test_losses import BATCH, MISTAKES
 
 ALL = torch.ones(1, 2, dtype=torch.bool)
 """All samples of two classes are one stratum."""
@@ -538,7 +539,7 @@ class TestRunningMeans:
         distances = [self.make(momentum) for _ in range(3)]
         template = copy.deepcopy(distances[0])
         _, buffers = stack_module_state(distances)
-        y, groups = torch.arange(9) % 2, torch.arange(9) % 4 - 1
+        y, groups = torch.arange(9) % 2, torch.arange(9) % 3 - 1
         weight = torch.rand(9) if is_weighted else None
 
         def one(buffers, h):
@@ -568,9 +569,38 @@ class TestRunningMeans:
         assert_close(captured(*batch), distance(*batch))
 
 
-def test_bad_momentum():
-    with pytest.raises(ValueError, match=r"`group_momentum` must be in \[0, 1\) .* 1"):
-        GroupMeanDistance(2, ALL, group_momentum=1)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"group_momentum": 1},
+            r"`group_momentum` must be .*\[0, 1\) or 'auto'; got 1",
+        ),
+        ({"n_features": 0}, "`n_features` must be an integer of at least 1; got 0"),
+        ({"n_groups": 1}, "`n_groups` must be an integer of at least 2; got 1"),
+        ({"strata": torch.ones(2, 2)}, "`strata` must be bool, .* got torch.float32"),
+        ({"strata": ALL[0]}, r"`strata` must be bool, of shape .* \(2,\)"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(ValueError, match=message):
+        GroupMeanDistance(**{"n_features": 2, "strata": ALL} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        *MISTAKES,
+        ({"h": torch.zeros(4, 3)}, r"`h` must .* `n_features=2`; .* \(4, 3\)"),
+        ({"h": torch.zeros(4)}, r"`h` must have the shape \(n_samples, 2\)"),
+    ],
+)
+def test_error_names_the_argument(changes, message):
+    batch = {("h" if name == "logits" else name): t for name, t in BATCH.items()}
+    distance = GroupMeanDistance(2, EACH_CLASS)
+    with pytest.raises(ValueError, match=message):
+        distance(**batch | changes)
+    assert not distance.seen.any()
 
 
 class TestStrata:
@@ -649,6 +679,46 @@ class TestObjective:
         expected += distance_weight * distance
         assert_close(terms.values[-2:], [expected, distance])
         assert_close(terms.weighted[-1], 0.75 * expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lam": -0.1}, "`lam` must be a number from 0 to 1; got -0.1"),
+        ({"lam": float("nan")}, "`lam` must be a number"),
+        ({"distance_weight": float("inf")}, "`distance_weight` must be a finite"),
+        ({"distance_weight": -1}, "`distance_weight` must be .* got -1"),
+    ],
+)
+def test_bad_settings_of_an_objective(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Objective(**{"lam": 0.5} | settings)
+
+
+@pytest.mark.parametrize(
+    ("y", "groups", "message"),
+    [
+        (TestObjective.y[:, 0], TestObjective.groups, r"`y` must .*\(n_samples, 1\)"),
+        (
+            TestObjective.y,
+            TestObjective.groups[:, 0],
+            "`groups` must .* each sensitive",
+        ),
+    ],
+)
+def test_columns_of_an_objective(y, groups, message):
+    outputs = HeadOutputs(
+        TestObjective.h, [TestObjective.logits], [[TestObjective.logits]], [[]]
+    )
+    with pytest.raises(ValueError, match=message):
+        Objective(0.5, [[GroupLossDivergence(2)]])(outputs, y, groups)
+
+
+def test_an_objective_of_float16_is_finite():
+    logits = torch.tensor([[-6e4, 6e4], [6e4, -6e4]], dtype=torch.float16)
+    outputs = HeadOutputs(TestObjective.h, [logits], [], [])
+    terms = Objective(1.0)(outputs, torch.tensor([[0], [0]]), torch.zeros(2, 0).long())
+    assert terms.total().item() == pytest.approx(6e4, rel=1e-3)
 
 
 X, y, z = make_samples(200)

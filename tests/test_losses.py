@@ -183,14 +183,6 @@ class TestParity:
         value = loss(logits, torch.tensor([1, 0, 1]), torch.tensor([0, 0, 1]))
         assert value.item() == pytest.approx(0.4)
 
-    @pytest.mark.parametrize("parity", PARITIES)
-    def test_code_of_no_group_is_unknown(self, parity):
-        # With code 2 of two groups a sample would fall into a cell of the next class.
-        loss = GroupLossFairness(2, parity=parity)
-        logits, y = torch.randn(4, 2), torch.tensor([0, 1, 0, 1])
-        value = loss(logits, y, torch.tensor([0, 0, 2, 1]))
-        assert value == loss(logits, y, torch.tensor([0, 0, UNKNOWN, 1]))
-
     @pytest.mark.parametrize(
         ("kwargs", "expected"),
         [
@@ -455,7 +447,12 @@ def test_a_penalty_has_a_number_per_stratum():
     ("kwargs", "message"),
     [
         ({"parity": "odds"}, "`parity` must be one of .*equalized_odds.* 'odds'"),
-        ({"group_momentum": 1.0}, r"`group_momentum` must be in \[0, 1\) .* got 1.0"),
+        (
+            {"group_momentum": 1.0},
+            r"`group_momentum` must be a number in \[0, 1\) or 'auto'; got 1.0",
+        ),
+        ({"group_momentum": math.nan}, "`group_momentum` must be .* got nan"),
+        ({"group_momentum": "mean"}, "`group_momentum` must be .* got 'mean'"),
         (
             {"sample_loss": "hinge"},
             "`sample_loss` must be one of .*'zero_one'.*'hinge'",
@@ -471,11 +468,111 @@ def test_bad_settings(kwargs, message):
     ("parity", "n_classes", "positive", "message"),
     [
         ("equalized_odds", 2, [1], "`positive_classes` goes with parity="),
-        ("equal_opportunity", 2, [2], r"hold codes of the 2 classes; got \[2\]"),
-        ("equal_opportunity", 2, [], r"hold codes of the 2 classes; got \[\]"),
+        ("equal_opportunity", 2, [2], r"hold codes of the 2 classes.* got \[2\]"),
+        ("equal_opportunity", 2, [], r"hold codes of the 2 classes.* got \[\]"),
+        ("equal_opportunity", 2, [1, 1], r"each of them once; got \[1, 1\]"),
+        ("equal_opportunity", 2, 1, "hold codes of the 2 classes.* got 1"),
         ("equal_opportunity", 3, None, "`positive_classes` must name .* 3 classes"),
     ],
 )
 def test_bad_positive_classes(parity, n_classes, positive, message):
     with pytest.raises(ValueError, match=message):
         GroupLossFairness(2, n_classes, parity=parity, positive_classes=positive)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GroupLossFairness(1), "`n_groups` must be an integer of at least 2"),
+        (lambda: GroupLossFairness(2.0), "`n_groups` must be an integer .* got 2.0"),
+        (lambda: GroupLossFairness(2, 1), "`n_classes` must be an integer of at least"),
+        (lambda: GroupLossFairness(2).resized(0, 2), "`n_groups` must be .* got 0"),
+        (
+            lambda: DemographicParityLoss(2, tolerance=-1),
+            r"`tolerance` must be a number in \[0, 1\); got -1",
+        ),
+        (lambda: TruePositiveRateLoss(2, tolerance=1), "`tolerance` must be .* got 1"),
+        (lambda: FalsePositiveRateLoss(2, tolerance="0"), "`tolerance` must be"),
+        (lambda: BoundedGroupLoss(2, bound=math.nan), "`bound` must be .* got nan"),
+        (lambda: BoundedGroupLoss(2, bound=-0.1), r"`bound` must be .*\[0, inf\)"),
+        (lambda: BoundedGroupLoss(2, bound=math.inf), "`bound` must be .* got inf"),
+    ],
+)
+def test_settings_out_of_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+BATCH = {
+    "logits": torch.zeros(4, 2),
+    "y": torch.tensor([0, 1, 0, 1]),
+    "groups": torch.tensor([0, 1, 1, UNKNOWN]),
+    "weight": torch.ones(4),
+}
+MISTAKES = [
+    ({"y": torch.tensor([0, 1, 0, 2])}, "`y` must hold class codes from 0 to 1.* 2"),
+    # Torch leaves out samples of this class without a word.
+    ({"y": torch.tensor([0, 1, 0, -100])}, "`y` must hold class codes .* found -100"),
+    ({"y": torch.zeros(4)}, "`y` must hold codes of type torch.int64; got .*float32"),
+    ({"y": torch.zeros(4, 1, dtype=int)}, r"`y` must .* \(4,\), .* shape \(4, 1\)"),
+    (
+        {"groups": torch.tensor([0, 1, 2, 1])},
+        "`groups` must hold group codes from 0 to 1, .* `n_groups=2`, .* found 2",
+    ),
+    ({"groups": torch.tensor([0, 1, -2, 1])}, "`groups` must .* found -2"),
+    ({"groups": torch.tensor([0.0, 1, 0, 1])}, "`groups` must hold codes of type"),
+    ({"groups": torch.tensor([0, 1, 0])}, r"`groups` must have the shape \(4,\)"),
+    ({"weight": torch.tensor([1.0, 0, 1, -1])}, "`weight` must .* found -1.0"),
+    ({"weight": torch.tensor([1.0, 0, 1, math.nan])}, "`weight` must .* found nan"),
+    ({"weight": torch.tensor([1.0, 0, 1, math.inf])}, "`weight` must .* found inf"),
+    ({"weight": torch.ones(1)}, r"`weight` must have the shape \(4,\)"),
+]
+
+
+@every_loss
+class TestMisuse:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            *MISTAKES,
+            ({"logits": torch.zeros(4, 3)}, r"`logits` .* `n_classes=2`; .*\(4, 3\)"),
+            ({"logits": torch.zeros(4)}, r"`logits` must .* Of one logit t per sample"),
+        ],
+    )
+    def test_error_names_the_argument(self, make_loss, changes, message):
+        loss = make_loss(2)
+        with pytest.raises(ValueError, match=message):
+            loss(**BATCH | changes)
+        assert not loss.seen.any()
+
+    def test_later_batches_are_looked_at_ever_less_often(self, make_loss, monkeypatch):
+        loss, looks = make_loss(2), []
+        monkeypatch.setattr(
+            "fairtask.losses._fairness_loss.check_values",
+            lambda *_, **__: looks.append(True),
+        )
+        n_looks = []
+        for _ in range(20):
+            loss(**BATCH)
+            n_looks.append(len(looks))
+        assert n_looks == [1, 2, 2, 3, 3, 3, 3, *[4] * 8, *[5] * 5]
+        loss.resized(3, 2)(**BATCH)
+        assert len(looks) == 6
+
+    def test_vmaps_over_labels_groups_and_weights(self, make_loss):
+        loss = make_loss(2).eval()
+        stacked = [torch.stack([column, column.flip(0)]) for column in BATCH.values()]
+        apart = [loss(*(column[i] for column in stacked)) for i in range(2)]
+        assert_close(vmap(make_loss(2).eval())(*stacked), torch.stack(apart))
+
+    def test_half_precision_is_finite(self, make_loss):
+        """The cross-entropy of the third sample is more than the largest float16."""
+        logits = torch.tensor([[0.0, 1], [1, 0], [-6e4, 6e4], [6e4, -6e4]])
+        values = []
+        for dtype in (torch.float16, torch.float32):
+            given = logits.to(dtype).requires_grad_()
+            values.append(make_loss(2).eval()(given, *list(BATCH.values())[1:]))
+            values[-1].backward()
+            assert values[-1].isfinite()
+            assert given.grad.isfinite().all()
+        assert_close(values[0], values[1])

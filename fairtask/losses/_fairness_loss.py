@@ -3,12 +3,21 @@
 import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from fairtask._processes import sum_over_processes
+from fairtask.losses._checks import (
+    are_codes,
+    check_columns,
+    check_number,
+    check_samples,
+    check_size,
+    check_values,
+)
 
 __all__ = [
     "CellPenalty",
@@ -90,23 +99,44 @@ class CellPenalty(nn.Module):
         Cells that have occurred in training.
     """
 
+    n_groups: int
     running_means: Tensor
     seen: Tensor
 
     def __init__(self, group_momentum: float | Literal["auto"]) -> None:
         super().__init__()
-        if group_momentum != "auto" and not 0 <= group_momentum < 1:
-            raise ValueError(
-                f"`group_momentum` must be in [0, 1) or 'auto'; got {group_momentum!r}."
-            )
+        if group_momentum != "auto":
+            check_number("group_momentum", group_momentum, below=1, other=" or 'auto'")
         self.group_momentum = group_momentum
 
     def _set_cells(self, n_strata: int, n_groups: int, *shape: int) -> None:
         """Make the running means of the cells, each of `shape`; none is seen."""
+        self._n_batches = 0
         cells = n_strata, n_groups
         means = torch.zeros((*cells, *shape), dtype=torch.float32)
         self.register_buffer("running_means", means)
         self.register_buffer("seen", torch.zeros(cells, dtype=torch.bool))
+
+    def _check_batch(
+        self,
+        n_samples: int,
+        n_classes: int,
+        y: Tensor,
+        groups: Tensor,
+        weight: Tensor | None,
+    ) -> None:
+        """Raise a ValueError if labels, groups or weights are not as described."""
+        check_samples(n_samples, y, groups, weight)
+        if torch.compiler.is_compiling():
+            return
+        # NOTE: a GPU waits while values are looked at. To look at the batches 1, 2, 4
+        # and so on costs nothing, and finds most mistakes.
+        self._n_batches += 1
+        is_captured = y.is_cuda and torch.cuda.is_current_stream_capturing()
+        if self._n_batches.bit_count() > 1 or is_captured:
+            return
+        with suppress(RuntimeError):  # of `vmap` over these tensors: no value is known
+            check_values(y, groups, weight, n_classes=n_classes, n_groups=self.n_groups)
 
     @property
     def _runs(self) -> bool:
@@ -166,9 +196,9 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
     Parameters
     ----------
     n_groups : int, default=2
-        Number of groups G of the sensitive attribute.
+        Number of groups G of the sensitive attribute, at least 2.
     n_classes : int, default=2
-        Number of classes C of the task.
+        Number of classes C of the task, at least 2.
     positive_classes : sequence of int, default=None
         Codes of the positive classes, for losses that need them. None: class 1 of a
         binary task.
@@ -237,6 +267,12 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
         loss : Tensor, scalar
             Mean over the strata. A stratum in which fewer than two groups are known
             contributes 0.
+
+        Raises
+        ------
+        ValueError
+            If a tensor has another shape or type, or a code or weight is out of range.
+            The codes and weights of the batches 1, 2, 4 and so on are looked at.
         """
         means, sizes = self.cell_means(logits, y, groups, weight)
         present = sizes > 0
@@ -268,7 +304,11 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
             Number of samples; of weighted ones the effective number
             :math:`(\sum w)^2 / \sum w^2`.
         """
-        values, included = self.statistics(logits, y)
+        check_columns("logits", logits, "n_classes", self.n_classes)
+        self._check_batch(len(logits), self.n_classes, y, groups, weight)
+        # The loss of a sample may be more than the largest float16.
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        values, included = self.statistics(logits.to(precise), y)
         weights = included.to(torch.promote_types(values.dtype, torch.float32))
         if weight is not None:
             weights = weights * weight.unsqueeze(-1)
@@ -335,15 +375,15 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
         """
 
     def _set_sizes(self, n_groups: int, n_classes: int) -> None:
+        check_size("n_classes", n_classes, 2)
+        check_size("n_groups", n_groups, 2)
         self.n_groups = n_groups
         self.n_classes = n_classes
         positive = self.positive_classes
-        if positive is not None and not (
-            len(positive) and all(0 <= c < n_classes for c in positive)
-        ):
+        if positive is not None and not are_codes(positive, n_classes):
             raise ValueError(
-                f"`positive_classes` must hold codes of the {n_classes} classes; got "
-                f"{positive!r}."
+                f"`positive_classes` must hold codes of the {n_classes} classes, each "
+                f"of them once; got {positive!r}."
             )
         classes = torch.tensor(list(self.compared_classes()) or [0])
         # It follows from the settings and need not be saved.

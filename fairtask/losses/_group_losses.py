@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, relu
 
+from fairtask.losses._checks import check_number
 from fairtask.losses._fairness_loss import FairnessLoss
 
 __all__ = [
@@ -230,7 +231,7 @@ class BoundedGroupLoss(GroupLossPenalty):
     n_groups, n_classes, parity, sample_loss, positive_classes, group_momentum
         See `GroupLossPenalty`.
     bound : float, default=0
-        Loss that is not penalised.
+        Loss that is not penalised, at least 0.
 
     References
     ----------
@@ -266,6 +267,7 @@ class BoundedGroupLoss(GroupLossPenalty):
             positive_classes=positive_classes,
             group_momentum=group_momentum,
         )
+        check_number("bound", bound)
         self.bound = bound
 
     def penalty(self, means: Tensor, present: Tensor) -> Tensor:

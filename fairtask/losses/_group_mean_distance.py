@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fairtask._processes import sum_over_processes
+from fairtask.losses._checks import check_columns, check_size
 from fairtask.losses._fairness_loss import (
     AUTO_MAX_MOMENTUM,
     CellPenalty,
@@ -116,6 +117,13 @@ class GroupMeanDistance(CellPenalty):
         group_momentum: float | Literal["auto"] = "auto",
     ) -> None:
         super().__init__(group_momentum)
+        check_size("n_features", n_features, 1)
+        check_size("n_groups", n_groups, 2)
+        if strata.ndim != 2 or strata.dtype != torch.bool or not strata.numel():
+            raise ValueError(
+                "`strata` must be bool, of shape (n_strata, n_classes); got "
+                f"{strata.dtype} of shape {tuple(strata.shape)}."
+            )
         self.n_features = n_features
         self.n_groups = n_groups
         n_strata = len(strata)
@@ -147,7 +155,14 @@ class GroupMeanDistance(CellPenalty):
         penalty : Tensor, scalar
             Mean over the strata. A stratum in which fewer than two groups are known
             contributes 0.
+
+        Raises
+        ------
+        ValueError
+            See `FairnessLoss.forward`.
         """
+        check_columns("h", h, "n_features", self.n_features)
+        self._check_batch(len(h), len(self.in_stratum), y, groups, weight)
         with torch.autocast(h.device.type, enabled=False):
             means, sizes, covariance = self._moments(
                 h.to(torch.promote_types(h.dtype, torch.float32)), y, groups, weight

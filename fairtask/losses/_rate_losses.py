@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
+from fairtask.losses._checks import check_number
 from fairtask.losses._fairness_loss import FairnessLoss
 
 __all__ = [
@@ -39,7 +40,7 @@ class RatePenalty(FairnessLoss):
     positive_classes : sequence of int, default=None
         Codes of the classes whose rates are compared. None: class 1 of a binary task,
         each class of a multiclass one.
-    tolerance : float, default=0
+    tolerance : float in [0, 1), default=0
         Difference that is not penalised.
 
     References
@@ -63,6 +64,7 @@ class RatePenalty(FairnessLoss):
             positive_classes=positive_classes,
             group_momentum=group_momentum,
         )
+        check_number("tolerance", tolerance, below=1)
         self.tolerance = tolerance
 
     def compared_classes(self) -> Sequence[int]:
