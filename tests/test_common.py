@@ -111,6 +111,13 @@ def test_public_names_are_documented(name):
     assert not missing
 
 
+def test_documented_modules_are_attributes_of_the_package():
+    api = (Path(__file__).parents[1] / "docs" / "api.rst").read_text()
+    modules = re.findall(r"automodule:: fairtask\.(\w+)$", api, re.MULTILINE)
+    assert set(modules) < set(fairtask.__all__)
+    assert all(getattr(fairtask, name).__name__.endswith(name) for name in modules)
+
+
 def test_unknown_attribute():
     with pytest.raises(AttributeError, match=r"'fairtask' has no attribute 'metric'"):
         fairtask.metric  # noqa: B018
