@@ -161,9 +161,10 @@ def adversarial_bound(
     squares alone. A discriminator that was trained by gradient descent may have a
     greater error than the best, which makes the bound too small.
 
-    The bound falls as the error grows. The paper's objective, which adds the error of
-    the discriminator, makes it smaller. An adversary needs the opposite sign, which
-    `~fairtask.baselines.AdversarialClassifier` has.
+    The bound falls as the error grows. The paper adds the error of the discriminator to
+    the objective. Training then minimises this error, which raises the bound. An
+    adversary needs the opposite sign, which `~fairtask.baselines.AdversarialClassifier`
+    has.
 
     Parameters
     ----------
