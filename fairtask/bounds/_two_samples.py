@@ -9,7 +9,7 @@ from scipy.special import betaincinv, gammaln, ndtri
 
 __all__ = ["BettingTest", "DifferenceTest", "ExactTest", "approximate_limits"]
 
-ACCURACY = 1e-5
+ACCURACY = 1e-6
 """A limit may be too large by this, and is never too small."""
 
 NUISANCE_SHARE = 0.02
@@ -65,7 +65,7 @@ class DifferenceTest(ABC):
 
     @abstractmethod
     def doubt(self, difference: float) -> float:
-        """Return a number that falls, and is 0 or less where it is rejected."""
+        """Return a number that falls; it is 0 or less if the difference is rejected."""
 
     def rejects(self, difference: float) -> bool:
         """Return whether the difference cannot be as large as this."""
