@@ -346,7 +346,7 @@ class TestCertificate:
             ({"strata": [np.nan, 1]}, "`strata` must have no missing values; found 1"),
             ({"groups": ["a", "c"]}, "'b'"),
             ({"delta": 1}, "`delta` must be a number in"),
-            ({"sensitive_features": None}, "`sensitive_features` must be the group"),
+            ({"sensitive_features": None}, "`sensitive_features` must have a column"),
         ],
     )
     def test_error_names_the_argument(self, changes, message):

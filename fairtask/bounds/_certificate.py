@@ -9,13 +9,13 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._columns import as_column, exact_names
 from fairtask._frames import as_pandas, check_same_rows
-from fairtask._sensitive import encode_sensitive_features
+from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
 from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
 from fairtask.bounds._two_samples import BettingTest, ExactTest, approximate_limits
 from fairtask.exceptions import VacuousBoundWarning
 
-__all__ = ["certified_difference", "encode_strata"]
+__all__ = ["certified_difference", "encode_groups", "encode_strata"]
 
 
 def certified_difference(
@@ -118,10 +118,6 @@ def certified_difference(
     0.07
     """
     check_delta(delta)
-    if sensitive_features is None:
-        raise ValueError(
-            "`sensitive_features` must be the group of each sample; got None."
-        )
     check_same_rows(
         {"losses": losses, "sensitive_features": sensitive_features, "strata": strata}
     )
@@ -139,9 +135,7 @@ def certified_difference(
             f"{outside.sum():,} others, such as {losses[outside][0]}."
         )
     zero_one = bool(np.isin(losses, (0, 1)).all())
-    sensitive = encode_sensitive_features(
-        sensitive_features, n_samples=len(losses), groups=groups
-    )
+    sensitive = encode_groups(sensitive_features, len(losses), groups)
     stratum, strata_names = encode_strata(strata, len(losses), "strata")
     bounds = []
     for name, codes, group_names in zip(
@@ -170,6 +164,19 @@ def certified_difference(
             return float("inf")
         bounds.append(_largest_difference(cells, delta, zero_one=zero_one))
     return warn_if_vacuous(max(bounds)) if bounds else float("nan")
+
+
+def encode_groups(
+    sensitive_features: Any, n_samples: int, groups: Any
+) -> SensitiveFeatures:
+    """Return the sensitive attributes as codes; nothing is certified without them."""
+    if sensitive_features is None:
+        raise ValueError(
+            "`sensitive_features` must have a column for each attribute; got None."
+        )
+    return encode_sensitive_features(
+        sensitive_features, n_samples=n_samples, groups=groups
+    )
 
 
 def encode_strata(

@@ -10,9 +10,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
-from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import check_positive_integer, warn_user
-from fairtask.bounds._certificate import encode_strata
+from fairtask.bounds._certificate import encode_groups, encode_strata
 from fairtask.bounds._distance import GroupMoments, distance_of_means
 from fairtask.bounds._formulas import check_delta
 from fairtask.exceptions import VacuousBoundWarning
@@ -236,13 +235,7 @@ def certified_mean_difference(
             f"least; got shape {h.shape}."
         )
     _check_finite(h, "h")
-    if sensitive_features is None:
-        raise ValueError(
-            "`sensitive_features` must have a column for each attribute; got None."
-        )
-    sensitive = encode_sensitive_features(
-        sensitive_features, n_samples=len(h), groups=groups
-    )
+    sensitive = encode_groups(sensitive_features, len(h), groups)
     classes, class_names = encode_strata(y, len(h), "y")
     rows, covariances, left_out = [], [], []
     for name, codes, group_names in zip(
