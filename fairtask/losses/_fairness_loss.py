@@ -132,8 +132,8 @@ class CellPenalty(nn.Module):
         # NOTE: a GPU waits while values are looked at. To look at the batches 1, 2, 4
         # and so on costs nothing, and finds most mistakes.
         self._n_batches += 1
-        is_captured = y.is_cuda and torch.cuda.is_current_stream_capturing()
-        if self._n_batches.bit_count() > 1 or is_captured:
+        is_looked_at = self._n_batches.bit_count() == 1
+        if not is_looked_at or (y.is_cuda and torch.cuda.is_current_stream_capturing()):
             return
         with suppress(RuntimeError):  # of `vmap` over these tensors: no value is known
             check_values(y, groups, weight, n_classes=n_classes, n_groups=self.n_groups)
