@@ -109,10 +109,11 @@ def _check_points(points: Any, greater_is_better: Any) -> tuple[np.ndarray, list
             f"{points.shape}."
         )
     n_objectives = points.shape[1]
-    directions = np.asarray(greater_is_better)
-    if directions.dtype != bool or directions.shape not in ((), (n_objectives,)):
+    directions = np.asarray(greater_is_better, dtype=object)
+    are_bools = all(isinstance(d, bool | np.bool_) for d in directions.flat)
+    if not are_bools or directions.shape not in ((), (n_objectives,)):
         raise ValueError(
             f"`greater_is_better` must be a bool, or one for each of {n_objectives} "
             f"objectives; got {greater_is_better!r}."
         )
-    return points, np.broadcast_to(directions, n_objectives).tolist()
+    return points, np.broadcast_to(directions.astype(bool), n_objectives).tolist()

@@ -11,10 +11,16 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._validation import warn_user
 from fairtask.exceptions import BudgetNotMetWarning, ConstantClassifierWarning
+from fairtask.metrics._names import metric_of_name
 from fairtask.model_selection._pareto import pareto_front
-from fairtask.model_selection._scores import Scores, read_constant, read_scores
+from fairtask.model_selection._scores import (
+    Scores,
+    read_constant,
+    read_results,
+    read_scores,
+)
 
-__all__ = ["best_under_budget", "knee_point", "least_disparity"]
+__all__ = ["best_under_budget", "check_budget", "knee_point", "least_disparity"]
 
 ROUNDING = 1e-12
 """Tolerance for the rounding errors of a mean that meets a limit exactly."""
@@ -49,16 +55,24 @@ def best_under_budget(
         is the best, such as "demographic_parity_ratio", the disparity is 1 minus the
         score: a budget of 0.2 is the four-fifths rule.
     budget : float
-        Largest disparity allowed, at least 0.
+        Largest disparity allowed, at least 0; at most 1 where no disparity is larger.
     one_standard_error : bool, default=False
         Whether the mean plus one standard error over the folds must be within the
         budget. Disparities of folds are noisy, and of many candidates the one that
-        just meets the budget has often been lucky.
+        just meets the budget has often been lucky. This margin makes it rarer that
+        the budget is exceeded on other data, and promises nothing: see
+        `choose_within_budget`.
 
     Returns
     -------
     refit : callable
-        A function from ``cv_results_`` to the position of the candidate.
+        A function from ``cv_results_``, or from a fitted search, to the position of
+        the candidate.
+
+    See Also
+    --------
+    choose_within_budget : A choice whose disparity is within the budget with a stated
+        confidence.
 
     Warns
     -----
@@ -83,14 +97,13 @@ def best_under_budget(
     >>> best_under_budget(performance="auc", disparity="eod", budget=0.06)(cv_results)
     1
     """
-    _check_number("budget", budget)
     if not isinstance(one_standard_error, bool):
         raise ValueError(
             f"`one_standard_error` must be True or False; got {one_standard_error!r}."
         )
     choose = partial(
         _best_under_budget,
-        budget=float(budget),
+        budget=check_budget(budget, disparity),
         one_standard_error=one_standard_error,
     )
     return _make_rule(choose, performance, disparity)
@@ -109,17 +122,20 @@ def _best_under_budget(
             f"{disparity.name!r}, which takes two folds in which it is defined."
         )
     affordable = eligible & (cost <= budget + ROUNDING)
-    if not affordable.any():
-        least = np.where(eligible, cost, np.inf).min()
+    is_met = affordable.any()
+    least = np.where(eligible, cost, np.inf).min()
+    if not is_met:
+        affordable = eligible & (cost <= least + ROUNDING)
+    chosen = int(np.lexsort((cost, -performance.means, ~affordable))[0])
+    if not is_met:
         how = " plus one standard error" if one_standard_error else ""
         warn_user(
             BudgetNotMetWarning,
             f"No candidate has a mean {disparity.name!r}{how} within the budget of "
-            f"{budget:g}: the least is {least:.4g}, {least - budget:.4g} above it, and "
-            "is chosen.",
+            f"{budget:g}: the least is {least:.4g}, {least - budget:.4g} above it, of "
+            f"candidate {disparity.candidates[chosen]}, which is chosen.",
         )
-        affordable = eligible & (cost <= least + ROUNDING)
-    return int(np.lexsort((cost, -performance.means, ~affordable))[0])
+    return chosen
 
 
 def least_disparity(
@@ -241,6 +257,7 @@ def _apply_rule(
     performance: str,
     disparity: str,
 ) -> int:
+    cv_results = read_results(cv_results)
     gain = read_scores(cv_results, performance, is_disparity=False)
     cost = read_scores(cv_results, disparity, is_disparity=True)
     if not (np.isfinite(gain.means) & np.isfinite(cost.means)).any():
@@ -250,12 +267,14 @@ def _apply_rule(
             f"{cost.means.tolist()}."
         )
     # A candidate whose fit failed has no score at all, and is not meant here.
-    undefined = np.isnan(cost.folds[np.isfinite(gain.means)])
+    undefined = np.isnan(cost.folds) & np.isfinite(gain.means)[:, None]
     if undefined.any():
+        rows = np.flatnonzero(undefined.any(axis=1)).tolist()
         warn_user(
             UndefinedMetricWarning,
             f"{disparity!r} is undefined in {undefined.sum(axis=1).max()} of "
-            f"{undefined.shape[1]} folds, which its mean leaves out.",
+            f"{undefined.shape[1]} folds, which its mean leaves out, for candidate "
+            f"{cost.list_candidates(rows)}.",
         )
     is_constant = read_constant(cv_results, len(gain.means))
     return choose(_without_constant(gain, cost, is_constant), cost)
@@ -275,8 +294,8 @@ def _without_constant(
     are_all = len(constant) == defined.sum()
     warn_user(
         ConstantClassifierWarning,
-        f"{'All candidates' if are_all else f'The candidates {constant}'} predict one "
-        "class for all samples of a fold. "
+        f"{'All' if are_all else 'Some'} candidates predict one class for all samples "
+        f"of a fold: {performance.list_candidates(constant)}. "
         + (
             f"Their {disparity.name!r} says nothing about fairness. Do not use the one "
             "that is chosen without a look at its predictions."
@@ -289,6 +308,23 @@ def _without_constant(
     return replace(performance, means=np.where(is_constant, np.nan, performance.means))
 
 
+def check_budget(budget: Any, disparity: Any) -> float:
+    """Return the budget, or raise a ValueError if there is no such disparity."""
+    _check_number("budget", budget)
+    metric = metric_of_name(disparity) if isinstance(disparity, str) else None
+    largest = np.inf
+    if metric is not None:
+        largest = max(statistic.largest for statistic in metric.statistics)
+    if not budget < np.inf or budget > largest:
+        raise ValueError(
+            "`budget` must be a finite number"
+            + (f", and at most 1 for {disparity!r}" if largest < np.inf else "")
+            + f"; got {budget!r}. A percentage is a hundredth: 5 % are 0.05."
+        )
+    return float(budget)
+
+
 def _check_number(argument: str, value: Any) -> None:
-    if not isinstance(value, Real) or not float(value) >= 0:
+    is_number = isinstance(value, Real) and value is not True and value is not False
+    if not is_number or not float(value) >= 0:
         raise ValueError(f"`{argument}` must be a number of at least 0; got {value!r}.")

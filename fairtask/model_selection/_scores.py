@@ -1,10 +1,12 @@
 """Scores of the candidates of a search, as its ``cv_results_`` holds them."""
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fairtask.metrics._intervals import standard_errors
 from fairtask.metrics._names import metric_of_name
@@ -12,11 +14,17 @@ from fairtask.metrics._scorers import CONSTANT
 
 __all__ = [
     "Scores",
+    "describe",
     "is_best_at_one",
     "name_of_disparity",
     "read_constant",
+    "read_results",
     "read_scores",
+    "varied_parameters",
 ]
+
+MAX_LISTED = 5
+"""Candidates that a message names; of more it says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,21 @@ class Scores:
         Name in ``scoring``.
     folds : ndarray of shape (n_candidates, n_folds)
     means : ndarray of shape (n_candidates,)
+    candidates : list of str
+        Name of each candidate in a sentence: its position, and its parameters if known.
     """
 
     name: str
     folds: np.ndarray
     means: np.ndarray
+    candidates: list[str]
+
+    def list_candidates(self, positions: Sequence[int]) -> str:
+        """Name the candidates at these positions in a sentence; of many, the first."""
+        names = [self.candidates[i] for i in positions[:MAX_LISTED]]
+        if len(positions) > MAX_LISTED:
+            names.append(f"{len(positions) - MAX_LISTED} others")
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
     def standard_errors(self) -> np.ndarray:
         """Return the standard error of each mean over the folds."""
@@ -45,6 +63,30 @@ class Scores:
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             return standard_errors(self.folds.T) / np.sqrt(n_defined)
+
+
+def read_results(search: Any) -> Mapping[str, Any]:
+    """Return ``cv_results_`` of a fitted search, or the results that were passed.
+
+    They may also be a data frame, made of ``cv_results_``.
+    """
+    results = getattr(search, "cv_results_", search)
+    if not isinstance(results, Mapping | pd.DataFrame):
+        raise ValueError(
+            "`cv_results` must be `cv_results_` of a search, or a fitted search; got "
+            f"{reprlib.repr(search)}."
+        )
+    shapes = {
+        key: np.shape(np.asarray(results[key], dtype=object))
+        for key in results
+        if key == "params" or (key.startswith("split") and "_test_" in key)
+    }
+    if len(set(shapes.values())) > 1 or not all(map(all, shapes.values())):
+        raise ValueError(
+            "`cv_results` must have one entry per candidate for each score, and at "
+            f"least one candidate; got entries of the shapes {shapes}."
+        )
+    return results
 
 
 def read_scores(
@@ -65,13 +107,20 @@ def read_scores(
         raise ValueError(
             f"{name!r} must be the name of a score of the search, one of {known}."
         )
-    folds = np.column_stack([np.asarray(cv_results[key], float) for key in keys])
+    try:
+        folds = np.column_stack([np.asarray(cv_results[key], float) for key in keys])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`cv_results` must hold numbers as scores; those of {name!r} are none: "
+            f"{error}."
+        ) from error
+    candidates = _name_candidates(cv_results, len(folds))
     if not is_disparity:
-        return Scores(name, folds, folds.mean(axis=1))
+        return Scores(name, folds, folds.mean(axis=1), candidates)
     folds = 1 - folds if is_best_at_one(name) else np.abs(folds)
     with np.errstate(invalid="ignore"):
         means = np.nan_to_num(folds).sum(axis=1) / np.isfinite(folds).sum(axis=1)
-    return Scores(name_of_disparity(name), folds, means)
+    return Scores(name_of_disparity(name), folds, means, candidates)
 
 
 def is_best_at_one(name: str) -> bool:
@@ -94,3 +143,25 @@ def read_constant(cv_results: Mapping[str, Any], n_candidates: int) -> np.ndarra
         return np.zeros(n_candidates, dtype=bool)
     marks = read_scores(cv_results, CONSTANT, is_disparity=True)
     return (marks.folds == 1).any(axis=1)
+
+
+def describe(params: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return a candidate's values of these parameters, such as "lam=0.3"."""
+    return ", ".join(
+        f"{p.rpartition('__')[2]}={f'{v:.3g}' if isinstance(v, float) else v}"
+        for p, v in params.items()
+        if p in names
+    )
+
+
+def varied_parameters(params: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the parameters in which the candidates of a search differ."""
+    searched = dict.fromkeys(p for candidate in params for p in candidate)
+    return [p for p in searched if len({repr(c.get(p)) for c in params}) > 1]
+
+
+def _name_candidates(cv_results: Mapping[str, Any], n_candidates: int) -> list[str]:
+    params = list(cv_results.get("params", [{}] * n_candidates))
+    varied = varied_parameters(params)
+    texts = [describe(candidate, varied) for candidate in params]
+    return [f"{i} ({text})" if text else str(i) for i, text in enumerate(texts)]

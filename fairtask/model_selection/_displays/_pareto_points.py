@@ -16,9 +16,12 @@ from fairtask.metrics._scores import GroupAUCs
 from fairtask.metrics._transforms import nan_reduce
 from fairtask.model_selection._scores import (
     Scores,
+    describe,
     is_best_at_one,
     read_constant,
+    read_results,
     read_scores,
+    varied_parameters,
 )
 
 __all__ = [
@@ -38,6 +41,7 @@ def points_of_searches(
 
     The arguments are those of `ParetoFrontDisplay.from_cv_results`.
     """
+    cv_results = getattr(cv_results, "cv_results_", cv_results)
     searches = {"": cv_results} if _is_search(cv_results) else cv_results
     if (
         not isinstance(searches, Mapping)
@@ -45,10 +49,11 @@ def points_of_searches(
         or not all(map(_is_search, searches.values()))
     ):
         raise ValueError(
-            "`cv_results` must be `cv_results_` of a search, or a dict of these; got "
-            f"{reprlib.repr(cv_results)}."
+            "`cv_results` must be a search or its `cv_results_`, or a dict of these; "
+            f"got {reprlib.repr(cv_results)}."
         )
-    for name, results in searches.items():
+    for name, search in searches.items():
+        results = read_results(search)
         gains = _with_errors(read_scores(results, performance, is_disparity=False))
         costs = _with_errors(read_scores(results, disparity, is_disparity=True))
         params = results["params"]
@@ -59,19 +64,15 @@ def points_of_searches(
                 f"`method` must be a parameter of the search, one of {searched}; got "
                 f"{method!r}."
             )
-        varied = [p for p in searched if len({repr(c.get(p)) for c in params}) > 1]
+        shown = [p for p in varied_parameters(params) if p != method]
         for candidate, gain, cost, is_constant in zip(
             params, gains, costs, constant, strict=True
         ):
             methods = [name] if name else []
             if method is not None:
                 methods.append(str(candidate.get(method)))
-            label = ", ".join(
-                f"{p.rpartition('__')[2]}={f'{v:.3g}' if isinstance(v, float) else v}"
-                for p, v in candidate.items()
-                if p in varied and p != method
-            )
             name_of_method = ", ".join(methods) or "candidates"
+            label = describe(candidate, shown)
             yield _point(name_of_method, label, gain, cost, is_constant)
 
 
@@ -200,6 +201,7 @@ def _disparity(
 
 
 def _is_search(value: Any) -> bool:
+    value = getattr(value, "cv_results_", value)
     return isinstance(value, Mapping) and "params" in value
 
 
