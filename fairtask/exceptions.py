@@ -1,6 +1,7 @@
-"""Warnings of `fairtask`."""
+"""Warnings and errors of `fairtask`."""
 
 __all__ = [
+    "BudgetNotMetError",
     "BudgetNotMetWarning",
     "CollapsedHeadWarning",
     "ConstantClassifierWarning",
@@ -9,6 +10,10 @@ __all__ = [
     "NothingPenalizedWarning",
     "VacuousBoundWarning",
 ]
+
+
+class BudgetNotMetError(ValueError):
+    """No candidate is within the budget with the confidence that was asked for."""
 
 
 class BudgetNotMetWarning(UserWarning):

@@ -297,7 +297,9 @@ class TestInSearches:
 
     def test_the_warning_says_by_how_much(self):
         refit = best_under_budget(**SCORES, budget=0)
-        with pytest.warns(BudgetNotMetWarning, match=r"above it, of candidate \d \(lam="):
+        with pytest.warns(
+            BudgetNotMetWarning, match=r"above it, of candidate \d \(lam"
+        ):
             search = self.search(GridSearchCV, refit)
         disparity = -search.cv_results_["mean_test_equalized_odds_difference"]
         assert search.best_index_ == disparity.argmin()

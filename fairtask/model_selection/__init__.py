@@ -2,7 +2,9 @@
 
 The rules `best_under_budget`, `least_disparity` and `knee_point` make a function that
 takes ``cv_results_`` of a search and returns the position of the chosen candidate. Pass
-the function as ``refit`` to the search, or call it.
+the function as ``refit`` to the search, or call it. They promise nothing about other
+samples. `choose_within_budget` tests fitted candidates on held-out samples, so that the
+disparity of the chosen one is within the budget with a stated confidence.
 
 The displays have the form of scikit-learn's. A display holds numbers, and `plot` draws
 them, again if need be. Methods that draw return the display, with the figure as
@@ -11,11 +13,13 @@ them, again if need be. Methods that draw return the display, with the figure as
 An argument that is not as described is a ValueError.
 """
 
+from fairtask.model_selection._candidates import fit_candidates
 from fairtask.model_selection._displays._group_losses import GroupLossDisplay
 from fairtask.model_selection._displays._group_rates import GroupRatesDisplay
 from fairtask.model_selection._displays._latent import LatentDisplay
 from fairtask.model_selection._displays._pareto import ParetoFrontDisplay
 from fairtask.model_selection._displays._representation import RepresentationDisplay
+from fairtask.model_selection._guarantee import BudgetChoice, choose_within_budget
 from fairtask.model_selection._pareto import hypervolume, pareto_front
 from fairtask.model_selection._rules import (
     best_under_budget,
@@ -24,12 +28,15 @@ from fairtask.model_selection._rules import (
 )
 
 __all__ = [
+    "BudgetChoice",
     "GroupLossDisplay",
     "GroupRatesDisplay",
     "LatentDisplay",
     "ParetoFrontDisplay",
     "RepresentationDisplay",
     "best_under_budget",
+    "choose_within_budget",
+    "fit_candidates",
     "hypervolume",
     "knee_point",
     "least_disparity",

@@ -70,7 +70,7 @@ def read_results(search: Any) -> Mapping[str, Any]:
 
     They may also be a data frame, made of ``cv_results_``.
     """
-    results = getattr(search, "cv_results_", search)
+    results: Any = getattr(search, "cv_results_", search)
     if not isinstance(results, Mapping | pd.DataFrame):
         raise ValueError(
             "`cv_results` must be `cv_results_` of a search, or a fitted search; got "

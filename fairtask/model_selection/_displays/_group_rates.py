@@ -11,9 +11,9 @@ from fairtask.model_selection._displays._shared import (
     group_name,
     in_words,
     make_axes,
-    predict_all,
     tidy_lines,
 )
+from fairtask.model_selection._predictions import predict_all
 
 __all__ = ["GroupRatesDisplay"]
 

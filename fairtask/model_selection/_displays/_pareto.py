@@ -18,10 +18,10 @@ from fairtask.model_selection._displays._shared import (
     MAX_NAMED,
     in_words,
     make_axes,
-    predict_all,
     styles,
 )
 from fairtask.model_selection._pareto import pareto_front
+from fairtask.model_selection._predictions import predict_all
 from fairtask.model_selection._scores import name_of_disparity
 
 __all__ = ["ParetoFrontDisplay"]

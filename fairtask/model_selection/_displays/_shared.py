@@ -1,10 +1,9 @@
-"""Styles, axes and predictions that several displays need."""
+"""Styles, names and axes that several displays need."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "BESIDE",
@@ -13,7 +12,6 @@ __all__ = [
     "group_name",
     "in_words",
     "make_axes",
-    "predict_all",
     "styles",
     "tidy_lines",
 ]
@@ -59,30 +57,6 @@ def group_name(group: Any) -> str:
 def in_words(name: str) -> str:
     """Return the name of a metric as words."""
     return {"roc_auc": "AUC"}.get(name, name.replace("_", " "))
-
-
-def predict_all(
-    estimator: Any, X: Any, *, with_scores: bool
-) -> tuple[np.ndarray | None, Any, Any]:
-    """Return the classes of a fitted classifier, its predictions and its scores.
-
-    Scores are probabilities, or decision values where there are no probabilities; None
-    without `with_scores`. The classes are None for a classifier of several tasks.
-    """
-    check_is_fitted(estimator)
-    classes = getattr(estimator, "classes_", None)
-    scores = None
-    if with_scores and hasattr(estimator, "predict_proba"):
-        scores = estimator.predict_proba(X)
-    elif with_scores:
-        scores = np.asarray(estimator.decision_function(X))
-        if scores.ndim == 1:
-            scores = np.column_stack([-scores, scores])
-    return (
-        classes if isinstance(classes, np.ndarray) else None,
-        estimator.predict(X),
-        scores,
-    )
 
 
 def make_axes(

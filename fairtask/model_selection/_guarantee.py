@@ -1,0 +1,353 @@
+"""Choosing a model whose disparity is within a budget, with a stated confidence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import get_scorer
+
+from fairtask._frames import check_same_rows
+from fairtask._validation import check_one_of
+from fairtask.exceptions import BudgetNotMetError
+from fairtask.metrics import make_fairness_scorer
+from fairtask.metrics._bootstrap import check_resampling, make_generator
+from fairtask.metrics._names import find_metric, metric_of_name
+from fairtask.metrics._samples import is_constant
+from fairtask.model_selection._limits import UpperLimits
+from fairtask.model_selection._predictions import predict_all
+from fairtask.model_selection._rules import check_budget
+from fairtask.model_selection._scores import name_of_disparity
+
+__all__ = ["BudgetChoice", "choose_within_budget"]
+
+
+@dataclass(frozen=True)
+class BudgetChoice:
+    """The model that `choose_within_budget` chose, or the reason why it chose none.
+
+    Attributes
+    ----------
+    name : str, int or None
+        Name of the chosen candidate. None: no candidate qualified.
+    reason : str
+        Why this one was chosen, or none.
+    table : DataFrame
+        A row per candidate, in their order, with the columns "performance",
+        "disparity", "constant" (whether it predicts one class for all samples),
+        "limit" (the upper limit of the disparity, NaN if it was not tested), "delta"
+        (the probability with which this limit may fail) and "qualifies".
+    """
+
+    name: Any
+    reason: str
+    table: pd.DataFrame = field(repr=False)
+    _candidates: Mapping[Any, Any] = field(repr=False)
+
+    @property
+    def estimator(self) -> Any:
+        """The chosen model.
+
+        Raises
+        ------
+        BudgetNotMetError
+            If no candidate qualified.
+        """
+        if self.name is None:
+            raise BudgetNotMetError(self.reason)
+        return self._candidates[self.name]
+
+
+def choose_within_budget(
+    candidates: Mapping[Any, Any] | Sequence[Any],
+    X: Any,
+    y: Any,
+    *,
+    sensitive_features: Any,
+    budget: float,
+    performance: str = "roc_auc",
+    disparity: str | Callable = "equalized_odds_difference",
+    confidence_level: float = 0.95,
+    limit: Literal["exact", "bootstrap"] = "exact",
+    multiplicity: Literal["holm", "fixed_sequence"] = "holm",
+    n_resamples: int = 1000,
+    random_state: Any = None,
+    **metric_params: Any,
+) -> BudgetChoice:
+    r"""Choose the best model whose disparity is within a budget, with confidence.
+
+    Each candidate is tested on held-out samples. It qualifies if an upper confidence
+    limit of its disparity is within the budget. The best of those that qualify is
+    chosen. If none does, none is chosen: the result says why.
+
+    .. math::
+
+        P(\text{true disparity of the chosen model} > \text{budget}) \le \delta,
+        \qquad \delta = 1 - \text{confidence level}
+
+    whatever the number of candidates, and whatever the rule that chooses among those
+    that qualify. This is the scheme of "Learn then Test" [1]_ and of the safety test of
+    Seldonian algorithms [2]_.
+
+    It holds for samples that were drawn independently from the population of interest,
+    and that played no part in training, in a search, or in the choice of the candidates
+    and of their order. Keep another part of the samples for a report: of several
+    candidates that qualify, the best on these samples has been a little lucky, so that
+    its performance in the table is a little too high on average.
+
+    Parameters
+    ----------
+    candidates : dict of str to estimator, or sequence of estimator
+        Fitted classifiers, such as pipelines. `fit_candidates` makes them of a search.
+    X : array-like of shape (n_samples, n_features)
+        Held-out samples.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
+        Group of each sample; the worst attribute counts.
+    budget : float
+        Largest disparity allowed, at least 0.
+    performance : str or callable, default="roc_auc"
+        A score of scikit-learn, a metric of `fairtask.metrics`, or a scorer.
+    disparity : str or callable, default="equalized_odds_difference"
+        A metric of `fairtask.metrics`, or its name. Of a metric of which 1 is the best,
+        such as "demographic_parity_ratio", the disparity is 1 minus it: a budget of 0.2
+        is the four-fifths rule.
+    confidence_level : float, default=0.95
+        Between 0.5 and 1.
+    limit : {"exact", "bootstrap"}, default="exact"
+        - "exact": `~fairtask.bounds.certified_difference`, for differences between
+          rates. The guarantee holds for any number of samples.
+        - "bootstrap": `~fairtask.metrics.bootstrap`, for every metric that has
+          intervals. The guarantee holds for many samples, approximately; the limit is
+          lower.
+    multiplicity : {"holm", "fixed_sequence"}, default="holm"
+        How several candidates share :math:`\delta`.
+
+        - "holm": each of K candidates is tested with :math:`\delta / K`; those that
+          fail, again with :math:`\delta / (K - k)` after k have passed [3]_. It finds
+          all that a Bonferroni correction finds, and often more. The order of the
+          candidates does not matter.
+        - "fixed_sequence": candidates are tested one after another, each with
+          :math:`\delta`, until the first fails. Order them beforehand from the one that
+          you expect to be the least disparate, such as by increasing ``lam`` or, as
+          `fit_candidates` does, by the scores of a search on other samples.
+    n_resamples : int, default=1000
+        Number of resamples for ``limit="bootstrap"``.
+    random_state : int, RandomState or None, default=None
+        Seed of the resamples.
+    **metric_params
+        Further arguments of the metric, such as ``groups``. With ``limit="exact"`` they
+        may be ``attributes``, ``control_features``, ``groups``, ``labels`` and
+        ``pos_label``.
+
+    Returns
+    -------
+    choice : BudgetChoice
+        With the attributes ``estimator``, ``name``, ``reason`` and ``table``.
+        ``estimator`` raises a `~fairtask.exceptions.BudgetNotMetError` if no candidate
+        qualified. One that predicts one class for all samples does not qualify: its
+        disparity says nothing about fairness.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    See Also
+    --------
+    best_under_budget : A choice by cross-validation alone, without a guarantee.
+
+    References
+    ----------
+    .. [1] A. N. Angelopoulos, S. Bates, E. J. Candès, M. I. Jordan and L. Lei. "Learn
+       then test: calibrating predictive algorithms to achieve risk control". Annals of
+       Applied Statistics 19, 2025.
+    .. [2] P. S. Thomas et al. "Preventing undesirable behavior of intelligent
+       machines". Science 366, 2019.
+    .. [3] S. Holm. "A simple sequentially rejective multiple test procedure".
+       Scandinavian Journal of Statistics 6, 1979.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairtask.datasets import make_biased_classification
+    >>> from fairtask.model_selection import choose_within_budget
+    >>> X, y, z = make_biased_classification(n_samples=20_000, random_state=0)
+    >>> train, held_out = slice(0, 10_000), slice(10_000, None)
+    >>> choice = choose_within_budget(
+    ...     {C: LogisticRegression(C=C).fit(X[train], y[train]) for C in (1e-3, 1.0)},
+    ...     X[held_out],
+    ...     y[held_out],
+    ...     sensitive_features=z[held_out],
+    ...     budget=0.2,
+    ... )
+    >>> choice.table[["performance", "disparity", "qualifies"]].round(2)
+           performance  disparity  qualifies
+    0.001         0.87       0.28      False
+    1.000         0.88       0.14       True
+    >>> choice.estimator
+    LogisticRegression()
+    """
+    metric = find_metric(disparity, "disparity")
+    budget = check_budget(budget, metric.name)
+    models = _read_candidates(candidates)
+    if not isinstance(confidence_level, Real) or not (
+        0.5 < float(confidence_level) < 1
+    ):
+        raise ValueError(
+            f"`confidence_level` must be between 0.5 and 1; got {confidence_level!r}."
+        )
+    check_one_of("limit", limit, ("exact", "bootstrap"))
+    check_one_of("multiplicity", multiplicity, ("holm", "fixed_sequence"))
+    check_resampling(n_resamples, confidence_level)
+    check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
+    score = _make_scorer(performance, sensitive_features)
+    limits = UpperLimits(
+        metric,
+        limit == "exact",
+        y,
+        resampling={
+            "n_resamples": n_resamples,
+            "random_state": int(make_generator(random_state).integers(2**31)),
+        },
+        metric_params={"sensitive_features": sensitive_features, **metric_params},
+    )
+    rows, outputs = [], []
+    for model in models.values():
+        classes, y_pred, y_score = predict_all(
+            model, X, with_scores=metric.family.output != "y_pred"
+        )
+        output = y_pred if y_score is None else y_score
+        outputs.append((output, classes))
+        rows.append(
+            {
+                "performance": score(model, X, y),
+                "disparity": limits.value(output, classes),
+                "constant": is_constant(np.asarray(y), np.asarray(y_pred)),
+            }
+        )
+    table = pd.DataFrame(rows, index=pd.Index(models, tupleize_cols=False))
+    table["limit"], table["delta"] = TESTS[multiplicity](
+        lambda i, delta: limits.limit(*outputs[i], delta),
+        len(models),
+        budget,
+        1 - confidence_level,
+    )
+    table["qualifies"] = (
+        (table["limit"] <= budget) & ~table["constant"] & table["performance"].notna()
+    )
+    name = None
+    if table["qualifies"].any():
+        name = table["performance"].where(table["qualifies"]).idxmax()
+    reason = _reason(name, table, name_of_disparity(metric.name), budget)
+    return BudgetChoice(name, reason, table, models)
+
+
+def _read_candidates(candidates: Any) -> dict[Any, Any]:
+    """Return models by name; those of a sequence by position."""
+    if hasattr(candidates, "cv_results_"):
+        raise ValueError(
+            "`candidates` must be fitted models, and a search keeps one at most; fit "
+            "its candidates with `fit_candidates`."
+        )
+    if isinstance(candidates, Mapping):
+        models = dict(candidates)
+    elif isinstance(candidates, Sequence | np.ndarray) and not isinstance(
+        candidates, str
+    ):
+        models = dict(enumerate(candidates))
+    else:
+        models = {}
+    if not models or not all(hasattr(m, "predict") for m in models.values()):
+        raise ValueError(
+            "`candidates` must be a dict of names to fitted classifiers, or a sequence "
+            f"of these, one at least; got {candidates!r}."
+        )
+    return models
+
+
+def _make_scorer(performance: Any, sensitive_features: Any) -> Callable[..., float]:
+    """Return a function of a model, samples and labels."""
+    if isinstance(performance, str) and metric_of_name(performance) is not None:
+        scorer = make_fairness_scorer(performance)
+        return partial(scorer, sensitive_features=sensitive_features)
+    if callable(performance):
+        return performance
+    try:
+        return get_scorer(performance)
+    except ValueError as error:
+        raise ValueError(
+            "`performance` must be a score of scikit-learn, a metric of groups or a "
+            f"scorer; got {performance!r}."
+        ) from error
+
+
+Tested = tuple[np.ndarray, np.ndarray]
+"""The limit of each candidate, and its delta; NaN for one that was not tested."""
+
+
+def _holm(
+    limit: Callable[[int, float], float], n: int, budget: float, delta: float
+) -> Tested:
+    limits, deltas = np.full(n, np.nan), np.full(n, np.nan)
+    failed = list(range(n))
+    while failed:
+        tested = failed
+        for i in tested:
+            deltas[i] = delta / len(tested)
+            limits[i] = limit(i, deltas[i])
+        failed = [i for i in tested if not limits[i] <= budget]
+        if len(failed) == len(tested):
+            break
+    return limits, deltas
+
+
+def _fixed_sequence(
+    limit: Callable[[int, float], float], n: int, budget: float, delta: float
+) -> Tested:
+    limits, deltas = np.full(n, np.nan), np.full(n, np.nan)
+    for i in range(n):
+        deltas[i] = delta
+        limits[i] = limit(i, delta)
+        if not limits[i] <= budget:
+            break
+    return limits, deltas
+
+
+TESTS = {"holm": _holm, "fixed_sequence": _fixed_sequence}
+
+
+def _reason(name: Any, table: pd.DataFrame, disparity: str, budget: float) -> str:
+    """Say why a candidate was chosen, or none."""
+    if name is not None:
+        row = table.loc[name]
+        return (
+            f"{name!r} has the best performance, {row['performance']:.4g}, of the "
+            f"{table['qualifies'].sum()} of {len(table)} candidates that qualified; its "
+            f"{disparity!r} is {row['disparity']:.4g}, with an upper limit of "
+            f"{row['limit']:.4g} for a budget of {budget:g}."
+        )
+    useless = table.index[table["limit"] <= budget].tolist()
+    if useless:
+        return (
+            f"No candidate qualified for a budget of {budget:g}: {useless} are within "
+            "it, and predict one class for all samples or have no performance."
+        )
+    n_tested = table["limit"].notna().sum()
+    least: Any = table["limit"].idxmin()
+    row = table.loc[least]
+    why = (
+        "A group lacks the samples that it needs, so that nothing is known of it."
+        if np.isinf(row["limit"])
+        else "More held-out samples lower the limits; fewer candidates, if they are "
+        "chosen beforehand, lower them with 'holm'."
+    )
+    return (
+        f"No candidate qualified for a budget of {budget:g}: of {n_tested} tested ones "
+        f"of {len(table)}, {least!r} has the least upper limit of {disparity!r}, "
+        f"{row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
+    )

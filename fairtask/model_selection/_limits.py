@@ -1,0 +1,149 @@
+"""Upper confidence limits of a disparity, from held-out samples."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fairtask.bounds import certified_difference
+from fairtask.exceptions import VacuousBoundWarning
+from fairtask.metrics import BootstrapResult, bootstrap
+from fairtask.metrics._comparison import Comparison
+from fairtask.metrics._group_metric import GroupMetric
+from fairtask.metrics._rates import GroupRates
+from fairtask.metrics._transforms import DIFFERENCE
+from fairtask.model_selection._scores import is_best_at_one
+
+__all__ = ["UpperLimits"]
+
+TAKEN_BY_EXACT = {"attributes", "control_features", "groups", "labels", "pos_label"}
+
+
+class UpperLimits:
+    """Disparities of models on the same samples, and their upper limits.
+
+    Parameters
+    ----------
+    metric : GroupMetric
+    is_exact : bool
+        Whether limits are `certified_difference`, or those of `bootstrap`.
+    y_true : array-like of shape (n_samples,)
+    resampling : mapping
+        Arguments of `bootstrap`.
+    metric_params : mapping
+        Arguments of the metric, with the groups.
+
+    Raises
+    ------
+    ValueError
+        If the metric has no such limits with these arguments.
+    """
+
+    def __init__(
+        self,
+        metric: GroupMetric,
+        is_exact: bool,
+        y_true: Any,
+        *,
+        resampling: Mapping[str, Any],
+        metric_params: Mapping[str, Any],
+    ) -> None:
+        self.metric = metric
+        self.is_exact = is_exact
+        self.y_true = y_true
+        self.resampling = resampling
+        self.metric_params = metric_params
+        self._check()
+
+    def _check(self) -> None:
+        name, family = self.metric.name, self.metric.family
+        if self.metric_params.get("attributes") == "each":
+            raise ValueError(
+                "`attributes` must give one number per model, 'worst_case' or "
+                "'intersection'; got 'each'."
+            )
+        if not self.is_exact and not family.has_limits:
+            raise ValueError(
+                f"`disparity` must have confidence limits; {name!r} has none."
+            )
+        if not self.is_exact:
+            return
+        if self.metric.transform is not DIFFERENCE or family is not GroupRates:
+            raise ValueError(
+                "`disparity` must be a difference between rates for `limit='exact'`, "
+                f"such as 'equalized_odds_difference'; {name!r} is none. With "
+                "`limit='bootstrap'` it has a limit that holds for many samples."
+            )
+        others = sorted(
+            self.metric_params.keys() - TAKEN_BY_EXACT - {"sensitive_features"}
+        )
+        if others:
+            raise ValueError(
+                f"`{others[0]}` has no use with `limit='exact'`, which compares all "
+                "groups with each other and counts each sample once; use "
+                "`limit='bootstrap'`."
+            )
+
+    def value(self, output: Any, labels: Any) -> float:
+        """Return the disparity of a model, from its predictions or scores."""
+        value: Any = self._compare(output, labels).value()
+        return 1 - value if is_best_at_one(self.metric.name) else value
+
+    def limit(self, output: Any, labels: Any, delta: float) -> float:
+        """Return the limit that the true disparity exceeds with probability `delta`.
+
+        It is infinite where the disparity is undefined.
+        """
+        with warnings.catch_warnings():
+            # `value` has warned; an infinite limit stands in the table.
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            warnings.simplefilter("ignore", VacuousBoundWarning)
+            if self.is_exact:
+                return _exact_limit(self._compare(output, labels), delta)
+            result = bootstrap(
+                self.metric.name,
+                self.y_true,
+                output,
+                confidence_level=1 - 2 * delta,  # it has two sides
+                **self.resampling,
+                **{"labels": labels, **self.metric_params},
+            )
+        assert isinstance(result, BootstrapResult)
+        high = 1 - result.low if is_best_at_one(self.metric.name) else result.high
+        return np.inf if np.isnan(high) else high
+
+    def _compare(self, output: Any, labels: Any) -> Comparison:
+        params: dict[str, Any] = {"labels": labels, **self.metric_params}
+        return self.metric.compare(self.y_true, output, **params)
+
+
+def _exact_limit(comparison: Comparison, delta: float) -> float:
+    """Return the certified bound on a difference between rates.
+
+    NOTE: `delta` is not divided by the numbers of attributes, classes and pairs of
+    groups. The largest of the true differences does not depend on the samples. It is
+    enough that the bound on this one holds, since the largest bound is no lower.
+    """
+    bounds = []
+    for tables in comparison.samples.tables():
+        sizes, events = [], []  # of each rate, and in it of each group
+        strata: Any = comparison.statistics.strata
+        for rate, c in strata:
+            (among,) = rate.needs
+            sizes.append(among.count(tables, c))
+            events.append(rate.count(tables, c))
+        counts = np.array([np.subtract(sizes, events), events], dtype=np.int64)
+        if len(tables) < 2 or not np.all(sizes):
+            return np.inf  # nothing is known of a group without samples
+        happened, rates, groups = (
+            np.repeat(codes.ravel(), counts.ravel())
+            for codes in np.indices(counts.shape)
+        )
+        bounds.append(
+            certified_difference(
+                happened, sensitive_features=groups, strata=rates, delta=delta
+            )
+        )
+    return max(bounds)
