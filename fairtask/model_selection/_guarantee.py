@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -195,15 +194,13 @@ def choose_within_budget(
     metric = find_metric(disparity, "disparity")
     budget = check_budget(budget, metric.name)
     models = _read_candidates(candidates)
-    if not isinstance(confidence_level, Real) or not (
-        0.5 < float(confidence_level) < 1
-    ):
+    check_resampling(n_resamples, confidence_level)
+    if confidence_level <= 0.5:
         raise ValueError(
             f"`confidence_level` must be between 0.5 and 1; got {confidence_level!r}."
         )
     check_one_of("limit", limit, ("exact", "bootstrap"))
     check_one_of("multiplicity", multiplicity, ("holm", "fixed_sequence"))
-    check_resampling(n_resamples, confidence_level)
     check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
     score = _make_scorer(performance, sensitive_features)
     limits = UpperLimits(
@@ -216,23 +213,23 @@ def choose_within_budget(
         },
         metric_params={"sensitive_features": sensitive_features, **metric_params},
     )
-    rows, outputs = [], []
+    rows, comparisons = [], []
     for model in models.values():
         classes, y_pred, y_score = predict_all(
             model, X, with_scores=metric.family.output != "y_pred"
         )
-        output = y_pred if y_score is None else y_score
-        outputs.append((output, classes))
+        comparison = limits.compare(y_pred if y_score is None else y_score, classes)
+        comparisons.append(comparison)
         rows.append(
             {
                 "performance": score(model, X, y),
-                "disparity": limits.value(output, classes),
+                "disparity": limits.value(comparison),
                 "constant": is_constant(np.asarray(y), np.asarray(y_pred)),
             }
         )
     table = pd.DataFrame(rows, index=pd.Index(models, tupleize_cols=False))
     table["limit"], table["delta"] = TESTS[multiplicity](
-        lambda i, delta: limits.limit(*outputs[i], delta),
+        lambda i, delta: limits.limit(comparisons[i], delta),
         len(models),
         budget,
         1 - confidence_level,
@@ -323,13 +320,14 @@ TESTS = {"holm": _holm, "fixed_sequence": _fixed_sequence}
 
 def _reason(name: Any, table: pd.DataFrame, disparity: str, budget: float) -> str:
     """Say why a candidate was chosen, or none."""
+    n_qualified, n = table["qualifies"].sum(), len(table)
     if name is not None:
         row = table.loc[name]
         return (
             f"{name!r} has the best performance, {row['performance']:.4g}, of the "
-            f"{table['qualifies'].sum()} of {len(table)} candidates that qualified; its "
-            f"{disparity!r} is {row['disparity']:.4g}, with an upper limit of "
-            f"{row['limit']:.4g} for a budget of {budget:g}."
+            f"{n_qualified} of {n} candidates that qualified; its {disparity!r} is "
+            f"{row['disparity']:.4g}, with an upper limit of {row['limit']:.4g} for a "
+            f"budget of {budget:g}."
         )
     useless = table.index[table["limit"] <= budget].tolist()
     if useless:
@@ -348,6 +346,6 @@ def _reason(name: Any, table: pd.DataFrame, disparity: str, budget: float) -> st
     )
     return (
         f"No candidate qualified for a budget of {budget:g}: of {n_tested} tested ones "
-        f"of {len(table)}, {least!r} has the least upper limit of {disparity!r}, "
+        f"of {n}, {least!r} has the least upper limit of {disparity!r}, "
         f"{row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
     )

@@ -86,37 +86,38 @@ class UpperLimits:
                 "`limit='bootstrap'`."
             )
 
-    def value(self, output: Any, labels: Any) -> float:
-        """Return the disparity of a model, from its predictions or scores."""
-        value: Any = self._compare(output, labels).value()
+    def compare(self, output: Any, labels: Any) -> Comparison:
+        """Compare the groups by a model's predictions or scores."""
+        params: dict[str, Any] = {"labels": labels, **self.metric_params}
+        return self.metric.compare(self.y_true, output, **params)
+
+    def value(self, comparison: Comparison) -> float:
+        """Return the disparity."""
+        value: Any = comparison.value()
         return 1 - value if is_best_at_one(self.metric.name) else value
 
-    def limit(self, output: Any, labels: Any, delta: float) -> float:
+    def limit(self, comparison: Comparison, delta: float) -> float:
         """Return the limit that the true disparity exceeds with probability `delta`.
 
         It is infinite where the disparity is undefined.
         """
         with warnings.catch_warnings():
-            # `value` has warned; an infinite limit stands in the table.
+            # `compare` has warned; an infinite limit stands in the table.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             warnings.simplefilter("ignore", VacuousBoundWarning)
             if self.is_exact:
-                return _exact_limit(self._compare(output, labels), delta)
+                return _exact_limit(comparison, delta)
             result = bootstrap(
                 self.metric.name,
                 self.y_true,
-                output,
+                comparison.samples.outputs[self.metric.family.output],
                 confidence_level=1 - 2 * delta,  # it has two sides
                 **self.resampling,
-                **{"labels": labels, **self.metric_params},
+                **{"labels": comparison.samples.classes, **self.metric_params},
             )
         assert isinstance(result, BootstrapResult)
         high = 1 - result.low if is_best_at_one(self.metric.name) else result.high
         return np.inf if np.isnan(high) else high
-
-    def _compare(self, output: Any, labels: Any) -> Comparison:
-        params: dict[str, Any] = {"labels": labels, **self.metric_params}
-        return self.metric.compare(self.y_true, output, **params)
 
 
 def _exact_limit(comparison: Comparison, delta: float) -> float:

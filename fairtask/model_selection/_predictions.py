@@ -1,11 +1,23 @@
-"""Predictions and scores of any fitted classifier."""
+"""Predictions and scores of any fitted classifier, also inside pipelines."""
 
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["predict_all"]
+__all__ = ["last_step", "predict_all"]
+
+
+def last_step(estimator: Any) -> Any:
+    """Return the estimator that a search has refitted, or the last of a pipeline."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+        else:
+            return estimator
 
 
 def predict_all(
@@ -17,6 +29,11 @@ def predict_all(
     without `with_scores`. The classes are None for a classifier of several tasks.
     """
     check_is_fitted(estimator)
+    if not hasattr(estimator, "predict"):
+        raise ValueError(
+            "A model must be a classifier with `predict`, and a search must have "
+            f"refitted one; got {estimator!r}."
+        )
     classes = getattr(estimator, "classes_", None)
     scores = None
     if with_scores and hasattr(estimator, "predict_proba"):

@@ -20,7 +20,13 @@ from fairtask.model_selection._scores import (
     read_scores,
 )
 
-__all__ = ["best_under_budget", "check_budget", "knee_point", "least_disparity"]
+__all__ = [
+    "best_under_budget",
+    "check_budget",
+    "check_number",
+    "knee_point",
+    "least_disparity",
+]
 
 ROUNDING = 1e-12
 """Tolerance for the rounding errors of a mean that meets a limit exactly."""
@@ -173,7 +179,7 @@ def least_disparity(
     1
     """
     if tolerance is not None:
-        _check_number("tolerance", tolerance)
+        check_number("tolerance", tolerance)
     choose = partial(_least_disparity, tolerance=tolerance)
     return _make_rule(choose, performance, disparity)
 
@@ -310,21 +316,23 @@ def _without_constant(
 
 def check_budget(budget: Any, disparity: Any) -> float:
     """Return the budget, or raise a ValueError if there is no such disparity."""
-    _check_number("budget", budget)
+    check_number("budget", budget)
     metric = metric_of_name(disparity) if isinstance(disparity, str) else None
     largest = np.inf
     if metric is not None:
         largest = max(statistic.largest for statistic in metric.statistics)
-    if not budget < np.inf or budget > largest:
+    if budget > largest:
         raise ValueError(
-            "`budget` must be a finite number"
-            + (f", and at most 1 for {disparity!r}" if largest < np.inf else "")
-            + f"; got {budget!r}. A percentage is a hundredth: 5 % are 0.05."
+            f"`budget` must be at most {largest:g}, as {disparity!r} is; got "
+            f"{budget!r}. Write 5 % as 0.05."
         )
+    if np.isinf(budget):
+        raise ValueError(f"`budget` must be finite; got {budget!r}.")
     return float(budget)
 
 
-def _check_number(argument: str, value: Any) -> None:
+def check_number(argument: str, value: Any) -> None:
+    """Raise a ValueError unless the value is a number of at least 0."""
     is_number = isinstance(value, Real) and value is not True and value is not False
     if not is_number or not float(value) >= 0:
         raise ValueError(f"`{argument}` must be a number of at least 0; got {value!r}.")

@@ -71,7 +71,8 @@ def read_results(search: Any) -> Mapping[str, Any]:
     They may also be a data frame, made of ``cv_results_``.
     """
     results: Any = getattr(search, "cv_results_", search)
-    if not isinstance(results, Mapping | pd.DataFrame):
+    is_table = isinstance(results, Mapping | pd.DataFrame)
+    if not is_table:
         raise ValueError(
             "`cv_results` must be `cv_results_` of a search, or a fitted search; got "
             f"{reprlib.repr(search)}."

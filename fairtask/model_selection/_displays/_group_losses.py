@@ -12,6 +12,7 @@ from fairtask.model_selection._displays._shared import (
     group_name,
     styles,
 )
+from fairtask.model_selection._predictions import last_step
 
 __all__ = ["GroupLossDisplay"]
 
@@ -66,7 +67,8 @@ class GroupLossDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted with sensitive features.
+            Fitted with sensitive features; or a pipeline that ends in one, or a search
+            that has refitted one.
         part : {"train", "valid"}, default="train"
             Training samples, with the network as it was during the epoch; or validation
             samples.
@@ -76,7 +78,7 @@ class GroupLossDisplay:
             Axes to draw in, one for each panel. None: make a figure.
         """
         check_one_of("part", part, ("train", "valid"))
-        history = getattr(estimator, "group_history_", None)
+        history = getattr(last_step(estimator), "group_history_", None)
         if history is None:
             raise ValueError(
                 "`estimator` must be a fitted estimator of this package, which records "

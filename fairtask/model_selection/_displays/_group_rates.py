@@ -166,7 +166,9 @@ class GroupRatesDisplay:
             positions = _positions(tables[0])
             for panel, rate in zip(row, rates, strict=True):
                 _draw_panel(panel, positions, *(table[rate] for table in tables))
-                title = in_words(rate) if c is None else f"{in_words(rate)}, class {c}"
+                title = in_words(rate)
+                if c is not None:
+                    title += f", class {group_name(c)}"
                 panel.set_title(title, fontsize="medium")
                 # The panels of a new figure share these labels, the user's may not.
                 panel.set_yticks(positions, [""] * len(positions))
@@ -184,7 +186,8 @@ def _positions(table: pd.DataFrame) -> np.ndarray:
 def _group_labels(sizes: Any) -> list[str]:
     has_several = len(sizes.index.unique("attribute")) > 1
     return [
-        f"{f'{attribute}: ' if has_several else ''}{group_name(group)}  (n={n})"
+        f"{f'{group_name(attribute)}: ' if has_several else ''}"
+        f"{group_name(group)}  (n={n})"
         for (attribute, group), n in sizes.items()
     ]
 

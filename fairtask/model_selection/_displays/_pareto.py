@@ -1,12 +1,14 @@
 """Performance against disparity."""
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from fairtask.metrics._names import find_metric
+from fairtask.model_selection._displays._labels import label_fronts
 from fairtask.model_selection._displays._pareto_points import (
     flatten,
     name_that_needs_scores,
@@ -15,25 +17,31 @@ from fairtask.model_selection._displays._pareto_points import (
 )
 from fairtask.model_selection._displays._shared import (
     BESIDE,
-    MAX_NAMED,
     in_words,
+    literal,
     make_axes,
     styles,
 )
 from fairtask.model_selection._pareto import pareto_front
 from fairtask.model_selection._predictions import predict_all
+from fairtask.model_selection._rules import check_number
 from fairtask.model_selection._scores import name_of_disparity
 
 __all__ = ["ParetoFrontDisplay"]
+
+HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "linestyle": "none", "zorder": 1}
+"""Of points that another one of the same method beats."""
 
 
 class ParetoFrontDisplay:
     """Performance against disparity, with the front of each method.
 
-    Models that another one of the same method beats are hollow. A cross marks a model
-    that predicts one class for everybody: equal predictions say nothing about fairness.
-    A candidate of a search is marked if it does so in a fold, see `best_under_budget`.
-    Make the display with `from_cv_results`, `from_estimators` or `from_predictions`.
+    Models that another one of the same method beats are hollow. A ring marks the one
+    that was chosen. A cross marks a model that predicts one class for everybody: equal
+    predictions say nothing about fairness. A candidate of a search is marked if it does
+    so in a fold, see `best_under_budget`. Labels for which there is no room are left
+    out. Make the display with `from_cv_results`, `from_estimators` or
+    `from_predictions`.
 
     Parameters
     ----------
@@ -97,7 +105,7 @@ class ParetoFrontDisplay:
     @classmethod
     def from_cv_results(
         cls,
-        cv_results: Mapping[str, Any],
+        cv_results: Any,
         *,
         performance: str,
         disparity: str,
@@ -111,8 +119,9 @@ class ParetoFrontDisplay:
 
         Parameters
         ----------
-        cv_results : mapping
-            ``cv_results_`` of a search, or a dict of the names of methods to these.
+        cv_results : mapping or estimator
+            ``cv_results_`` of a search, or a fitted search; or a dict of the names of
+            methods to these.
         performance : str
             Name of a score in ``scoring``, such as "roc_auc".
         disparity : str
@@ -122,7 +131,7 @@ class ParetoFrontDisplay:
             A parameter of the search, such as "fairness_loss". Each of its values is
             drawn as a method.
         chosen : int, default=None
-            Position of a candidate to mark, such as ``best_index_`` of a search.
+            Position of a candidate to mark. None: ``best_index_`` of a search.
         ax, budget, show_labels
             See `plot`.
         """
@@ -138,12 +147,12 @@ class ParetoFrontDisplay:
     @classmethod
     def of_cv_results(
         cls,
-        cv_results: Mapping[str, Any],
+        cv_results: Any,
         *,
         performance: str,
         disparity: str,
         method: str | None = None,
-        chosen: int | None = None,
+        chosen: Any = None,
     ) -> Self:
         """Return the display of `from_cv_results` before anything is drawn."""
         points = pd.DataFrame(
@@ -156,8 +165,11 @@ class ParetoFrontDisplay:
                 )
             )
         )
+        if chosen is None:
+            chosen = getattr(cv_results, "best_index_", None)
         if chosen is not None:
-            if not 0 <= chosen < len(points):
+            is_position = isinstance(chosen, Integral) and not isinstance(chosen, bool)
+            if not is_position or not 0 <= chosen < len(points):
                 raise ValueError(
                     f"`chosen` must be the position of one of {len(points)} "
                     f"candidates; got {chosen!r}."
@@ -187,7 +199,8 @@ class ParetoFrontDisplay:
         Parameters
         ----------
         estimators : dict of str to estimator, or dict of str to such dicts
-            Fitted classifiers by label; or by method, and in each by label.
+            Fitted classifiers, such as pipelines and searches, by label; or by method,
+            and in each by label.
         X : array-like of shape (n_samples, n_features)
             Samples that were not used for training.
         y : array-like of shape (n_samples,)
@@ -302,42 +315,27 @@ class ParetoFrontDisplay:
         show_labels : bool, default=True
             Whether to label the models on a front.
         """
+        if budget is not None:
+            check_number("budget", budget)
         self.figure_, axes = make_axes(ax, 1, 1, size=(7.2, 4.4))
         self.ax_ = axes[0, 0]
         on_front = self.on_front
         methods = self.points["method"].unique()
-        for i, style in enumerate(styles(len(methods))):
-            rows = (self.points["method"] == methods[i]).to_numpy()
+        for method, style in zip(methods, styles(len(methods)), strict=True):
+            rows = (self.points["method"] == method).to_numpy()
             front = self.points[rows & on_front].sort_values("disparity", kind="stable")
             self._draw_error_bars(self.points[rows], style["color"])
-            self._draw_points(front, label=methods[i], markersize=7, **style)
-            hollow = {"markerfacecolor": "white", "linestyle": "none", "zorder": 1}
+            self._draw_points(front, label=literal(method), markersize=7, **style)
             beaten = self.points[rows & ~on_front]
-            self._draw_points(beaten, markersize=6, **{**style, **hollow})
-            if show_labels:
-                # Below and above in turn, since fronts often overlap.
-                self._label_front(front, below=i % 2 == 0)
-        if "constant" in self.points and self.points["constant"].any():
-            self._draw_points(
-                self.points[self.points["constant"]],
-                label="constant predictions",
-                color="black",
-                marker="x",
-                markersize=12,
-                linestyle="none",
-                zorder=3,
-            )
-        if "chosen" in self.points:
-            self._draw_points(
-                self.points[self.points["chosen"]],
-                label="chosen",
-                color="black",
-                marker="o",
-                markerfacecolor="none",
-                markersize=13,
-                linestyle="none",
-                zorder=3,
-            )
+            self._draw_points(beaten, markersize=6, **{**style, **HOLLOW})
+        self._mark("constant", "constant predictions", marker="x", markersize=12)
+        self._mark(
+            "chosen",
+            ": ".join(filter(None, ["chosen", *self._labels_where("chosen")])),
+            marker="o",
+            markerfacecolor="none",
+            markersize=13,
+        )
         if budget is not None:
             self.ax_.axvline(
                 budget, color="0.3", linestyle=":", label=f"budget {budget:g}", zorder=0
@@ -347,15 +345,40 @@ class ParetoFrontDisplay:
             ylabel=f"{in_words(self.performance_name)} (higher is better)",
         )
         self.ax_.margins(0.08)
-        # Beside the axes there may be no room in a user's figure.
-        place: dict = {} if ax is not None else BESIDE
+        self._draw_legend(has_beaten=not on_front.all(), is_beside=ax is None)
+        if show_labels:
+            label_fronts(self.ax_, self.points, on_front)
+        return self
+
+    def _labels_where(self, column: str) -> list[str]:
+        if column not in self.points:
+            return []
+        return [literal(text) for text in self.points["label"][self.points[column]]]
+
+    def _mark(self, column: str, label: str, **style: Any) -> None:
+        """Draw a sign around the points that a column of bools marks."""
+        if column in self.points and self.points[column].any():
+            marked = self.points[self.points[column]]
+            style = {"color": "black", "linestyle": "none", "zorder": 3, **style}
+            self._draw_points(marked, label=label, **style)
+
+    def _draw_legend(self, *, has_beaten: bool, is_beside: bool) -> None:
+        from matplotlib.lines import Line2D
+
+        handles, _ = self.ax_.get_legend_handles_labels()
+        if has_beaten:
+            n_methods = self.points["method"].nunique()
+            style = {"color": "0.3", "marker": "o", **HOLLOW}
+            beaten = Line2D([], [], label="dominated", **style)
+            handles.insert(n_methods, beaten)
         self.ax_.legend(
+            handles=handles,
             title=f"bars: {self.bars}" if self.bars else None,
             title_fontsize="small",
             fontsize="small",
-            **place,
+            # Beside the axes there may be no room in a user's figure.
+            **(BESIDE if is_beside else {}),
         )
-        return self
 
     def _draw_points(self, points: pd.DataFrame, **style: Any) -> None:
         self.ax_.plot(points["disparity"], points["performance"], linewidth=1, **style)
@@ -374,17 +397,3 @@ class ParetoFrontDisplay:
             elinewidth=0.6,
             alpha=0.6,
         )
-
-    def _label_front(self, front: pd.DataFrame, *, below: bool) -> None:
-        """Label the points of a front; of many, some at equal distances."""
-        n_labels = min(len(front), MAX_NAMED)
-        for i in np.linspace(0, len(front) - 1, n_labels).round().astype(int):
-            point = front.iloc[i]
-            self.ax_.annotate(
-                point["label"],
-                (point["disparity"], point["performance"]),
-                textcoords="offset points",
-                xytext=(5, -10) if below else (-5, 6),
-                ha="left" if below else "right",
-                fontsize=7,
-            )

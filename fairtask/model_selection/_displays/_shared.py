@@ -11,6 +11,7 @@ __all__ = [
     "draw_group_panels",
     "group_name",
     "in_words",
+    "literal",
     "make_axes",
     "styles",
     "tidy_lines",
@@ -48,15 +49,25 @@ def styles(n: int) -> list[dict[str, Any]]:
     ]
 
 
+def literal(name: Any) -> str:
+    """Return a name in the form in which matplotlib draws it as it is.
+
+    Dollars would enclose mathematics, and a legend leaves out names that start with an
+    underscore.
+    """
+    text = str(name).replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
+
+
 def group_name(group: Any) -> str:
     """Return a group, or a combination of several, as a text of limited length."""
     name = " & ".join(map(str, group)) if isinstance(group, tuple) else str(group)
-    return name if len(name) <= MAX_LENGTH else name[: MAX_LENGTH - 1] + "…"
+    return literal(name if len(name) <= MAX_LENGTH else name[: MAX_LENGTH - 1] + "…")
 
 
 def in_words(name: str) -> str:
     """Return the name of a metric as words."""
-    return {"roc_auc": "AUC"}.get(name, name.replace("_", " "))
+    return literal({"roc_auc": "AUC"}.get(name, name.replace("_", " ")))
 
 
 def make_axes(
@@ -105,10 +116,13 @@ def draw_group_panels(
     for row, attribute in zip(axes, attributes, strict=True):
         for panel, c in zip(row, classes, strict=True):
             draw(panel, attribute, c)
-            panel.set_title(f"class {c}", fontsize="medium")
+            panel.set_title(f"class {group_name(c)}", fontsize="medium")
         row[0].set_ylabel(labels[1])
         row[-1].legend(
-            title=attribute, fontsize="small", markerscale=markerscale, **BESIDE
+            title=group_name(attribute),
+            fontsize="small",
+            markerscale=markerscale,
+            **BESIDE,
         )
     for panel in axes[-1]:
         panel.set_xlabel(labels[0])
