@@ -179,7 +179,7 @@ def make_rules(budget, n_resamples):
 
 
 def simulate(n_candidates, budget, arguments):
-    """Return a row for each rule."""
+    """Return a row for each rule, as dicts."""
     rules = make_rules(budget, arguments.resamples)
     found = {name: [] for name in ["the best, by the truth", *rules]}
     for i in range(arguments.simulations):
@@ -226,15 +226,12 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", metavar="FILE", help="write the table as CSV")
     arguments = parser.parse_args()
-    rows = []
-    for n_candidates in arguments.candidates:
-        for budget in arguments.budgets:
-            rows += simulate(n_candidates, budget, arguments)
-            print(f"{n_candidates} candidates, budget {budget:g}: done", flush=True)
-    table = pd.DataFrame(rows)
-    print(table.round(3).to_string(index=False))
-    if arguments.table:
-        table.to_csv(arguments.table, index=False, float_format="%.3f")
+    tables = []
+    for n_candidates, budget in product(arguments.candidates, arguments.budgets):
+        tables.append(pd.DataFrame(simulate(n_candidates, budget, arguments)))
+        print(tables[-1].round(3).to_string(index=False), flush=True)
+        if arguments.table:
+            pd.concat(tables).to_csv(arguments.table, index=False, float_format="%.3f")
 
 
 if __name__ == "__main__":

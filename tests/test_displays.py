@@ -1,5 +1,7 @@
 """Figures: the numbers they hold, what is drawn of them, and many groups."""
 
+from itertools import combinations
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from fairtask.metrics import (
@@ -24,7 +28,9 @@ from fairtask.model_selection import (
     GroupRatesDisplay,
     LatentDisplay,
     ParetoFrontDisplay,
+    least_disparity,
 )
+from fairtask.model_selection._displays._shared import literal
 from tests._inputs import NOT_LEARNT, make_classifier, make_samples
 
 X, y, z = make_samples(300)
@@ -274,6 +280,52 @@ class TestParetoFrontDisplay:
         assert len(labels) == 8
         assert {"l0", "l39"} <= set(labels)
 
+    def test_labels_neither_overlap_nor_leave_the_axes(self):
+        # Points so close that half of the labels have no room.
+        rows = [(f"C={i}, intercept", 0.5 + i / 1e3, i / 1e3) for i in range(8)]
+        display = pareto_of_rows([*rows, ("far", 0.9, 0.9), ("low", 0.1, 0.8)])
+        display.figure_.canvas.draw()
+        boxes = [text.get_window_extent() for text in display.ax_.texts]
+        assert 2 <= len(boxes) < 9
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        axes = display.ax_.get_window_extent()
+        assert all(axes.count_contains(box.corners()) == 4 for box in boxes)
+
+    def test_chosen_and_dominated_candidates_are_named(self):
+        results = search()
+        display = ParetoFrontDisplay.from_cv_results(results, chosen=3, **NAMES)
+        assert not display.on_front.all()
+        named = texts(display.ax_.get_legend())
+        chosen = "chosen: C=1, fit_intercept=False"
+        assert named == ["candidates", "dominated", chosen]
+        display = pareto_of_rows([("a", 0.8, 0.1), ("b", 0.9, 0.3)])
+        assert texts(display.ax_.get_legend()) == ["m"]
+
+    def test_of_a_fitted_search_the_chosen_candidate_is_marked(self):
+        fitted = GridSearchCV(
+            make_pipeline(StandardScaler(), LogisticRegression()),
+            {"logisticregression__C": [0.01, 1.0]},
+            scoring=make_fairness_scoring(
+                NAMES.values(), sensitive_features=pd.Series(z)
+            ),
+            refit=least_disparity(**NAMES, tolerance=1),
+            cv=2,
+        ).fit(pd.DataFrame(X), y)
+        display = ParetoFrontDisplay.from_cv_results(fitted, **NAMES)
+        assert display.points["chosen"].tolist() == [
+            i == fitted.best_index_ for i in range(2)
+        ]
+        both = ParetoFrontDisplay.from_cv_results({"a": fitted, "b": search()}, **NAMES)
+        assert len(both.points) == 6
+        models = {"search": fitted, "pipeline": fitted.best_estimator_}
+        points = pareto_of_models(models, X=pd.DataFrame(X)).points
+        assert points["performance"][0] == points["performance"][1]
+
+    def test_search_without_a_refitted_model(self):
+        fitted = GridSearchCV(LogisticRegression(), {"C": [1.0]}, refit=False, cv=2)
+        with pytest.raises(ValueError, match="a search must have refitted one"):
+            pareto_of_models({"search": fitted.fit(X, y)})
+
     def test_many_methods_differ_in_grey(self):
         pred = {f"m{i}": {"x": np.arange(300) % (i + 2) == 0} for i in range(12)}
         fronts = pareto(y == 1, pred).ax_.get_lines()[::2]
@@ -307,8 +359,50 @@ class TestParetoFrontDisplay:
         for wrong in ({"a": {"b": 1}}, [{}], {}):
             with pytest.raises(ValueError, match="`cv_results` must be"):
                 ParetoFrontDisplay.from_cv_results(wrong, **NAMES)
+        for wrong in (True, -1, 4, "a"):
+            with pytest.raises(ValueError, match="`chosen` must be the position"):
+                ParetoFrontDisplay.from_cv_results(search(), chosen=wrong, **NAMES)
+        with pytest.raises(ValueError, match="`budget` must be a number"):
+            ParetoFrontDisplay.from_cv_results(search(), budget="a", **NAMES)
         with pytest.raises(ValueError, match=r"`method` .* \['C', 'fit_intercept'\]"):
             ParetoFrontDisplay.from_cv_results(search(), method="lam", **NAMES)
+
+
+class TestLiteralNames:
+    ODD = ("$0k to $50k", "$$", "_x", r"a\$b", "$x")
+
+    @pytest.mark.parametrize("name", ODD)
+    def test_are_drawn_as_they_are(self, name):
+        text = mpl.text.Text(text=literal(name))
+        drawn, is_math = text._preprocess_math(text.get_text())
+        assert drawn.lstrip("\N{ZERO WIDTH SPACE}") == name
+        assert not is_math
+
+    def test_in_every_figure(self, classifier):
+        groups = pd.Series(np.where(z, "$0k to $50k", "_x"), name="$$")
+        shown = [literal("$0k to $50k"), literal("_x")]
+        models = {"_x": {"$$": classifier}, "$0k to $50k": {"_x": classifier}}
+        legend = pareto_of_models(models).ax_.get_legend()
+        assert texts(legend) == shown[::-1]
+        names = row_labels(rates_of(y, PRED["good"], sensitive_features=groups))
+        assert [name.split("  (")[0] for name in names] == shown
+        latent = LatentDisplay.from_estimator(
+            classifier, X, np.where(y, "$1", "$2 $"), sensitive_features=groups
+        )
+        legend = latent.axes_[0, -1].get_legend()
+        assert sorted(texts(legend)) == sorted(shown)
+        assert legend.get_title().get_text() == literal("$$")
+        assert latent.axes_[0, 1].get_title() == f"class {literal('$2 $')}"
+
+    def test_curves_of_a_pipeline_and_a_search(self, classifier):
+        pipeline = make_pipeline(StandardScaler(), classifier)  # as if fitted
+        fitted = GridSearchCV(pipeline, {})
+        fitted.best_estimator_ = pipeline
+        for estimator in (pipeline, fitted):
+            display = GroupLossDisplay.from_estimator(estimator)
+            assert display.losses.equals(
+                GroupLossDisplay.from_estimator(classifier).losses
+            )
 
 
 def rates_of(y_true, y_pred, **kwargs):

@@ -87,6 +87,10 @@ class TestHypervolume:
         ([["a", "b"]], {}, "`points` must hold numbers"),
         ([[1, 2]], {"greater_is_better": [True]}, "`greater_is_better` .* 2 obj"),
         ([[1, 2]], {"greater_is_better": [1, 0]}, r"`greater_is_better` .* \[1, 0\]"),
+        ([[1, 2]], {"greater_is_better": None}, "`greater_is_better` .* got None"),
+        ([[1, 2]], {"greater_is_better": [True, [False]]}, "`greater_is_better` must"),
+        ([[1, 2], [1]], {}, "`points` must hold numbers"),
+        (None, {}, "`points` must have shape"),
     ],
 )
 def test_error_names_the_argument(points, arguments, message):

@@ -243,6 +243,53 @@ def test_no_candidate_beats_the_chosen_one(table, budget):
         assert not beaten.any()
 
 
+@pytest.mark.parametrize(
+    ("cv_results", "message"),
+    [
+        (None, "`cv_results` must be `cv_results_` of a search.* got None"),
+        ([1, 2], r"`cv_results` must be `cv_results_` .* got \[1, 2\]"),
+        (TABLE | {"split1_test_auc": [0.9]}, r"one entry per candidate .*\(1,\)"),
+        (TABLE | {"params": [{"lam": 1}]}, r"one entry per candidate .*\(1,\)"),
+        (TABLE | {"split1_test_auc": None}, r"one entry per candidate .*\(\)"),
+        ({name: [] for name in TABLE}, "at least one candidate"),
+        (TABLE | {"split1_test_auc": ["a"] * 4}, "must hold numbers .* 'auc'"),
+        (TABLE | {"split1_test_eod": [[1]] * 4}, r"one entry per candidate"),
+    ],
+)
+@pytest.mark.parametrize("rule", [within(budget=0.1), least(), knee])
+def test_results_that_are_none(rule, cv_results, message):
+    with pytest.raises(ValueError, match=message):
+        rule(cv_results)
+
+
+LAMS = [{"model__lam": lam, "seed": 0} for lam in (0.1, 0.25, 0.5, 1.0)]
+
+
+def test_warnings_name_candidates_by_the_parameters_that_differ():
+    table = with_marks([0, 0], [0, 0], [0, 0], [-1, -1]) | {"params": LAMS}
+    table["split0_test_eod"] = np.array([np.nan, 0.07, 0.05, 0.05])
+    with (
+        pytest.warns(ConstantClassifierWarning, match=r"a fold: 3 \(lam=1\)\. They"),
+        pytest.warns(BudgetNotMetWarning, match=r"of candidate 2 \(lam=0\.5\), which"),
+        pytest.warns(UndefinedMetricWarning, match=r"for candidate 0 \(lam=0\.1\)\."),
+    ):
+        assert within(budget=0.01)(table) == 2
+
+
+def test_of_many_candidates_a_warning_names_the_first():
+    table = results([[0.9, 0.9]] * 12, [[0.1, np.nan]] * 12)
+    names = "for candidate 0, 1, 2, 3, 4 and 7 others"
+    with pytest.warns(UndefinedMetricWarning, match=names):
+        assert within(budget=0.2)(table) == 0
+
+
+def test_a_search_or_a_data_frame_can_be_passed():
+    search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1]})
+    search.cv_results_ = TABLE
+    assert within(budget=0.05)(search) == 1
+    assert within(budget=0.05)(pd.DataFrame(TABLE)) == 1
+
+
 class TestInSearches:
     X, y, z = make_samples(200)
 
@@ -311,6 +358,14 @@ class TestInSearches:
         (best_under_budget, {"budget": -0.1}, "`budget` must be .* got -0.1"),
         (best_under_budget, {"budget": np.nan}, "`budget` must be .* got nan"),
         (best_under_budget, {"budget": "low"}, "`budget` must be .* got 'low'"),
+        (best_under_budget, {"budget": True}, "`budget` must be .* got True"),
+        (best_under_budget, {"budget": np.inf}, "`budget` must be finite; got inf"),
+        (
+            best_under_budget,
+            {"budget": 5, "disparity": "demographic_parity_ratio"},
+            "`budget` must be at most 1, .* got 5. Write 5 % as 0.05",
+        ),
+        (least_disparity, {"tolerance": False}, "`tolerance` must be .* got False"),
         (best_under_budget, {"budget": 1, "disparity": 3}, "`disparity` .* got 3"),
         (best_under_budget, {"budget": 1, "one_standard_error": "no"}, "got 'no'"),
         (least_disparity, {"tolerance": -1}, "`tolerance` must be .* got -1"),

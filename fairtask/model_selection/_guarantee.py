@@ -341,11 +341,11 @@ def _reason(name: Any, table: pd.DataFrame, disparity: str, budget: float) -> st
     why = (
         "A group lacks the samples that it needs, so that nothing is known of it."
         if np.isinf(row["limit"])
-        else "More held-out samples lower the limits; fewer candidates, if they are "
-        "chosen beforehand, lower them with 'holm'."
+        else "Limits are lower with more held-out samples and, for 'holm', with fewer "
+        "candidates, if they are left out beforehand."
     )
     return (
-        f"No candidate qualified for a budget of {budget:g}: of {n_tested} tested ones "
-        f"of {n}, {least!r} has the least upper limit of {disparity!r}, "
+        f"No candidate qualified for a budget of {budget:g}. Of {n_tested} that were "
+        f"tested of {n}, {least!r} has the least upper limit of {disparity!r}: "
         f"{row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
     )

@@ -54,7 +54,8 @@ class _PointLabels:
     """
 
     def __init__(self, ax: Any, points: np.ndarray) -> None:
-        ax.figure.draw_without_rendering()  # the layout decides where there is room
+        figure = ax.figure.canvas.figure  # also of a part of a figure
+        figure.draw_without_rendering()  # the layout decides where there is room
         self.ax = ax
         self.points = ax.transData.transform(points)
         legend = ax.get_legend()
