@@ -209,6 +209,16 @@ class TestSeveralCandidates:
         assert choose([UNEVEN, EVEN], budget=0.9).name == 1
         assert pickle.loads(pickle.dumps(choice)).name == "even"
 
+    def test_names_may_be_tuples(self):
+        models = {("gld", 0.3): UNEVEN, ("glf", 0.1): EVEN}
+        assert choose(models).name == ("glf", 0.1)
+        assert "('glf', 0.1) has the best" in choose(models).reason
+        assert (
+            "Of 2 that were tested of 2, 1 has"
+            in choose([UNEVEN, EVEN], budget=0).reason
+        )
+        assert choose(models, budget=0.01).name is None
+
     def test_sequence_that_begins_with_a_failure_is_refused(self):
         choice = choose([UNEVEN, EVEN], multiplicity="fixed_sequence")
         assert choice.name is None
@@ -271,6 +281,7 @@ class TestSeveralCandidates:
             ({"candidates": EVEN}, "`candidates` must be a dict"),
             ({"candidates": ["a"]}, "`candidates` must be a dict"),
             ({"candidates": {1: None}}, "`candidates` must be a dict"),
+            ({"candidates": {None: EVEN}}, "`candidates` must be a dict"),
             (
                 {"X": pd.DataFrame(X), "y": pd.Series(y)[::-1]},
                 "`X` and `y` must hold their rows in one order",

@@ -237,10 +237,12 @@ def choose_within_budget(
     table["qualifies"] = (
         (table["limit"] <= budget) & ~table["constant"] & table["performance"].notna()
     )
-    name = None
+    chosen = None
     if table["qualifies"].any():
-        name = table["performance"].where(table["qualifies"]).idxmax()
-    reason = _reason(name, table, name_of_disparity(metric.name), budget)
+        chosen = int(table["performance"].where(table["qualifies"]).argmax())
+    names = list(models)
+    reason = _reason(chosen, names, table, name_of_disparity(metric.name), budget)
+    name = None if chosen is None else names[chosen]
     return BudgetChoice(name, reason, table, models)
 
 
@@ -259,7 +261,8 @@ def _read_candidates(candidates: Any) -> dict[Any, Any]:
         models = dict(enumerate(candidates))
     else:
         models = {}
-    if not models or not all(hasattr(m, "predict") for m in models.values()):
+    are_models = all(hasattr(model, "predict") for model in models.values())
+    if not models or not are_models or None in models:
         raise ValueError(
             "`candidates` must be a dict of names to fitted classifiers, or a sequence "
             f"of these, one at least; got {candidates!r}."
@@ -318,26 +321,32 @@ def _fixed_sequence(
 TESTS = {"holm": _holm, "fixed_sequence": _fixed_sequence}
 
 
-def _reason(name: Any, table: pd.DataFrame, disparity: str, budget: float) -> str:
-    """Say why a candidate was chosen, or none."""
-    n_qualified, n = table["qualifies"].sum(), len(table)
-    if name is not None:
-        row = table.loc[name]
+def _reason(
+    chosen: int | None,
+    names: list[Any],
+    table: pd.DataFrame,
+    disparity: str,
+    budget: float,
+) -> str:
+    """Say why the candidate at a position was chosen, or none."""
+    n = len(table)
+    if chosen is not None:
+        row = table.iloc[chosen]
         return (
-            f"{name!r} has the best performance, {row['performance']:.4g}, of the "
-            f"{n_qualified} of {n} candidates that qualified; its {disparity!r} is "
-            f"{row['disparity']:.4g}, with an upper limit of {row['limit']:.4g} for a "
-            f"budget of {budget:g}."
+            f"{names[chosen]!r} has the best performance, "
+            f"{row['performance']:.4g}, of the {table['qualifies'].sum()} of {n} "
+            f"candidates that qualified; its {disparity!r} is {row['disparity']:.4g}, "
+            f"with an upper limit of {row['limit']:.4g} for a budget of {budget:g}."
         )
-    useless = table.index[table["limit"] <= budget].tolist()
+    useless = [names[i] for i in np.flatnonzero(table["limit"] <= budget)]
     if useless:
         return (
             f"No candidate qualified for a budget of {budget:g}: {useless} are within "
             "it, and predict one class for all samples or have no performance."
         )
     n_tested = table["limit"].notna().sum()
-    least: Any = table["limit"].idxmin()
-    row = table.loc[least]
+    least = int(table["limit"].argmin())
+    row = table.iloc[least]
     why = (
         "A group lacks the samples that it needs, so that nothing is known of it."
         if np.isinf(row["limit"])
@@ -346,6 +355,6 @@ def _reason(name: Any, table: pd.DataFrame, disparity: str, budget: float) -> st
     )
     return (
         f"No candidate qualified for a budget of {budget:g}. Of {n_tested} that were "
-        f"tested of {n}, {least!r} has the least upper limit of {disparity!r}: "
+        f"tested of {n}, {names[least]!r} has the least upper limit of {disparity!r}: "
         f"{row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
     )
