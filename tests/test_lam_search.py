@@ -248,7 +248,7 @@ class TestSearch:
         display = search.plot_front()
         assert display.points["chosen"].to_numpy().nonzero()[0] == search.best_index_
         labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-        assert "chosen" in labels
+        assert f"chosen: lam={search.lam_:g}" in labels
 
     def test_number_of_values(self):
         lams = make_search(lams=4)._check_lams()

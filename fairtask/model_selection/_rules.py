@@ -75,11 +75,6 @@ def best_under_budget(
         A function from ``cv_results_``, or from a fitted search, to the position of
         the candidate.
 
-    See Also
-    --------
-    choose_within_budget : A choice whose disparity is within the budget with a stated
-        confidence.
-
     Warns
     -----
     BudgetNotMetWarning
@@ -90,6 +85,11 @@ def best_under_budget(
     UndefinedMetricWarning
         When the rule is called, if the disparity is undefined in some folds. Its mean
         leaves them out.
+
+    See Also
+    --------
+    choose_within_budget : A choice whose disparity is within the budget with a stated
+        confidence.
 
     Examples
     --------
