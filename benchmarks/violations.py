@@ -218,7 +218,7 @@ def simulate(n_candidates, budget, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, nargs="+", default=[10, 50])
-    parser.add_argument("--budgets", type=float, nargs="+", default=[0.1, 0.15])
+    parser.add_argument("--budgets", type=float, nargs="+", default=[0.15])
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--simulations", type=int, default=200)
     # The upper limits of rates do not depend on the resamples.
