@@ -667,17 +667,28 @@ class FairnessEstimator(
         tasks: Tasks,
         attributes: SensitiveAttributes,
         compared: list[int],
+        check: Callable[[nn.Module, nn.Module], None],
     ) -> None:
-        """Become a fitted estimator, with weights yet to be loaded."""
+        """Become a fitted estimator, with weights yet to be loaded.
+
+        `check` gets network and objective before memory is taken for their weights.
+        """
         method, device = self._make_method(), check_device(self.device)
         expected = Expected(tasks, attributes)
         losses = {
             s: method.make_losses(expected.tasks, len(expected.attributes.groups[s]))
             for s in compared
         }
-        network, objective, width = make_network(
-            modality, method, tasks, attributes, losses, (0, 0), pretrained=False
+        make = partial(
+            make_network,
+            modality,
+            method,
+            *(tasks, attributes, losses, (0, 0)),
+            pretrained=False,
         )
+        with torch.device("meta"):  # shapes and types without values
+            check(*make()[:2])
+        network, objective, width = make()
         net = self._make_net(
             modality,
             method,
@@ -861,8 +872,10 @@ class FairnessEstimator(
         """Write the fitted estimator to a file that holds no code.
 
         The file is in the safetensors format: weights, and as JSON the parameters,
-        labels and groups. It does not hold the state of the optimizer: a `partial_fit`
-        after `load` starts a new one, a `partial_fit` after a pickle does not.
+        labels and groups. By a digest of both, `load` recognises a damaged file; the
+        digest does not show who wrote it. The file does not hold the state of the
+        optimizer: a `partial_fit` after `load` starts a new one, a `partial_fit` after
+        a pickle does not.
 
         Parameters
         ----------
@@ -900,7 +913,8 @@ class FairnessEstimator(
         Raises
         ------
         ValueError
-            If the file is of another class or format, or has content that is unknown.
+            If the file is damaged, is of another class or format, or has content that
+            is unknown.
         """
         return _persistence.load(cls, path, device=device)
 

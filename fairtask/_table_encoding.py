@@ -187,7 +187,10 @@ class TableEncoding(nn.Module):
             "high": torch.where(is_bin, 1.0, torch.inf),
             "neutral": torch.tensor(numbers.neutral, dtype=torch.float32),
             "marked": torch.tensor(numbers.marked, dtype=torch.int64),
-            "code_column": torch.repeat_interleave(torch.tensor(n_categories).long()),
+            "code_column": torch.repeat_interleave(
+                torch.tensor(n_categories, dtype=torch.int64),
+                output_size=sum(n_categories),
+            ),
             "code": torch.cat([torch.zeros(0), *map(torch.arange, n_categories)]),
         }
         for name, values in buffers.items():

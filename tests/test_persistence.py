@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from skorch.callbacks import EarlyStopping
 from torch.testing import assert_close
 
-from fairtask import AuxiliaryFairnessClassifier
+from fairtask import AuxiliaryFairnessClassifier, _persistence
 from fairtask.baselines import (
     AdversarialClassifier,
     GroupSpecificClassifier,
@@ -135,6 +134,7 @@ class TestUnknownContent:
         return tmp_path / "model"
 
     def change(self, path, change_content=None, change_tensors=None):
+        """Write another content, with the digest that belongs to it."""
         with safe_open(path, framework="pt") as file:
             content = json.loads(file.metadata()["fairtask"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -142,21 +142,34 @@ class TestUnknownContent:
             change_content(content)
         if change_tensors:
             change_tensors(tensors)
-        save_file(tensors, path, metadata={"fairtask": json.dumps(content)})
+        _persistence._write(path, content, tensors)
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
             (lambda c: c.pop("groups"), "cannot be loaded: 'groups'"),
-            (lambda c: c.update(format=99), "format 1 is expected"),
+            (lambda c: c.update(format=1), "format 2 is expected; its format is 1"),
             (lambda c: c.update({"class": "Other"}), "holds a Other; load it with"),
             (lambda c: c["parameters"].update(new=1), "unexpected .* 'new'"),
             (lambda c: c["parameters"].update(lam=2), "'lam' parameter"),
             (lambda c: c["parameters"].update(lam={"call": 1}), r"\['call'\]"),
             (lambda c: c["modality"].pop("categories"), "'categories'"),
             (lambda c: c.update(compared=[1]), "cannot be loaded"),
+            (lambda c: c.update(compared=[-1]), "`compared` must be positions among"),
             (lambda c: c.update(history=[1]), "cannot be loaded"),
+            (lambda c: c["history"]["epoch"].pop(), "is longer than argument"),
+            (lambda c: c["group_losses"].pop(), "1 `group_losses` for 2 epochs"),
+            (lambda c: c["group_losses"][1]["train"].pop(), "3 `group_losses` for 4"),
             (lambda c: c.update(classes=[{"array": "O", "code": 1}]), r"'code'"),
+            (lambda c: c["classes"][0].update(array="V1000000000"), "unknown names"),
+            (lambda c: c.update(classes=[[0, 1]]), "`classes` must be arrays"),
+            (lambda c: c.update(groups=[]), "0 `groups` for 1 `attribute_names`"),
+            (
+                lambda c: c.update(task_names=[1]),
+                r"`task_names` must be strings.*\[1\]",
+            ),
+            (lambda c: c.update(task_names=["a", "b"]), "1 `classes` for 2 `task_nam"),
+            (lambda c: c.update(attribute_names=[None]), "must be strings"),
         ],
     )
     def test_in_the_description(self, path, change, message):
@@ -168,15 +181,62 @@ class TestUnknownContent:
         ("change", "message"),
         [
             (lambda t: t.update({"network.more": torch.zeros(1)}), "network.more"),
-            (lambda t: t.pop("network.trunk.1.0.weight"), "Missing key"),
-            (lambda t: t.update({"other": torch.zeros(1)}), "other"),
-            (lambda t: t.update({"network.trunk.1.0.weight": torch.zeros(1)}), "shape"),
+            (lambda t: t.pop("network.trunk.1.0.weight"), "it is absent"),
+            (lambda t: t.update({"other": torch.zeros(1)}), "'other' must be absent"),
+            (
+                lambda t: t.update({"network.trunk.1.0.weight": torch.zeros(1)}),
+                r"must be torch.float32 of shape \(16, 5\).*float32 of shape \(1,\)",
+            ),
+            (
+                lambda t: t.update(
+                    {"network.trunk.1.0.weight": torch.zeros(16, 5, dtype=torch.int8)}
+                ),
+                r"it is torch.int8 of shape \(16, 5\)",
+            ),
             (lambda t: t["network.trunk.1.0.weight"].fill_(np.nan), "not finite"),
         ],
     )
     def test_in_the_tensors(self, path, change, message):
         self.change(path, change_tensors=change)
         with pytest.raises(ValueError, match=f"cannot be loaded: .*(?s:.*){message}"):
+            AuxiliaryFairnessClassifier.load(path)
+
+    def test_nothing_of_a_false_size_is_made(self, path):
+        """A file of 4 kB must not take the memory that its parameters ask for."""
+        sizes = {"tuple": [10**9, 10**9]}
+        self.change(path, lambda c: c["parameters"].update(hidden_layer_sizes=sizes))
+        with pytest.raises(ValueError, match=r"network.* must be torch.float32 of"):
+            AuxiliaryFairnessClassifier.load(path)
+
+    def test_classes_that_were_swapped(self, path):
+        written = path.read_bytes()
+        labels = rb'"classes": [{"array": "<i8", "values": [%s]}]'.replace(b'"', b'\\"')
+        assert labels % b"0, 1" in written
+        path.write_bytes(written.replace(labels % b"0, 1", labels % b"1, 0"))
+        with pytest.raises(ValueError, match="is damaged, or has been changed"):
+            AuxiliaryFairnessClassifier.load(path)
+
+    def test_every_flipped_byte_is_noticed(self, path):
+        written = path.read_bytes()
+        rng = np.random.default_rng(0)
+        ends = np.arange(8), [len(written) - 1]
+        for place in np.concatenate([*ends, rng.integers(len(written), size=200)]):
+            damaged = bytearray(written)
+            damaged[place] ^= 1 << rng.integers(8)
+            path.write_bytes(damaged)
+            try:
+                loaded = AuxiliaryFairnessClassifier.load(path)
+            except ValueError:
+                continue
+            # White space of the header may change.
+            assert written[place] == ord(" "), place
+            assert_same_predictions(loaded, fit())
+
+    @pytest.mark.parametrize("part", [0.0, 0.5, 0.999])
+    def test_a_file_that_was_cut_off(self, path, part):
+        written = path.read_bytes()
+        path.write_bytes(written[: int(part * len(written))])
+        with pytest.raises(ValueError, match="not a file that `save` wrote, or it is"):
             AuxiliaryFairnessClassifier.load(path)
 
     @pytest.mark.parametrize("content", [b"", b"not a model", pickle.dumps({})])
