@@ -12,6 +12,7 @@ from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fairtask._averaging import WeightAverage
 from fairtask._data import Batch, InMemorySource, SampleDataset
@@ -301,9 +302,13 @@ class FairnessNet(NeuralNet):
         target = to_tensor(target, device=self.device)
         recorded = target.pop("recorded_groups", None)
         with self.random or nullcontext(), self.processes or nullcontext():
-            outputs, terms = batch_terms(
-                partial(self.infer, **fit_params), self.criterion_, X, target
-            )
+            try:
+                outputs, terms = batch_terms(
+                    partial(self.infer, **fit_params), self.criterion_, X, target
+                )
+            except ValueError as error:
+                self._explain_single_sample(len(target["y"]), error)
+                raise
             # An aggregator may draw random numbers.
             if self.backward is not None:
                 loss = self.backward(self.module_, outputs, terms)
@@ -314,6 +319,17 @@ class FairnessNet(NeuralNet):
         if self.processes is not None:
             self.processes.add_gradients(self.module_, self.criterion_)
         return {"loss": loss, "y_pred": outputs}
+
+    def _explain_single_sample(self, n_samples: int, error: ValueError) -> None:
+        """Raise a ValueError if a batch normalisation has failed on one sample."""
+        if n_samples == 1 and any(
+            isinstance(module, _BatchNorm) for module in self.module_.modules()
+        ):
+            raise ValueError(
+                "`batch_size` and the number of samples must be 2 or more: the network "
+                "has a batch normalisation, which cannot be trained on one sample "
+                f"({error})."
+            ) from error
 
     def _record(
         self,

@@ -19,6 +19,7 @@ __all__ = [
     "check_device",
     "check_distinct",
     "check_image_size",
+    "check_is_tensor",
     "check_layer_sizes",
     "check_one_of",
     "check_positive_integer",
@@ -123,6 +124,18 @@ def check_image_size(size: Any) -> tuple[int, int] | None:
             f"`image_size` must be a number of pixels or (height, width); got {size!r}."
         )
     return sizes[0], sizes[-1]
+
+
+def check_is_tensor(output: Any, name: str) -> None:
+    """Raise a ValueError if a module returned anything but a tensor in training."""
+    import torch
+
+    if not isinstance(output, torch.Tensor):
+        raise ValueError(
+            f"`{name}` must return one tensor in training, as it does in predictions; "
+            f"in training it returned a {type(output).__name__}. Switch its auxiliary "
+            "outputs off, often with aux_logits=False."
+        )
 
 
 def check_one_of(name: str, value: Any, options: Sequence[str]) -> None:

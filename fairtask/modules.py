@@ -12,6 +12,7 @@ from torch.nn.functional import linear
 
 from fairtask._processes import current_processes
 from fairtask._random import current_generator
+from fairtask._validation import check_is_tensor
 
 __all__ = [
     "ACTIVATIONS",
@@ -363,6 +364,7 @@ class MultiTaskNetwork(nn.Module):
     def represent(self, X: Tensor) -> Tensor:
         """Return the representation that the heads share, shape (n_samples, p)."""
         h = self.trunk(X)
+        check_is_tensor(h, "trunk")
         return h if self.erasure is None else self.erasure(h)
 
     def prediction_logits(

@@ -516,6 +516,54 @@ class TestUnreadable:
             clf.predict([*[broken[0]] * 200, broken[11]])
 
 
+def test_opened_images_are_shared_by_the_processes_that_read_them(files):
+    classifier = fit(files, num_workers=2)
+    opened = [Image.open(path) for path in files]
+    assert_same_probabilities(classifier, classifier, opened)
+    np.testing.assert_array_equal(
+        classifier.predict_proba(opened), classifier.predict_proba(X)
+    )
+
+
+class Auxiliary(Tiny):
+    """A backbone that returns a second output in training, as googlenet does."""
+
+    def forward(self, X):
+        feature = super().forward(X)
+        return (feature, feature) if self.training else feature
+
+
+class Normalised(Tiny):
+    """A backbone that a batch of one sample cannot train."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.BatchNorm1d(8)
+
+    def forward(self, X):
+        return self.last(super().forward(X))
+
+
+class TestTrainingMode:
+    def test_auxiliary_outputs_are_refused(self):
+        message = "`backbone` must return one tensor in training.* returned a tuple"
+        with pytest.raises(ValueError, match=message):
+            fit(backbone=Auxiliary())
+
+    def test_one_sample_and_a_batch_normalisation(self):
+        message = "`batch_size` and the number of samples must be 2 or more"
+        with pytest.raises(ValueError, match=message):
+            fit(backbone=Normalised(), batch_size=1)
+        part = make_classifier(backbone=Normalised(), lam=1)
+        with pytest.raises(ValueError, match=message):
+            part.partial_fit(X[:1], y[:1], [0, 1])
+        fit(backbone=Normalised(), batch_size=47)  # the last one joins the others
+
+    def test_one_sample_without_a_batch_normalisation(self):
+        classifier = make_classifier(backbone=Tiny(), lam=1)
+        classifier.partial_fit(X[:1], y[:1], [0, 1])
+
+
 class TestComposition:
     @pytest.mark.slow
     @pytest.mark.parametrize("collect", [list, np.array, pd.Series])

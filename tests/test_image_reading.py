@@ -1,3 +1,7 @@
+import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +187,17 @@ class TestFiles:
         # Not a guess: a dark image stays dark.
         assert pixels([save(np.full((2, 2), 200, np.uint16))]).max() == 0
 
+    def test_a_transparent_gray_of_sixteen_bits(self, save):
+        gray = np.array([[0, 257, 1000, 65_535]], dtype=np.uint16)
+        path = save(gray, transparency=257)
+        assert pixels([path])[0, :, 0].tolist() == [0, 255, 3, 255]
+
+    def test_a_transparent_color_of_sixteen_bits(self, tmp_path):
+        color = [0x0312, 0x0734, 0x0B56]
+        path = tmp_path / "image.png"
+        path.write_bytes(png_of_sixteen_bits([color, [65_535, 0, 0]], color))
+        assert pixels([path])[0].tolist() == [[255] * 3, [255, 0, 0]]
+
     def test_floating_point_pixels_of_unknown_range(self, save):
         path = save(np.full((2, 2), 0.5, np.float32), "image.tiff")
         with pytest.raises(ValueError, match=r"row 0.*image\.tiff.*unknown range"):
@@ -210,6 +225,63 @@ class TestFiles:
         assert small.size == (400, 200)
         whole = images.open(0).resize(small.size, Image.Resampling.BOX)
         assert np.abs(np.asarray(small, float) - np.asarray(whole, float)).max() < 3
+
+
+def png_of_sixteen_bits(row, transparent):
+    """A PNG of one row of RGB, which Pillow does not write."""
+
+    def chunk(name, content):
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + check.to_bytes(4)
+
+    header = struct.pack(">IIBBBBB", len(row), 1, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [
+            chunk(b"IHDR", header),
+            chunk(b"tRNS", np.array(transparent, ">u2").tobytes()),
+            chunk(b"IDAT", zlib.compress(b"\0" + np.array(row, ">u2").tobytes())),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+class TestOpenedImages:
+    """Images that Pillow has opened and not read, which share one place in a file."""
+
+    @pytest.fixture
+    def path(self, save):
+        rng = np.random.default_rng(0)
+        return save(rng.integers(256, size=(200, 200, 3), dtype=np.uint8))
+
+    def test_the_same_image_several_times(self, path):
+        for _ in range(5):
+            assert as_images([Image.open(path)] * 16).readable("raise") is None
+
+    def test_several_images_of_one_file(self, path):
+        with path.open("rb") as file:
+            first, second = Image.open(file), Image.open(file)
+            images = as_images([first, second] * 8)
+            np.testing.assert_array_equal(images.open(0), np.asarray(Image.open(path)))
+            np.testing.assert_array_equal(images.open(1), images.open(0))
+
+    def test_threads_take_the_same_images(self, path):
+        opened = [Image.open(path)] * 8
+        with ThreadPoolExecutor(4) as pool:
+            found = pool.map(lambda _: as_images(opened).readable("raise"), range(8))
+            assert list(found) == [None] * 8
+
+    @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "bmp", "webp"])
+    def test_a_broken_image_stays_broken(self, kind, path):
+        file = io.BytesIO()
+        Image.open(path).save(file, kind)
+        try:
+            image = Image.open(io.BytesIO(file.getvalue()[: file.tell() // 2]))
+        except OSError:  # some formats are noticed when they are opened
+            return
+        images = as_images([image, Image.open(path)])
+        for _ in range(3):
+            with pytest.warns(UserWarning, match="1 image of 2"):
+                assert images.readable("skip").tolist() == [1]
 
 
 class TestProblems:

@@ -112,6 +112,18 @@ class TestModule:
         assert classifier.fit(X, y, sensitive_features=z).transform(X).shape[1] == 8
 
 
+class TwoOutputs(nn.Linear):
+    def forward(self, X):
+        h = super().forward(X)
+        return (h, h) if self.training else h
+
+
+def test_a_second_output_in_training_is_refused():
+    message = "`trunk` must return one tensor in training.* returned a tuple"
+    with pytest.raises(ValueError, match=message):
+        fit(lambda n: TwoOutputs(n, 8))
+
+
 class TestCallable:
     def test_gets_the_number_of_encoded_features(self):
         table = pd.DataFrame(X).add_prefix("x").assign(c=np.resize(["u", "v"], 300))

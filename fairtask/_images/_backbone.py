@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fairtask._modality import representation_width
+from fairtask._validation import check_is_tensor
 from fairtask.modules import MLP
 
 __all__ = [
@@ -319,6 +320,7 @@ class BackboneTrunk(nn.Module):
         X = X.contiguous(memory_format=layout)
         with self._precision(X.device):
             feature = self.backbone(X)
+        check_is_tensor(feature, "backbone")
         return feature.float()
 
     def all_features(self, batches: Iterable[Tensor], device: torch.device) -> Tensor:

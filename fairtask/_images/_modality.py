@@ -23,7 +23,12 @@ from fairtask._images._backbone import (
     make_backbone,
     without_decay,
 )
-from fairtask._images._source import Images, ImageSource, make_augmentation
+from fairtask._images._source import (
+    Images,
+    ImageSource,
+    load_pixels,
+    make_augmentation,
+)
 from fairtask._modality import Modality
 from fairtask._validation import check_image_size, check_layer_sizes
 
@@ -216,7 +221,7 @@ class ImageModality(Modality):
 
 
 def as_images(X: Any) -> Images:
-    """Check images, without opening files.
+    """Check images, without opening files; pixels of Pillow images are read.
 
     `X` is an array of pixels of shape (n, H, W, C), (n, C, H, W) or (n, H, W), integers
     in [0, 255] or floats in [0, 1]; or a list, array, Series or one-column data frame
@@ -263,6 +268,7 @@ def _entry(value: Any, row: int) -> Any:
     if isinstance(value, str | os.PathLike):
         return os.fsdecode(value)
     if isinstance(value, Image.Image):
+        load_pixels(value)
         return value
     value = _without_tensor(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":

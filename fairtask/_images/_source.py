@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,9 +19,10 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fairtask._data import Source, all_rows, batch_sizes
 from fairtask._random import RandomStream, everything_seeded
+from fairtask._threads import fork_safe_lock
 from fairtask._validation import warn_user
 
-__all__ = ["ImageSource", "Images", "make_augmentation"]
+__all__ = ["ImageSource", "Images", "load_pixels", "make_augmentation"]
 
 TAKEN = (
     "input_size", "is_training", "no_aug", "mean", "std", "normalize", "separate",
@@ -30,6 +32,21 @@ TAKEN = (
 
 MAX_NAMED = 5
 """Largest number of images that an error message names."""
+
+
+PILLOW = fork_safe_lock()
+"""Held while a Pillow image reads its file."""
+
+
+def load_pixels(image: Image.Image) -> None:
+    """Read the file of a Pillow image that was opened but not read.
+
+    Threads and processes share the position in the file, and would read each other's
+    bytes. An image that cannot be read fails again where it is needed.
+    """
+    with PILLOW, suppress(Exception):  # Pillow's plugins raise errors of any type
+        image.load()
+        image.getexif()
 
 
 class Images:
@@ -153,7 +170,8 @@ def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
                 opened.draft("RGB", (2 * width, 2 * height))
             image = ImageOps.exif_transpose(opened)
     elif isinstance(entry, Image.Image):
-        image = ImageOps.exif_transpose(entry)
+        with PILLOW:
+            image = ImageOps.exif_transpose(entry)
     else:
         if entry.dtype != np.uint8:
             entry = np.round(255 * entry.astype(np.float32).clip(0, 1)).astype(np.uint8)
@@ -161,6 +179,7 @@ def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
         image = Image.fromarray(entry[:, :, 0] if is_gray else entry)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of unknown range")
+    _scale_transparent_color(image)
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     elif image.has_transparency_data:
@@ -171,14 +190,23 @@ def _open_rgb(entry: Any, at_least: tuple[int, int] | None) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return an integer grayscale image as "L".
+    """Return an integer grayscale image as "L", white where it is transparent.
 
     Mode "I" has no fixed number of bits. It is taken for 16 if a pixel exceeds 255.
     """
     pixels = np.asarray(image).astype(np.int64)
+    is_transparent = pixels == image.info.get("transparency", -1)
     if image.mode != "I" or pixels.max() > 255:
         pixels = pixels * 255 // 65_535
+    pixels[is_transparent] = 255
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _scale_transparent_color(image: Image.Image) -> None:
+    """Give the transparent color of a 16-bit RGB file the 8 bits of its pixels."""
+    color = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(color, tuple) and max(color) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in color)
 
 
 def make_augmentation(
