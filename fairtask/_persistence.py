@@ -16,6 +16,7 @@ from torch import nn
 
 from fairtask._labels import Tasks
 from fairtask._sensitive import SensitiveAttributes
+from fairtask._threads import survive_forks
 
 __all__ = ["load", "save"]
 
@@ -70,6 +71,7 @@ def save(estimator: Any, path: str | Path) -> None:
 
 def load(cls: type, path: str | Path, *, device: Any) -> Any:
     """Read an estimator; see `FairnessEstimator.load`."""
+    survive_forks()  # servers load a model and then fork
     content, tensors = _read(path)
     try:
         return _build(cls, content, tensors, device)

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["SEVERAL_THREADS", "fork_safe_lock", "threads_for"]
+__all__ = ["SEVERAL_THREADS", "fork_safe_lock", "survive_forks", "threads_for"]
 
 SEVERAL_THREADS = 1_000_000
 """Number of weights from which torch's number of threads is kept.
@@ -40,6 +41,33 @@ SETTING = fork_safe_lock()
 """Held while a thread changes its number of threads."""
 
 
+class _Forked(threading.local):
+    """Whether the calling thread is the copy, in a new process, of one that forked."""
+
+    here = False
+
+
+_FORKED = _Forked()
+
+
+@cache
+def survive_forks() -> None:
+    """Let forked processes compute, from now on.
+
+    A forked process has a copy of the thread that forked, and none of the threads that
+    this one computed with. OpenMP would wait for these forever. torch's own processes
+    that load data compute in one thread for this reason. Threads that are started in
+    the new process can compute with as many as they like.
+    """
+
+    def in_child() -> None:
+        _FORKED.here = True
+        torch.set_num_threads(1)
+
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=in_child)
+
+
 @contextmanager
 def threads_for(
     network: nn.Module, device: torch.device, n_threads: int | None
@@ -52,13 +80,17 @@ def threads_for(
     device : torch.device
         Where the network is.
     n_threads : int or None
-        The number. None: one for a small network on the CPU; otherwise torch's.
+        The number. None: one for a small network on the CPU; otherwise torch's. It is
+        one in the thread of a forked process that was copied.
     """
+    survive_forks()
     with SETTING:  # a thread that asks for the first time gets the number set last
         before = torch.get_num_threads()
     if n_threads is None:
         is_small = device.type == "cpu" and _n_weights(network) < SEVERAL_THREADS
         n_threads = 1 if is_small else before
+    if _FORKED.here:
+        n_threads = 1
     if n_threads == before:
         yield
         return

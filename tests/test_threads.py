@@ -1,8 +1,12 @@
 """Number of torch's threads in a training and in predictions."""
 
+import os
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
@@ -123,3 +127,55 @@ class TestSetting:
             inside.wait()
             assert [training.result() for training in trainings] == [3, 3]
         assert torch.get_num_threads() == in_new_thread(torch.get_num_threads) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.* may lead to deadlocks:DeprecationWarning")
+class TestForks:
+    """A server loads a model, and forks the processes that answer."""
+
+    def in_fork(self, function):
+        """Return the exit code of a process that is forked to call a function."""
+        child = os.fork()
+        if child == 0:
+            try:
+                function()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found, status = os.waitpid(child, os.WNOHANG)
+            if found:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return "it hangs"
+
+    @pytest.mark.parametrize("n_threads", [None, 3])
+    def test_predicts_after_a_training_in_several_threads(self, n_threads):
+        X, _, _ = make_samples(50_000)
+        classifier = fit([], n_threads=n_threads, hidden_layer_sizes=(512,))
+        expected = classifier.predict(X)
+
+        def predict():
+            assert np.array_equal(classifier.predict(X), expected)
+
+        assert self.in_fork(predict) == 0
+
+    def test_new_threads_compute_in_several(self):
+        classifier = fit([], n_threads=3, hidden_layer_sizes=(512,))
+        X, _, _ = make_samples(50_000)
+        classifier.predict(X)
+
+        def predict():
+            noted = []
+            classifier.net_.module_.trunk.register_forward_pre_hook(
+                lambda *_: noted.append(torch.get_num_threads())
+            )
+            classifier.predict(X[:9])
+            in_new_thread(lambda: classifier.predict(X[:9]))
+            assert noted == [1, 3]
+
+        assert self.in_fork(predict) == 0
