@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from fairtask.experiments import Method, Setting
-from fairtask.experiments._cases import DataSource, check_size
+from fairtask.experiments._cases import DataSource, check_data
 from fairtask.experiments._command_line import _names, main
 from fairtask.experiments._methods import BUILT_IN, find_methods
 from fairtask.experiments._peers import SeededAdversarial, ThresholdsPerGroup
@@ -191,9 +191,68 @@ class TestSource:
     def test_labels_are_called_as_they_are_written(
         self, tmp_path, labels, positive, classes, y
     ):
-        case = self.load(tmp_path, self.table.assign(good=labels), positive=positive)
+        table = self.table.drop(columns="size").assign(good=labels)
+        case = self.load(tmp_path, table, positive=positive)
         assert case.classes == classes
         assert case.y.tolist() == y
+
+    @pytest.mark.parametrize(
+        ("header", "message"),
+        [
+            # pandas would call the second one "good.1".
+            ("size,colour,good,good", "found good more than once"),
+            ("size,size,group,good", "found size more than once"),
+            (",colour,group,good", r"found none in column 1\. .* numbers rows"),
+            ("size, ,group,good", "found none in column 2"),
+            # pandas would take the first column for an index.
+            ("size,group,good", "found rows with more values"),
+        ],
+    )
+    def test_every_column_has_a_name_of_its_own(self, tmp_path, header, message):
+        path = tmp_path / "mine.csv"
+        _, _, rows = self.table.to_csv(index=False).partition("\n")
+        path.write_text(f"{header}\n{rows}")
+        with pytest.raises(ValueError, match=message):
+            DataSource.of(str(path), ["group"], target="good").load()
+
+    def test_a_comma_at_the_end_of_rows_moves_nothing(self, tmp_path):
+        path = tmp_path / "mine.csv"
+        expected = self.load(tmp_path, self.table)
+        first, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([first, *(f"{row}," for row in rows)]))
+        found = DataSource.of(str(path), ["group"], target="good").load()
+        pd.testing.assert_frame_equal(found.X, expected.X)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            ["yes", "no", "no", "yes"],
+            ["no", "yes", "yes", "no"],
+            [1, 0, 0, 1],
+            ["paid", None, None, "paid"],
+            ["2019-01-01", None, None, "2020-03-04"],  # known for one label only
+        ],
+    )
+    def test_the_target_under_another_name_is_refused(self, tmp_path, values):
+        message = "found `good` under another name in `other`"
+        with pytest.raises(ValueError, match=message):
+            self.load(tmp_path, self.table.assign(other=values))
+
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [("x", [4, 2, 3, 5]), ("x", [0.0, 1.0, 2.0, 3.0]), ("user_id", [8, 2, 3, 5])],
+    )
+    def test_numbers_of_samples_are_refused(self, tmp_path, name, values):
+        message = f"found a number of its own for each sample in `{name}`"
+        with pytest.raises(ValueError, match=message):
+            self.load(tmp_path, self.table.assign(**{name: values}))
+
+    def test_whole_numbers_that_may_identify_samples_are_noted(self, tmp_path):
+        table = pd.concat([self.table] * 50, ignore_index=True)
+        table["income"] = np.arange(200) ** 2
+        table["paid"] = np.arange(200) // 2  # a grid is no identifier
+        (note,) = check_data(source_of(tmp_path, table, group="group", target="good"))
+        assert note.startswith("the values of `income` are whole numbers")
 
     def test_names_of_samples_are_refused(self, tmp_path):
         table = pd.concat([self.table] * 30, ignore_index=True)
@@ -212,9 +271,11 @@ class TestSource:
 
     def test_quick_keeps_the_shares_of_the_labels(self, tmp_path):
         y = np.repeat([0, 1], [3900, 100])
-        table = pd.DataFrame({"x": range(4000), "z": ["a", "b"] * 2000, "y": y})
+        table = pd.DataFrame(
+            {"x": np.arange(4000) // 2, "z": ["a", "b"] * 2000, "y": y}
+        )
         source = source_of(tmp_path, table, quick=True)
-        check_size(source)
+        check_data(source)
         assert np.bincount(source.load().y).tolist() == [1462, 38]
 
 
@@ -615,7 +676,7 @@ class TestCommandLine:
 
     def test_a_csv_that_has_changed_is_not_mixed(self, tmp_path, capsys):
         table = pd.DataFrame(
-            {"x": range(150), "z": ["a", "b"] * 75, "y": [0, 1, 1] * 50}
+            {"x": np.arange(150) // 2, "z": ["a", "b"] * 75, "y": [0, 1, 1] * 50}
         )
         source = source_of(tmp_path, table)
         arguments = [
@@ -742,7 +803,7 @@ class TestCommandLine:
 
     def test_too_few_samples_of_a_label_are_refused(self, tmp_path, capsys):
         table = pd.DataFrame(
-            {"x": range(60), "z": ["a", "b"] * 30, "y": [0, 1, 1] * 20}
+            {"x": np.arange(60) // 2, "z": ["a", "b"] * 30, "y": [0, 1, 1] * 20}
         )
         path = source_of(tmp_path, table).dataset
         assert (

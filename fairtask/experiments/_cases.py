@@ -18,20 +18,13 @@ from fairtask.datasets import (
     fetch_fairface,
     make_biased_classification,
 )
+from fairtask.experiments._csv_file import not_numeric, notes_on, read_csv
 
-__all__ = ["DATASETS", "Case", "DataSource", "check_size"]
+__all__ = ["DATASETS", "Case", "DataSource", "check_data"]
 
 # Names of attributes in the paper, and in the data sets.
 ALIASES = {"adult": {"gender": "sex"}, "compas": {"gender": "sex"}}
 
-# The list of pandas without "None", which may be the name of a group.
-MISSING = [
-    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"),
-    *("1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
-]
-
-MAX_GROUPS = 50
-MAX_CATEGORIES = 50  # a column may have more if it has ten samples for each
 MIN_PER_CLASS = 50  # ten of them are in the test part
 QUICK_SAMPLES = 1500
 
@@ -159,7 +152,12 @@ class DataSource:
             if self.dataset in WITH_TEST_PART:
                 is_test = (data.subset == "test").to_numpy()
         else:
-            X, y, groups, classes = self._read_csv(Path(self.dataset))
+            X, y, groups, classes = read_csv(
+                Path(self.dataset),
+                target=str(self.target),
+                attributes=self.attributes,
+                positive=self.positive,
+            )
         names = {
             attribute: [
                 None if pd.isna(name) else str(name) for name in groups[attribute]
@@ -169,7 +167,7 @@ class DataSource:
         if isinstance(X, pd.DataFrame):
             if self.drop_sensitive:
                 X = X.drop(columns=list(self.attributes), errors="ignore")
-            X = X.astype(dict.fromkeys(_not_numeric(X), "category"))
+            X = X.astype(dict.fromkeys(not_numeric(X), "category"))
         y = np.asarray(y).astype(np.int64)
         case = Case(X, y, pd.DataFrame(names, dtype=object), classes, is_test)
         if self.quick and len(y) > QUICK_SAMPLES:
@@ -183,100 +181,13 @@ class DataSource:
             groups=case.groups.reset_index(drop=True),
         )
 
-    def _read_csv(
-        self, path: Path
-    ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, list[str]]:
-        table = _read(path)
-        if table.empty:
-            raise ValueError(f"{path}: expected a row for each sample, found none.")
-        named = [str(self.target), *self.attributes]
-        lacking = [name for name in named if name not in table]
-        if lacking:
-            raise ValueError(
-                f"{path}: expected the columns {', '.join(named)}; found no "
-                f"{', '.join(lacking)} among {', '.join(map(str, table))}."
-            )
-        # Labels and groups as they are written: pandas would read 01 as 1, and 1 as 1.0
-        # where some are missing.
-        written = _read(
-            path, usecols=named, dtype=str, keep_default_na=False, na_values=MISSING
-        )
-        y, classes = self._labels(path, written[self.target])
-        for name in self.attributes:
-            n_groups = written[name].nunique()
-            if not 2 <= n_groups <= MAX_GROUPS:
-                raise ValueError(
-                    f"{path}: expected 2 to {MAX_GROUPS} groups in `{name}`, found "
-                    f"{n_groups}. Cut numbers such as an age into bands first."
-                )
-        X = table.drop(columns=str(self.target))
-        _check_features(path, X)
-        return X, y, written[list(self.attributes)], classes
 
-    def _labels(self, path: Path, labels: pd.Series) -> tuple[np.ndarray, list[str]]:
-        """Return labels of 0 and 1, and the names of the two classes."""
-        if labels.isna().any():
-            raise ValueError(
-                f"{path}: expected a label in each row, found {labels.isna().sum():,} "
-                f"rows without one in `{self.target}`."
-            )
-        classes = sorted(labels.unique(), key=_numbers_first)
-        if len(classes) != 2:
-            some = ", ".join(classes[:5]) + ", ..." * (len(classes) > 5)
-            raise ValueError(
-                f"{path}: expected two labels in `{self.target}`, found "
-                f"{len(classes)}: {some}."
-            )
-        if self.positive is not None and self.positive not in classes:
-            raise ValueError(
-                f"`positive` must be one of the labels in `{self.target}`, "
-                f"{' or '.join(classes)}; got {self.positive!r}."
-            )
-        if self.positive == classes[0]:
-            classes = classes[::-1]
-        return (labels == classes[1]).to_numpy(), classes
+def check_data(source: DataSource) -> list[str]:
+    """Return notes on columns that may identify the samples of a CSV file.
 
-
-def _numbers_first(label: str) -> tuple[float, str]:
-    """Key that sorts numbers by value, and text after them by the alphabet."""
-    try:
-        return float(label), label
-    except ValueError:
-        return np.inf, label
-
-
-def _check_features(path: Path, X: pd.DataFrame) -> None:
-    """Raise a ValueError for columns that no method can learn from."""
-    empty = X.columns[X.isna().all()]
-    if len(empty):
-        raise ValueError(
-            f"{path}: expected values in each column, found none in "
-            f"{', '.join(empty)}. Delete empty columns."
-        )
-    numbers = X.select_dtypes("number")
-    infinite = numbers.columns[np.isinf(numbers.to_numpy(dtype=float)).any(axis=0)]
-    if len(infinite):
-        raise ValueError(
-            f"{path}: expected finite numbers, found infinity in {', '.join(infinite)}."
-        )
-    most = max(MAX_CATEGORIES, len(X) // 10)
-    n_values = X[_not_numeric(X)].nunique()
-    many = [f"{name} ({n:,})" for name, n in n_values.items() if n > most]
-    if many:
-        raise ValueError(
-            f"{path}: expected numbers, or at most {most:,} categories, in each "
-            f"column; found more in {', '.join(many)}. Delete names of samples; "
-            "write dates as numbers, and numbers with a point."
-        )
-
-
-def _not_numeric(X: pd.DataFrame) -> list[str]:
-    """Columns of categories. A bool is a number to pandas, and 0 or 1 to a network."""
-    return [str(name) for name in X if not pd.api.types.is_numeric_dtype(X[name])]
-
-
-def check_size(source: DataSource) -> None:
-    """Raise a ValueError if a class has too few samples for three parts."""
+    A ValueError is raised if the data cannot be read, or if a class has too few samples
+    for three parts.
+    """
     case = replace(source, quick=False).load()
     sizes = np.bincount(case.y, minlength=2)
     if sizes.min() < MIN_PER_CLASS:
@@ -285,13 +196,7 @@ def check_size(source: DataSource) -> None:
             f"{source.dataset}: expected at least {MIN_PER_CLASS} samples of each "
             f"label, a fifth of them for the test; found {' and '.join(found)}."
         )
-
-
-def _read(path: Path, **options: Any) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, **options)
-    except ValueError as error:  # pandas does not say which file
-        raise ValueError(f"{path}: expected a CSV file: {error}") from error
+    return [] if source.dataset in DATASETS else notes_on(case.X)
 
 
 def _bank() -> Any:

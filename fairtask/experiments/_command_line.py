@@ -11,7 +11,7 @@ from typing import Any
 import joblib
 
 from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier
-from fairtask.experiments._cases import DATASETS, DataSource, check_size
+from fairtask.experiments._cases import DATASETS, DataSource, check_data
 from fairtask.experiments._methods import BASELINE, BUILT_IN, Method, find_methods
 from fairtask.experiments._recipes import PRESETS
 from fairtask.experiments._runner import carry_out_all, make_estimator
@@ -153,7 +153,8 @@ def _prepare(asked: argparse.Namespace) -> tuple[Experiment, dict[str, Method]]:
         drop_sensitive=asked.drop_sensitive,
         quick=asked.quick,
     )
-    check_size(source)  # one error now, rather than one for each run
+    for note in check_data(source):  # one error now, rather than one for each run
+        print(f"note: {note}", file=sys.stderr)
     parameters = _parameters(asked, source)
     methods = _chosen_methods(asked, source)
     experiment = Experiment(source, asked.preset, parameters, source.digest)
