@@ -588,6 +588,45 @@ class TestStore:
         with pytest.raises(ValueError, match=r"another experiment.*parameters"):
             store.open(Experiment(SYNTHETIC, "paper", {"max_epochs": 2}))
 
+    def test_a_file_in_the_place_of_another_run_is_damaged(self, store):
+        other = Run("logistic", 3, 0.5)
+        store.save(self.run, pd.DataFrame({"score": [0.5]}), {})
+        store.save_error(self.run, {"error": "no"})
+        for suffix in (".parquet", ".error.json"):
+            paths = [
+                (store.folder / run.path).with_suffix(suffix)
+                for run in (self.run, other)
+            ]
+            paths[1].write_bytes(paths[0].read_bytes())
+        store.ask([other])
+        assert store.details(other) is None
+        assert not store.has_failed(other)
+        assert store.pending() == [other]
+        assert [run for run, _, _ in store.runs()] == [self.run]
+        assert [run for run, _ in store.errors()] == [self.run]
+        assert len(store.unread([self.run], [self.run])) == 2
+
+    def test_parts_of_killed_processes_are_deleted(self, store):
+        experiment = Experiment(SYNTHETIC, "paper", {})
+        store.open(experiment)
+        old, new = (store.folder / "runs" / f"{i}.parquet.1.part" for i in range(2))
+        for part in (old, new):
+            part.parent.mkdir(exist_ok=True)
+            part.touch()
+        os.utime(old, (0, 0))
+        store.open(experiment)
+        assert not old.exists()
+        assert new.exists()  # another command may be writing it
+
+    def test_nothing_is_left_of_a_write_that_fails(self, store, monkeypatch):
+        def fail(file):
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space"):
+            store.save_error(self.run, {"error": "no"})
+        assert [path for path in store.folder.rglob("*") if path.is_file()] == []
+
     def test_errors_are_json(self, store):
         store.save_error(self.run, {"error": "é"})
         path = (store.folder / self.run.path).with_suffix(".error.json")
@@ -617,6 +656,50 @@ class TestCommandLine:
             assert command("run", "--repeats", "3", **both) == 1
             assert (tmp_path / "fits").read_text() == "xxx"
         assert command("run", "--retry-failed", **both) == 1
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            "OSError(28, 'No space left on device')",
+            "PermissionError('not allowed')",
+            "MemoryError()",
+            'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")',
+        ],
+    )
+    def test_an_error_of_the_machine_is_none_of_the_method(
+        self, command, store, tmp_path, write_methods, capsys, error
+    ):
+        file = write_methods(
+            "class Unlucky(LogisticRegression):\n"
+            "    def fit(self, X, y):\n"
+            f"        tries = pathlib.Path({str(tmp_path)!r}, 'tries')\n"
+            "        with tries.open('a') as file:\n"
+            "            file.write('x')\n"
+            "        if len(tries.read_text()) < 4:\n"
+            f"            raise {error}\n"
+            "        return super().fit(X, y)\n"
+            "METHODS = [Method('unlucky', lambda setting: Unlucky())]"
+        )
+        arguments = {"methods": "unlucky", "file": file}
+        # Twice in one command, and again in the next one.
+        assert command("run", "--repeats", "1", **arguments) == 1
+        assert (tmp_path / "tries").read_text() == "xx"
+        assert store.errors() == []
+        assert store.pending() == [Run("unlucky", 0)]
+        assert "not recorded; the same command" in capsys.readouterr().out
+        assert command("run", "--repeats", "1", **arguments) == 0
+        assert (tmp_path / "tries").read_text() == "xxxx"
+        assert store.pending() == []
+
+    def test_a_result_that_cannot_be_written_is_tried_again(
+        self, command, store, monkeypatch
+    ):
+        def fail(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Store, "save", fail)  # not in the process of the next try
+        assert command("run", "--repeats", "1", methods="single-task") == 0
+        assert store.errors() == store.pending() == []
 
     def test_the_first_repeat_is_a_seed(self, command, store):
         command("run", "--first-repeat", "300", methods="single-task")
@@ -754,6 +837,35 @@ class TestCommandLine:
 
     @pytest.mark.slow
     @needs_signals
+    def test_workers_of_a_killed_command_end(self, tmp_path, write_methods):
+        file = write_methods(
+            "def sleep(setting):\n"
+            f"    pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n"
+            "    time.sleep(300)\n"
+            "METHODS = [Method('sleeps', sleep)]"
+        )
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "fairtask.experiments", "run", "--quick"),
+                *("--dataset", "synthetic", "--methods", "sleeps", "--jobs", "2"),
+                *("--methods-file", str(file), "--output", str(tmp_path / "results")),
+                "--quiet",
+            ],
+            start_new_session=True,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(lambda: len(list(tmp_path.glob("*.pid"))) >= 2)
+            workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+            process.kill()
+            process.wait()
+            wait_for(lambda: not any(map(is_running, workers)))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    @pytest.mark.slow
+    @needs_signals
     def test_ctrl_c_gives_one_line(self, tmp_path, write_methods):
         file = write_methods(
             "def sleep(setting):\n"
@@ -882,6 +994,14 @@ class TestCommandLine:
             ]
         )
         assert "2 of 2 runs, about 00:00 left" in capsys.readouterr().err
+
+
+def is_running(process):
+    try:
+        os.kill(process, 0)
+        return True
+    except ProcessLookupError:
+        return False
 
 
 def wait_for(condition):

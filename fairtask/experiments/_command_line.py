@@ -249,6 +249,9 @@ def _carry_out(
         for lam in lams
     ]
     store.ask(runs)
+    n_before = 0
+    if not asked.retry_failed:
+        n_before = sum(store.has_failed(run) for run in runs)
     n_failed = carry_out_all(
         store,
         experiment,
@@ -258,10 +261,9 @@ def _carry_out(
         retry_failed=asked.retry_failed,
         quiet=asked.quiet,
     )
-    n_all = sum(store.has_failed(run) for run in runs)
-    if n_all > n_failed and not asked.quiet:
-        print(f"{n_all - n_failed} runs failed before; --retry-failed repeats them")
-    return int(n_all > 0)
+    if n_before and not asked.quiet:
+        print(f"{n_before} runs failed before; --retry-failed repeats them")
+    return int(n_failed + n_before > 0)
 
 
 def _report(asked: argparse.Namespace) -> int:

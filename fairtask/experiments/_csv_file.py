@@ -198,8 +198,8 @@ def _check_features(path: Path, X: pd.DataFrame) -> None:
             f"column; found more in {', '.join(many)}. Delete names of samples; "
             "write dates as numbers, and numbers with a point."
         )
-    for name, numbers in _distinct_integers(X).items():
-        if IDENTIFIER.search(name) or numbers.max() - numbers.min() == len(numbers) - 1:
+    for name, column in _distinct_integers(X).items():
+        if IDENTIFIER.search(name) or column.max() - column.min() == len(X) - 1:
             raise ValueError(
                 f"{path}: expected features, found a number of its own for each sample "
                 f"in `{name}`. Delete columns that number or identify the samples."

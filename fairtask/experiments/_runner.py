@@ -4,14 +4,17 @@ import copy
 import os
 import re
 import signal
+import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
@@ -38,10 +41,12 @@ def carry_out_all(
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Carry out the runs that the store lacks; return the number that failed now.
+    """Carry out the runs that the store lacks; return the number without a result.
 
     Each run is written when it ends. There are `n_jobs` processes, and each computes in
-    one thread. `methods_files` have the user's methods, and `retry_failed` repeats the
+    one thread. An error of the machine, such as a full disk, is not recorded as one of
+    the method: the run is tried again, alone, and by the next command. `methods_files`
+    have the user's methods, and `retry_failed` repeats the
     runs that failed before. A ValueError is raised if a run of the store was made with
     other settings than it would be now.
     """
@@ -81,14 +86,17 @@ def _outcomes(
     """Carry out runs in processes; give each run with its error or "".
 
     A process may die, for example when memory runs out. The runs in progress are
-    then repeated one at a time, to find the one that kills its process. With one job
-    there is no other process, and its death ends the command.
+    then repeated one at a time, to find the one that kills its process; so are runs
+    that an error of the machine has ended. With one job there is no other process, and
+    its death ends the command.
     """
     left = list(runs)
     suspects: list[Run] = []
     while left:
         # A suspect runs alone, but in another process.
-        now, n_processes = (suspects[:1], 2) if suspects else (list(left), n_jobs)
+        is_alone = bool(suspects)
+        now, n_processes = (suspects[:1], 2) if is_alone else (list(left), n_jobs)
+        suspects = suspects[1:]
         parallel = Parallel(
             n_processes,
             return_as="generator_unordered",
@@ -96,27 +104,28 @@ def _outcomes(
             batch_size=1,
         )
         try:
-            for run, error in parallel(
+            for run, error, is_final in parallel(
                 delayed(_carry_out)(store, experiment, run, methods_files, os.getpid())
                 for run in now
             ):
-                left.remove(run)
-                yield run, error
+                if is_final or is_alone:
+                    left.remove(run)
+                    yield run, error
+                else:
+                    suspects.append(run)
         except BrokenProcessPool as death:
             for run in [run for run in left if store.details(run)]:
                 left.remove(run)  # it ended, but its process could not report it
                 yield run, ""
-            if not suspects:
+            if not is_alone:
                 suspects = left[:n_jobs]  # runs begin in order
-                continue
-            if suspects[0] in left:
+            elif now[0] in left:
                 codes = re.search(r"exit codes .*", str(death))
                 error = f"its process died: {codes.group() if codes else death}"
-                origin = _origin(experiment, suspects[0])
-                store.save_error(suspects[0], origin | {"error": error})
-                left.remove(suspects[0])
-                yield suspects[0], error
-        suspects = suspects[1:]
+                origin = _origin(experiment, now[0])
+                store.save_error(now[0], origin | {"error": error})
+                left.remove(now[0])
+                yield now[0], error
 
 
 def _check_settings(
@@ -201,44 +210,85 @@ def _carry_out(
     run: Run,
     methods_files: Sequence[str],
     parent: int,
-) -> tuple[Run, str]:
-    """Carry out a run and write it; return it with its error or ""."""
+) -> tuple[Run, str, bool]:
+    """Carry out a run; return it with its error or "", and whether that is recorded."""
     if os.getpid() != parent:
         # Ctrl-C reaches all processes; the parent ends the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    source = experiment.source
-    details = _origin(experiment, run)
+        _end_with_parent()
     try:
         # With one thread the sums, and the figures, do not depend on the machine. The
         # limit is that of the calling thread for torch, too, which uses OpenMP.
         with threadpool_limits(1):
             # A copy, because the cached parts are for other methods too.
-            parts = copy.deepcopy(_parts(source, experiment.digest, run.repeat))
-            method = _find_methods(methods_files)[run.method]
-            details |= {
-                "kind": source.kind,
-                "classes": parts["test"].classes,
-                "has_test_part": parts["test"].is_test is not None,
-                "family": method.family,
-                "fairness_loss": method.fairness_loss,
-                "note": "Uses the groups at predict. " * method.groups_at_predict
-                + method.note,
-            }
-            estimator = make_estimator(method, experiment, run)
-            details["settings"] = _describe(estimator)
-            table, of_fit = fit_and_predict(
-                estimator,
-                parts,
-                seed=run.repeat,
-                groups_at_predict=method.groups_at_predict,
-            )
-        store.save(run, table, details | of_fit)
-        return run, ""
+            digest = experiment.digest
+            parts = copy.deepcopy(_parts(experiment.source, digest, run.repeat))
+            return run, _attempt(store, experiment, run, methods_files, parts), True
+    except Exception as failure:
+        if not _is_of_machine(failure):
+            raise
+        error = f"{type(failure).__name__}: {failure}"
+        return run, f"{error} (not recorded; the same command tries it again)", False
+
+
+def _attempt(
+    store: Store,
+    experiment: Experiment,
+    run: Run,
+    methods_files: Sequence[str],
+    parts: Mapping[str, Case],
+) -> str:
+    """Fit, predict, and record predictions or error; return the error or ""."""
+    details = _origin(experiment, run)
+    try:
+        method = _find_methods(methods_files)[run.method]
+        details |= {
+            "kind": experiment.source.kind,
+            "classes": parts["test"].classes,
+            "has_test_part": parts["test"].is_test is not None,
+            "family": method.family,
+            "fairness_loss": method.fairness_loss,
+            "note": "Uses the groups at predict. " * method.groups_at_predict
+            + method.note,
+        }
+        estimator = make_estimator(method, experiment, run)
+        details["settings"] = _describe(estimator)
+        table, of_fit = fit_and_predict(
+            estimator,
+            parts,
+            seed=run.repeat,
+            groups_at_predict=method.groups_at_predict,
+        )
     except (Exception, SystemExit) as failure:  # the other runs go on
+        if _is_of_machine(failure):
+            raise
         error = f"{type(failure).__name__}: {failure}"
         details |= {"error": error, "traceback": traceback.format_exc()}
         store.save_error(run, details)
-        return run, error
+        return error
+    store.save(run, table, details | of_fit)
+    return ""
+
+
+def _is_of_machine(failure: BaseException) -> bool:
+    """Whether disk, memory, network or permissions failed, and not the method."""
+    # torch has no class for a lack of memory on the CPU.
+    return isinstance(
+        failure, OSError | MemoryError | torch.OutOfMemoryError
+    ) or "can't allocate memory" in str(failure)
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this process soon after its parent: a killed one cannot end the others."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _describe(estimator: Any) -> dict[str, str]:

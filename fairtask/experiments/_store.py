@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ ASKED = "asked.json"
 METADATA = b"fairtask"
 SUCCESS = ".parquet"
 FAILURE = ".error.json"
+
+PART = ".part"
+PART_SECONDS = 60
+"""Age from which nobody is writing a part of a file: its process has been killed."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,14 @@ class Store:
         self.folder = Path(folder)
 
     def open(self, experiment: Experiment) -> None:
-        """Make the folder, or raise a ValueError if it holds another experiment."""
+        """Make the folder, or raise a ValueError if it holds another experiment.
+
+        Parts of files that killed processes have left there are deleted.
+        """
         expected = experiment.to_json()
+        for part in self.folder.rglob(f"*{PART}"):
+            if time.time() - part.stat().st_mtime > PART_SECONDS:
+                part.unlink(missing_ok=True)
         if not (self.folder / DESCRIPTION).is_file():
             self._write(self.folder / DESCRIPTION, json.dumps(expected, indent=1))
         found = self.experiment().to_json()
@@ -121,16 +132,16 @@ class Store:
         return [
             run
             for run in self._asked()
-            if not self._path(run, SUCCESS).is_file() and not self.has_failed(run)
+            if self.details(run) is None and not self.has_failed(run)
         ]
 
     def has_failed(self, run: Run) -> bool:
-        """Whether a run ended with an error."""
-        return self._path(run, FAILURE).is_file()
+        """Whether a run ended with an error of its method."""
+        return self._read_error(self._path(run, FAILURE)) is not None
 
     def details(self, run: Run) -> dict[str, Any] | None:
         """Read the details of a run; None unless it succeeded and its file is whole."""
-        found = _read(self._path(run, SUCCESS))
+        found = self._read(self._path(run, SUCCESS))
         return found and found[0]
 
     def save(self, run: Run, table: pd.DataFrame, details: Mapping[str, Any]) -> None:
@@ -155,14 +166,14 @@ class Store:
     def runs(self) -> Iterator[tuple[Run, dict[str, Any], pd.DataFrame]]:
         """Read the runs that succeeded, with their details and predictions."""
         for path in self._files(SUCCESS):
-            found = _read(path)
+            found = self._read(path)
             if found is not None:
                 details, arrow = found
                 yield _run_of(details), details, arrow.to_pandas()
 
     def errors(self) -> list[tuple[Run, dict[str, Any]]]:
         """Read the runs that failed, with their details."""
-        read = map(_read_error, self._files(FAILURE))
+        read = map(self._read_error, self._files(FAILURE))
         return [(_run_of(details), details) for details in read if details]
 
     def unread(self, read: Iterable[Run], failed: Iterable[Run] = ()) -> list[Path]:
@@ -171,6 +182,28 @@ class Store:
         known |= {self._path(run, FAILURE) for run in failed}
         files = self._files(SUCCESS) + self._files(FAILURE)
         return [path for path in files if path not in known]
+
+    def _read(self, path: Path) -> tuple[dict[str, Any], pyarrow.Table] | None:
+        """Read details and predictions of a run; None unless the file is whole.
+
+        A file in the place of another run is a damaged one.
+        """
+        try:
+            arrow = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+            details = json.loads((arrow.schema.metadata or {})[METADATA])
+            is_in_place = self._path(_run_of(details), SUCCESS) == path
+        except (KeyError, OSError, TypeError, ValueError):  # pyarrow raises several
+            return None
+        return (details, arrow) if is_in_place else None
+
+    def _read_error(self, path: Path) -> dict[str, Any] | None:
+        """Read the details of a run that failed; None unless the file is whole."""
+        try:
+            details = json.loads(path.read_text(encoding="utf-8"))
+            is_in_place = self._path(_run_of(details), FAILURE) == path
+            return details if is_in_place and "error" in details else None
+        except (KeyError, OSError, TypeError, ValueError):
+            return None
 
     def _path(self, run: Run, suffix: str) -> Path:
         return (self.folder / run.path).with_suffix(suffix)
@@ -188,35 +221,20 @@ class Store:
     def _write(self, path: Path, content: bytes | str) -> None:
         """Write a file whole, or not at all, whenever the process ends."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+        try:
+            with part.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def file_name(text: str) -> str:
     """Replace the characters that a file name cannot have in each file system."""
     return re.sub(r"[^\w+.-]+", "-", text)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], pyarrow.Table] | None:
-    """Read the details and predictions of a run; None if the file is not whole."""
-    try:
-        arrow = pyarrow.parquet.read_table(path, page_checksum_verification=True)
-        return json.loads((arrow.schema.metadata or {})[METADATA]), arrow
-    except (KeyError, OSError, ValueError):  # pyarrow raises either of the last two
-        return None
-
-
-def _read_error(path: Path) -> dict[str, Any] | None:
-    """Read the details of a run that failed; None if the file is damaged."""
-    try:
-        details = json.loads(path.read_text(encoding="utf-8"))
-        return details if {"method", "repeat", "lam", "error"} <= set(details) else None
-    except (TypeError, ValueError):
-        return None
 
 
 def _run_of(details: Mapping[str, Any]) -> Run:
