@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
-from matplotlib.colors import to_rgba
 from sklearn.metrics import roc_auc_score
 
 from fairtask.experiments._cases import DataSource
+from fairtask.experiments._drawings import GAP, _apart, draw_ablation, draw_front
 from fairtask.experiments._evaluation import OVERALL, Rules, evaluate
-from fairtask.experiments._fronts import draw_ablation, make_fronts
+from fairtask.experiments._fronts import make_fronts
 from fairtask.experiments._report import write_report
 from fairtask.experiments._store import Experiment, Run, Store
 from fairtask.experiments._tables import make_table
@@ -366,21 +366,54 @@ class TestFronts:
         save(store, "single-task", Y_TRUE, repeat=1)
         [fronts] = fronts_of(store)
         frame = fronts.to_frame()
-        assert frame["AUC standard error"].item() == pytest.approx(0.125)
-        assert frame["EOD standard error"].item() == pytest.approx(0.125)
+        # In per cent, as the tables are.
+        assert frame["AUC standard error"].item() == pytest.approx(12.5)
+        assert frame["EOD standard error"].item() == pytest.approx(12.5)
 
-    def test_a_method_has_one_colour_in_both_figures(self, store):
-        save(store, "mine", Y_TRUE, lam=0.2)
-        save(store, "mine", Y_PRED, lam=0.8)
+    def test_a_family_has_one_colour_in_both_figures(self, store):
+        for method, family in (("mine", "Yours"), ("other", "Yours"), ("peer", "P")):
+            save(store, method, Y_TRUE, lam=0.2, family=family)
+            save(store, method, Y_PRED, lam=0.8, family=family)
         [fronts] = fronts_of(store)
-        colours = []
-        for figure in (fronts.draw(), draw_ablation(fronts)):
-            handles, labels = figure.axes[-1].get_legend_handles_labels()
-            handle = handles[labels.index("mine")]
-            line = handle[0] if isinstance(handle, tuple) else handle
-            colours.append(to_rgba(line.get_color()))
-        plt.close("all")
-        assert colours[0] == colours[1]
+        for figure in (draw_front(fronts), draw_ablation(fronts)):
+            colour, texts = {}, {}
+            for ax in figure.axes:
+                colour |= {line.get_label(): line.get_color() for line in ax.lines}
+                texts |= {text.get_text(): text.get_color() for text in ax.texts}
+            assert colour["mine"] == colour["other"] != colour["peer"]
+            # The names beside the lines have their colours.
+            assert all(colour[name] == texts[name] for name in ("mine", "peer"))
+            (legend,) = figure.legends
+            of_family = {
+                text.get_text(): line.get_color()
+                for text, line in zip(
+                    legend.get_texts(), legend.get_lines(), strict=True
+                )
+            }
+            assert of_family["Yours"] == colour["mine"]
+
+    def test_names_beside_lines_do_not_collide(self):
+        heights = _apart([0.5, 0.5, 0.51, 0.0, 0.001])
+        assert np.diff(np.sort(heights)).min() >= GAP - 1e-9
+        assert heights.min() >= 0
+        assert heights[2] == heights.max()  # the order is kept
+
+    def test_figures_are_in_per_cent(self, store):
+        save(store, "mine", Y_TRUE, lam=0.2)
+        [fronts] = fronts_of(store)
+        (line,) = (
+            line for line in draw_front(fronts).axes[0].lines
+            if line.get_label() == "mine"
+        )  # fmt: skip
+        assert line.get_xydata().tolist() == [[0, 100]]
+
+    def test_methods_that_are_not_shown_are_named(self, store):
+        save(store, "mine", np.zeros(16, dtype=int), score=Y_TRUE)
+        store.save_error(Run("other", 0), {"error": "no luck"})
+        [fronts] = fronts_of(store)
+        assert draw_front(fronts).get_suptitle() == (
+            "Not shown: other (failed), mine (constant predictions)."
+        )
 
     def test_without_an_ablation_each_method_is_a_point(self, store):
         save(store, "mine", Y_PRED)
@@ -421,6 +454,18 @@ class TestReport:
         csv = pd.read_csv(page.parent / "synthetic_z_paper.csv", index_col="method")
         assert csv.loc["single-task", "z EOpD mean"] == 25
         assert report().read_text(encoding="utf-8") == text
+
+    def test_summary(self, store, report):
+        save(store, "mine", Y_TRUE)
+        save(store, "nobody", np.zeros(16, dtype=int), score=np.zeros(16))
+        store.save_error(Run("other", 0), {"error": "no"})
+        assert (
+            "<p>mine has the highest AUC, 100.0 %; single-task learning has 75.0 %. "
+            "The lowest EOD of z is that of mine, 0.0 % with 100.0 % AUC; single-task "
+            "learning has 25.0 %. These are means over up to 1 runs; the number of "
+            "methods that predicted one class for everybody in a run is 1, of those "
+            "that failed in a run 1.</p>"
+        ) in report().read_text(encoding="utf-8")
 
     def test_an_experiment_without_runs_does_not_hide_the_others(
         self, store, report, capsys

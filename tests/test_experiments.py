@@ -993,7 +993,13 @@ class TestCommandLine:
                 *("--methods", "single-task", "--output", str(tmp_path)),
             ]
         )
-        assert "2 of 2 runs, about 00:00 left" in capsys.readouterr().err
+        printed = capsys.readouterr()
+        assert "2 of 2 runs, about 00:00 left" in printed.err
+        # And at the end, where the results are.
+        assert f"The runs are in {tmp_path / FOLDER}" in printed.out
+        command = printed.out.splitlines()[-1].split()
+        assert command[:3] == ["python", "-m", "fairtask.experiments"]
+        assert main(command[3:]) == 0
 
 
 def is_running(process):

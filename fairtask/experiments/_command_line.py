@@ -3,6 +3,7 @@
 import argparse
 import ast
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -263,6 +264,11 @@ def _carry_out(
     )
     if n_before and not asked.quiet:
         print(f"{n_before} runs failed before; --retry-failed repeats them")
+    if not asked.quiet:
+        print(f"The runs are in {store.folder}. For tables and figures of them, type:")
+        print(
+            f"  python -m fairtask.experiments report {shlex.quote(str(asked.output))}"
+        )
     return int(n_failed + n_before > 0)
 
 

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from fairtask.experiments._evaluation import OVERALL, Evaluation, in_common
 from fairtask.experiments._methods import BASELINE
-from fairtask.model_selection import ParetoFrontDisplay, hypervolume, pareto_front
-from fairtask.model_selection._displays._shared import BESIDE, styles
+from fairtask.model_selection import hypervolume, pareto_front
 
-__all__ = ["Fronts", "draw_ablation", "make_fronts"]
+__all__ = ["DIRECTIONS", "OBJECTIVES", "Fronts", "make_fronts"]
 
 MARGIN = 0.05
 """Loss of performance, against single-task learning, from which nothing counts."""
@@ -38,6 +36,10 @@ class Fronts:
         Hypervolume of each method's front: the area that it covers between single-task
         learning's EOD and 0, and from 0.05 below its performance, as a share of that
         rectangle. Points above its performance add to it. Single-task learning has 0.
+    families : Series
+        Family of each method.
+    not_shown : dict of str to str
+        Methods of which a figure shows nothing, and the reason.
     """
 
     attribute: str
@@ -45,6 +47,8 @@ class Fronts:
     n_repeats: int
     points: pd.DataFrame
     volumes: pd.Series
+    families: pd.Series
+    not_shown: dict[str, str]
 
     @property
     def is_varied(self) -> bool:
@@ -52,7 +56,7 @@ class Fronts:
         return bool(self.points["lam"].notna().any())
 
     def to_frame(self) -> pd.DataFrame:
-        """Return points and volumes, for a file."""
+        """Return points, in per cent, and volumes, for a file."""
         columns = {
             "method": "method",
             "lam": "lam",
@@ -62,29 +66,12 @@ class Fronts:
             "disparity error": "EOD standard error",
             "on_front": "on_front",
         }
-        frame = self.points[list(columns)].rename(columns=columns)
+        percents = [name for name in columns if name.split()[0] in OBJECTIVES]
+        points = self.points.assign(**{n: 100 * self.points[n] for n in percents})
+        frame = points[list(columns)].rename(columns=columns)
         frame["hypervolume of the method"] = frame["method"].map(self.volumes)
         frame.insert(0, "attribute", self.attribute)
         return frame.round(5)
-
-    def draw(self) -> Figure:
-        """Draw performance against EOD."""
-        limits = {
-            f"{name}_{end}": self.points[name] + sign * self.points[f"{name} error"]
-            for name in OBJECTIVES
-            for end, sign in (("low", -1), ("high", 1))
-        }
-        display = ParetoFrontDisplay(
-            self.points.assign(
-                label="",  # the labels of many points cannot be read
-                method=self.points["method"].map(_plain),
-                **limits,
-            ),
-            performance_name=self.performance,
-            disparity_name=f"EOD, {_plain(self.attribute)}",
-            bars="one standard error",
-        )
-        return display.plot(show_labels=False).figure_
 
 
 def make_fronts(evaluation: Evaluation) -> list[Fronts]:
@@ -124,45 +111,18 @@ def _make(evaluation: Evaluation, figures: pd.DataFrame, attribute: str) -> Fron
         if base["disparity"] > 0:
             volume = hypervolume(values, reference, greater_is_better=DIRECTIONS)
             volumes[method] = volume / (MARGIN * base["disparity"])
+    found = points["method"].unique()
+    shown = points.dropna(subset=OBJECTIVES)["method"]
+    failed = {run.method for run, _ in evaluation.failures}
+    reasons = {name: "failed" for name in sorted(failed - set(found))}
+    unseen = sorted(set(found) - set(shown))
+    reasons |= dict.fromkeys(unseen, "constant predictions")
     return Fronts(
         attribute,
         evaluation.performance,
         figures.index.get_level_values("repeat").nunique(),
         points.reset_index(drop=True).assign(on_front=on_front),
         pd.Series(volumes, name="hypervolume", dtype=float),
+        evaluation.methods["family"],
+        reasons,
     )
-
-
-def draw_ablation(fronts: Fronts) -> Figure:
-    """Draw performance and EOD over lam, a line per method."""
-    varied = fronts.points.dropna(subset="lam")
-    # The colours that the methods have in the figure of the fronts.
-    methods = fronts.points["method"].unique()
-    style_of = dict(zip(methods, styles(len(methods)), strict=True))
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
-    axes = figure.subplots(1, 2)
-    labels = (
-        f"{fronts.performance} (higher is better)",
-        f"EOD, {_plain(fronts.attribute)} (lower is better)",
-    )
-    for ax, column, label in zip(axes, OBJECTIVES, labels, strict=True):
-        for method, rows in varied.groupby("method", sort=False):
-            style = style_of[method]
-            mean, error = rows[column], rows[f"{column} error"]
-            ax.fill_between(
-                rows["lam"],
-                mean - error,
-                mean + error,
-                color=style["color"],
-                alpha=0.12,
-            )
-            name = _plain(str(method))
-            ax.plot(rows["lam"], mean, label=name, markersize=4, **style)
-        ax.set(xlabel="lam, the weight of the task", ylabel=label)
-    axes[1].legend(title="bands: one standard error", fontsize="small", **BESIDE)
-    return figure
-
-
-def _plain(text: str) -> str:
-    """Keep matplotlib from taking the text between two dollars for mathematics."""
-    return text.replace("$", r"\$")

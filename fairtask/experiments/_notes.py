@@ -1,18 +1,36 @@
 """Sentences for below a table."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from fairtask.experiments._evaluation import OVERALL, Evaluation
+from fairtask.experiments._methods import BASELINE
 
-__all__ = ["notes_of"]
+if TYPE_CHECKING:
+    from fairtask.experiments._tables import Table
+
+__all__ = ["FAMILIES", "notes_of", "summary_of"]
 
 EOD = {
     "mean": "EOD is the mean of the gaps in true and in false positive rates, as in "
     "the paper's tables.",
     "worst_case": "EOD is the larger of the gaps in true and in false positive rates.",
 }
+
+FAMILIES = {
+    "Single task": "Learns the task alone; the baseline of Δm.",
+    "Regularised single task": "The fairness loss on the prediction itself.",
+    "Adversarial": "An adversary predicts the groups from the representation.",
+    "Group-specific": "A head for each group, mixed by predicted groups.",
+    "Auxiliary task (paper)": "A head of its own is trained by the fairness loss.",
+    "fairtask's defaults": "The defaults of fairtask's estimators.",
+    "Peers, unconstrained": "Without a constraint on groups.",
+    "Peers (fairlearn)": "fairlearn's methods, for equalized odds.",
+    "Yours": "",
+}
+"""Description of each family of methods."""
 
 EVENTS = {
     "constant": "all predictions were one class",
@@ -34,6 +52,36 @@ def notes_of(evaluation: Evaluation, compared: pd.DataFrame) -> list[str]:
     ]
     # Errors, and notes of users, may have lines of their own.
     return [" ".join(note.split()) for note in notes]
+
+
+def summary_of(table: "Table", evaluation: Evaluation) -> str:
+    """Return sentences on performance, each attribute, and runs to beware of."""
+    mean, performance = table.mean, evaluation.performance
+    of_task = mean[OVERALL, performance]
+    base = mean.loc[BASELINE]
+    sentences = [
+        f"{of_task.idxmax()} has the highest {performance}, {of_task.max():.1f} %; "
+        f"single-task learning has {base[OVERALL, performance]:.1f} %."
+    ]
+    for attribute in evaluation.attributes:
+        # An EOD of 0 says nothing where all predictions are one class.
+        eod = mean[attribute, "EOD"][table.methods["constant"] == 0].dropna()
+        if len(eod):
+            best = str(eod.idxmin())
+            sentences.append(
+                f"The lowest EOD of {attribute} is that of {best}, {eod[best]:.1f} % "
+                f"with {of_task[best]:.1f} % {performance}; single-task learning has "
+                f"{base[attribute, 'EOD']:.1f} %."
+            )
+    n_constant = int((table.methods["constant"] > 0).sum())
+    n_failed = len({run.method for run, _ in evaluation.failures})
+    n_runs = int(table.methods["runs"].max())
+    sentences.append(
+        f"These are means over up to {n_runs} runs; the number of methods that "
+        f"predicted one class for everybody in a run is {n_constant}, of those that "
+        f"failed in a run {n_failed}."
+    )
+    return " ".join(sentences)
 
 
 def _on_rules(evaluation: Evaluation) -> list[str]:

@@ -9,8 +9,14 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fairtask.experiments._drawings import (
+    draw_ablation,
+    draw_front,
+    family_colours,
+)
 from fairtask.experiments._evaluation import Rules, evaluate
-from fairtask.experiments._fronts import Fronts, draw_ablation, make_fronts
+from fairtask.experiments._fronts import Fronts, make_fronts
+from fairtask.experiments._notes import FAMILIES, summary_of
 from fairtask.experiments._store import DESCRIPTION, Experiment, Store, file_name
 from fairtask.experiments._tables import make_table
 
@@ -28,8 +34,12 @@ th { font-weight: 600; background: #f4f4f4 }
 th[colspan] { text-align: center; border-bottom: 1px solid #bbb }
 tbody th, td:nth-child(2), td:nth-child(3) { text-align: left }
 tbody tr:hover { background: #eef4ff }
+tbody th { position: sticky; left: 0 }
+i { display: inline-block; width: .8em; height: .8em; margin-right: .4em }
 tbody tr { border-top: 1px solid #e4e4e4 }
-svg { max-width: 100%; height: auto } ul { color: #444; font-size: 14px }
+svg { max-width: 100%; min-width: 40rem; height: auto }
+ul { color: #444; font-size: 14px }
+.families { list-style: none; padding-left: 0 }
 """
 
 PAGE = """\
@@ -58,7 +68,7 @@ undefined.</p>
 
 HYPERVOLUME = (
     "<p>Hypervolume of each method's front, in units of the rectangle between "
-    "single-task learning's EOD and 0, and from 0.05 below its performance up to it: 1 "
+    "single-task learning's EOD and 0, and from 5 % below its performance up to it: 1 "
     "is its performance without a difference, more is better performance besides; "
     "single-task learning has 0.</p>"
 )
@@ -147,7 +157,9 @@ class Section:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.table.notes)
         parts = [
             f"<h2>{html.escape(self.title)}</h2>",
+            f"<p>{html.escape(summary_of(self.table, self.evaluation))}</p>",
             f'<div class="wide">{self.table.to_html()}</div>',
+            _families(self.evaluation.methods["family"]),
             f"<ul>{notes}</ul>",
         ]
         if not self.fronts:
@@ -158,21 +170,32 @@ class Section:
                 f"<h3>Performance and EOD, {attribute}</h3>",
                 f"<p>Mean over {front.n_repeats} repeats, the same for all points; "
                 "methods that failed on one of them are not shown.</p>",
-                drawings["front"],
+                f'<div class="wide">{drawings["front"]}</div>',
             ]
             if front.is_varied:
                 volumes = front.volumes.sort_values(ascending=False).round(3)
                 parts += [
                     HYPERVOLUME,
-                    volumes.to_frame().to_html(border=0),
+                    f'<div class="wide">{volumes.to_frame().to_html(border=0)}</div>',
                     f"<h3>Ablation of lam, {attribute}</h3>",
-                    drawings["ablation"],
+                    f'<div class="wide">{drawings["ablation"]}</div>',
                 ]
         versions = ", ".join(
             f"{name} {' and '.join(found)}"
             for name, found in self.evaluation.versions.items()
         )
         return "\n".join([*parts, f"<p>Made with {html.escape(versions)}.</p>"])
+
+
+def _families(families: pd.Series) -> str:
+    """Describe the families of methods, with the colours of the drawings."""
+    entries = (
+        f'<li><i style="background: {colour}"></i><b>{html.escape(family)}</b>: '
+        f"{html.escape(', '.join(families.index[families == family]))}. "
+        f"{html.escape(FAMILIES.get(family, ''))}</li>"
+        for family, colour in family_colours(families).items()
+    )
+    return f'<ul class="families">{"".join(entries)}</ul>'
 
 
 def _title(experiment: Experiment) -> str:
@@ -206,7 +229,7 @@ def _about(experiment: Experiment) -> list[str]:
 
 def _draw(front: Fronts) -> dict[str, str]:
     """Draw the front and, where lam was varied, the ablation."""
-    drawings = {"front": _svg(front.draw())}
+    drawings = {"front": _svg(draw_front(front))}
     if front.is_varied:
         drawings["ablation"] = _svg(draw_ablation(front))
     return drawings
