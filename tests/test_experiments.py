@@ -839,15 +839,22 @@ class TestCommandLine:
     @needs_signals
     def test_workers_of_a_killed_command_end(self, tmp_path, write_methods):
         file = write_methods(
-            "def sleep(setting):\n"
-            f"    pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n"
-            "    time.sleep(300)\n"
-            "METHODS = [Method('sleeps', sleep)]"
+            "def live(setting):\n"
+            f"    sign = pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.life')\n"
+            "    for _ in range(600):\n"
+            "        sign.touch()\n"
+            "        time.sleep(0.5)\n"
+            "METHODS = [Method('lives', live)]"
         )
+
+        def silence():
+            signs = [path.stat().st_mtime for path in tmp_path.glob("*.life")]
+            return time.time() - max(signs)
+
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "fairtask.experiments", "run", "--quick"),
-                *("--dataset", "synthetic", "--methods", "sleeps", "--jobs", "2"),
+                *("--dataset", "synthetic", "--methods", "lives", "--jobs", "2"),
                 *("--methods-file", str(file), "--output", str(tmp_path / "results")),
                 "--quiet",
             ],
@@ -855,11 +862,10 @@ class TestCommandLine:
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_for(lambda: len(list(tmp_path.glob("*.pid"))) >= 2)
-            workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+            wait_for(lambda: len(list(tmp_path.glob("*.life"))) >= 2)
             process.kill()
             process.wait()
-            wait_for(lambda: not any(map(is_running, workers)))
+            wait_for(lambda: silence() > 10)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -1000,14 +1006,6 @@ class TestCommandLine:
         command = printed.out.splitlines()[-1].split()
         assert command[:3] == ["python", "-m", "fairtask.experiments"]
         assert main(command[3:]) == 0
-
-
-def is_running(process):
-    try:
-        os.kill(process, 0)
-        return True
-    except ProcessLookupError:
-        return False
 
 
 def wait_for(condition):
