@@ -14,9 +14,17 @@ from fairtask.modules import FAIRNESS_HEADS
 
 __all__ = ["PENALTY_CONSTRAINTS", "AuxiliaryEstimator"]
 
+
+class _Parities(StrOptions):
+    """Names of parities; the error says where the one is that is looked for here."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (demographic parity is `fairness_loss='dpl'`)"
+
+
 PENALTY_CONSTRAINTS: dict[str, list] = {
     "fairness_loss": [StrOptions(set(FAIRNESS_LOSSES)), callable, FairnessLoss],
-    "parity": [StrOptions(set(PARITIES))],
+    "parity": [_Parities(set(PARITIES))],
     "sample_loss": [StrOptions(set(SAMPLE_LOSSES))],
     "positive_classes": ["array-like", None],
     "group_momentum": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],

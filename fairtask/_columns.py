@@ -323,7 +323,8 @@ def exact_names(column: pd.Series, where: str, expected: str) -> pd.Series:
     Raises
     ------
     ValueError
-        See `kind_of`; or if numbers are so close that floats cannot tell them apart.
+        See `kind_of`; or if numbers are infinite, or so close that floats cannot tell
+        them apart.
     """
     column = _plain(column).reset_index(drop=True)
     kind = kind_of(column, where, expected)
@@ -331,19 +332,27 @@ def exact_names(column: pd.Series, where: str, expected: str) -> pd.Series:
     if kind != "numbers" or isinstance(names.dtype, pd.CategoricalDtype):
         return names
     if names.dtype != object:
-        return names.astype(getattr(names.dtype, "numpy_dtype", names.dtype))
+        names = names.astype(getattr(names.dtype, "numpy_dtype", names.dtype))
+        _refuse_infinity(names, where, expected)
+        return names
     types = set(map(type, names))
     if all(issubclass(found, bool | np.bool_) for found in types):
         return names.astype(bool)
     if all(map(_is_integer, names)):
         return names.map(int).astype(object).infer_objects()
     floats = names.astype(float)
+    _refuse_infinity(floats, where, expected)
     if floats.nunique() < names.nunique():
         raise ValueError(
             f"{where} must hold {expected}; it holds numbers that differ by less than "
             "floats can tell. Pass them as strings."
         )
     return floats
+
+
+def _refuse_infinity(names: pd.Series, where: str, expected: str) -> None:
+    if np.isinf(names.to_numpy()).any():
+        raise ValueError(f"{where} must hold {expected}; it holds infinity.")
 
 
 def _is_integer(value: Any) -> bool:

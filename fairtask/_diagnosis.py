@@ -125,11 +125,17 @@ def warn_without_sensitive_features() -> None:
 
 def warn_without_two_groups(attribute: str, groups: np.ndarray) -> None:
     """Warn that the groups of an attribute cannot be compared."""
+    listed = groups.tolist()
+    problem = f"has no two known groups to compare; its groups are {listed}"
+    if len(listed) > 1:
+        problem = (
+            f"has the groups {listed}, but no class in which they are compared has "
+            "samples of two of them, as if they were made from `y`"
+        )
     warn_user(
         NothingPenalizedWarning,
-        f"`sensitive_features` column {attribute!r} has no two known groups to "
-        f"compare{' inside a class' if len(groups) > 1 else ''}; its groups are "
-        f"{groups.tolist()}. No difference is penalised for it.",
+        f"`sensitive_features` column {attribute!r} {problem}. No difference is "
+        "penalised for it.",
     )
 
 

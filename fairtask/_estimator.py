@@ -30,7 +30,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -40,7 +40,7 @@ from fairtask._columns import check_same_kind
 from fairtask._data import SampleDataset, Samples
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
 from fairtask._erasure import erase_means
-from fairtask._frames import check_same_rows
+from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._history import group_cells, group_table, history_table
 from fairtask._labels import (
     Tasks,
@@ -69,7 +69,12 @@ from fairtask._training import (
     processes_for,
     resolve_max_epochs,
 )
-from fairtask._validation import check_device, read_weights
+from fairtask._validation import (
+    check_device,
+    named_in_errors,
+    others_by_name,
+    read_weights,
+)
 from fairtask.modules import MultiTaskNetwork
 
 __all__ = ["FairnessEstimator", "estimator", "is_binary"]
@@ -215,6 +220,7 @@ class FairnessEstimator(
         """Return the method, from the parameters."""
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @others_by_name
     @_unchanged_on_error
     def fit(
         self,
@@ -333,6 +339,7 @@ class FairnessEstimator(
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @others_by_name
     @_unchanged_on_error
     def partial_fit(
         self,
@@ -777,7 +784,8 @@ class FairnessEstimator(
         )
         table = modality.open(X, "X")
         if table is None:
-            X = validate(X)
+            with named_in_errors("X"):
+                X = validate(X)
             modality.check_readable(X)
             source = make_source(X)
         else:
@@ -859,7 +867,7 @@ class FairnessEstimator(
             )
         check_task_names(names, tasks)
         y_pred = y_pred.reshape(len(y_pred), -1)
-        check_consistent_length(y_pred, columns[0])
+        check_n_rows(y, len(columns[0]), "y", len(y_pred))
         is_right = np.ones(len(y_pred), dtype=bool)
         for k, (column, classes) in enumerate(zip(columns, tasks.classes, strict=True)):
             check_same_kind(pd.unique(column), classes, "`y`")

@@ -1,8 +1,9 @@
 """Containers of samples: tables, columns and arrays, and whether their rows agree."""
 
 import datetime
+import reprlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = [
     "are_columns",
     "as_pandas",
     "as_table",
+    "check_n_rows",
     "check_same_rows",
     "from_arrow",
     "no_dates",
@@ -60,8 +62,8 @@ def as_pandas(data: Any, argument: str) -> Any:
     Raises
     ------
     ValueError
-        If there are no rows yet, or an array holds dates, times, complex numbers or
-        fields.
+        If it is no list, array or table, there are no rows yet, or an array holds
+        dates, times, complex numbers or fields.
     """
     if isinstance(data, pd.DataFrame | pd.Series):
         return data
@@ -69,7 +71,7 @@ def as_pandas(data: Any, argument: str) -> Any:
         return pd.Series(data.array, name=data.name)
     if isinstance(data, pd.api.extensions.ExtensionArray):
         return pd.Series(data)
-    if isinstance(data, np.ndarray):
+    if isinstance(data, np.ndarray) and data.ndim:
         return _checked(data, argument)
     if type(data).__name__ == "LazyFrame":
         raise ValueError(
@@ -85,7 +87,52 @@ def as_pandas(data: Any, argument: str) -> Any:
         return from_arrow(arrow, **column_name)
     if is_table and hasattr(data, "__getitem__"):
         return pd.DataFrame({name: np.asarray(data[name]) for name in data.columns})
+    _check_container(data, argument)
     return data
+
+
+def _check_container(data: Any, argument: str) -> None:
+    """Raise a ValueError if this can have no rows, such as a set or a number."""
+    has_rows = any(hasattr(data, name) for name in ("__len__", "__array__", "shape"))
+    is_other = isinstance(data, str | bytes | Set | Mapping | type)
+    if has_rows and not is_other and getattr(data, "ndim", 1) != 0:
+        return
+    hint = ""
+    if isinstance(data, str):
+        hint = " Pass the column that has this name, such as `table['name']`."
+    raise ValueError(
+        f"`{argument}` must be a list, an array, a table or a column of one; got "
+        f"{reprlib.repr(data)}, of type {type(data).__name__}.{hint}"
+    )
+
+
+def check_n_rows(values: Any, n_found: int, argument: str, n_samples: int) -> None:
+    """Raise a ValueError if an argument does not have one row per sample.
+
+    Parameters
+    ----------
+    values : object
+        The argument as it was passed, which may be a list of names of columns.
+    n_found : int
+        Number of its rows.
+    argument : str
+        Name for error messages.
+    n_samples : int
+        Number of rows expected.
+    """
+    if n_found == n_samples:
+        return
+    hint = ""
+    is_short_list = isinstance(values, list | tuple) and 0 < n_found < n_samples
+    if is_short_list and all(isinstance(value, str) for value in values):
+        hint = (
+            " If these are names of columns, pass the columns, such as "
+            "`table[['name']]`."
+        )
+    raise ValueError(
+        f"`{argument}` must have one row per sample: expected {n_samples}, found "
+        f"{n_found}.{hint}"
+    )
 
 
 def from_arrow(data: Any, *, name: Any = None) -> Any:

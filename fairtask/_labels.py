@@ -17,10 +17,11 @@ from fairtask._columns import (
     exact_names,
     kind_of,
 )
-from fairtask._frames import as_pandas
+from fairtask._frames import as_pandas, check_n_rows
 from fairtask._validation import check_distinct
 
 __all__ = [
+    "NO_LABELS",
     "Tasks",
     "class_weights",
     "encode_labels",
@@ -28,6 +29,13 @@ __all__ = [
     "positive_codes",
     "task_weights",
 ]
+
+
+# The second half is the message that scikit-learn's checks look for.
+NO_LABELS = (
+    "`{}` must hold labels: the estimator requires y to be passed, but the target y is "
+    "None."
+)
 
 
 @dataclass(frozen=True)
@@ -104,11 +112,7 @@ def encode_labels(
     columns, names = label_columns(
         y, argument, declared=classes if known is None else known.classes
     )
-    if len(columns[0]) != n_samples:
-        raise ValueError(
-            f"`{argument}` must have one row per sample: found input variables with "
-            f"inconsistent numbers of samples: {[n_samples, len(columns[0])]}."
-        )
+    check_n_rows(y, len(columns[0]), argument, n_samples)
     expected: Sequence[Any] | None = None
     if known is not None:
         expected = known.classes
@@ -172,7 +176,7 @@ def label_columns(
     have a name that a missing value often gets by accident.
     """
     if y is None:
-        raise ValueError("`fit` requires y to be passed, but the target y is None.")
+        raise ValueError(NO_LABELS.format(argument))
     announced = {
         name
         for entry in (() if declared is None else declared)
@@ -228,7 +232,13 @@ def _distinct(classes: Any) -> np.ndarray:
     kind_of(column, "`classes`", "class labels of one type")
     if column.isna().any():
         raise ValueError("`classes` must not have missing values.")
-    return np.unique(np.asarray(classes))
+    distinct = np.unique(np.asarray(classes))
+    if len(distinct) < len(column):
+        raise ValueError(
+            f"`classes` must name each class once; got {len(column)} values, of which "
+            f"{len(distinct)} are distinct. Pass groups as `sensitive_features=...`."
+        )
+    return distinct
 
 
 def _encode_column(

@@ -14,40 +14,36 @@ import torch
 from scipy.stats import rankdata
 from sklearn.base import _fit_context, clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 from torch import Tensor, nn
 
 from fairtask._data import SampleDataset
 from fairtask._estimator import FairnessEstimator, estimator
-from fairtask._frames import as_pandas, check_same_rows
+from fairtask._frames import as_pandas, check_n_rows, check_same_rows
+from fairtask._labels import label_columns
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
 from fairtask._reading import Expected
+from fairtask._search_settings import (
+    make_rule,
+    make_scoring,
+    read_lams,
+    split,
+    try_scoring,
+)
 from fairtask._sensitive import attribute_table
 from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS
-from fairtask._validation import read_weights, warn_user
-from fairtask.metrics import make_fairness_scoring
-from fairtask.metrics._names import find_metric
-from fairtask.model_selection import (
-    ParetoFrontDisplay,
-    best_under_budget,
-    knee_point,
-    least_disparity,
-)
+from fairtask._validation import others_by_name, read_weights, warn_user
+from fairtask.model_selection import ParetoFrontDisplay
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective
 
 __all__ = ["LamSearch"]
-
-SMALLEST_LAM = 0.05
-"""Where `lams` is a number of values, the smallest of them; the largest is 1."""
 
 
 class NetworkStack(ModuleStack):
@@ -108,13 +104,18 @@ class LamSearch(FairnessEstimator):
         "budget": [Interval(Real, 0, None, closed="left"), None],
         "rule": [StrOptions({"knee_point", "least_disparity"}), callable, None],
         "lams_at_once": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
     }
 
     _single: ClassVar[type[FairnessEstimator]]
     """The estimator with one `lam`."""
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @others_by_name
     def fit(
         self,
         X: Any,
@@ -174,15 +175,15 @@ class LamSearch(FairnessEstimator):
                 "sample_weight": sample_weight,
             }
         )
+        labels, _ = label_columns(y)
         X, y = as_pandas(X, "X"), as_pandas(y, "y")
-        data = {
-            "X": X,
-            "y": y,
-            "sensitive_features": attribute_table(sensitive_features),
-        }
+        groups = attribute_table(sensitive_features)
+        n_samples = len(labels[0])
+        check_n_rows(X, _num_samples(X), "X", n_samples)
+        check_n_rows(sensitive_features, len(groups), "sensitive_features", n_samples)
+        data = {"X": X, "y": y, "sensitive_features": groups}
         if sample_weight is not None:
-            data["sample_weight"] = read_weights(sample_weight, len(data["y"]))
-        check_consistent_length(*data.values())
+            data["sample_weight"] = read_weights(sample_weight, n_samples)
         n_groups = data["sensitive_features"].nunique()
         if (n_groups < 2).all():
             raise ValueError(
@@ -202,10 +203,13 @@ class LamSearch(FairnessEstimator):
         }
         data |= {k: v for k, v in validation.items() if v is not None}
         lams = self._check_lams()
-        self._check_performance(y)
-        rule = self._make_rule()
-        scoring = self._make_scoring()
-        splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        scores = {"performance": self.performance, "disparity": self.disparity}
+        rule = make_rule(self.rule, self.budget, **scores)
+        scoring = make_scoring(self.scoring, y, budget=self.budget, **scores)
+        if self.scoring is None:
+            groups = data["sensitive_features"]
+            try_scoring(scoring, labels[0], X, y, groups, **scores)
+        splits = split(self.cv, X, y)
         search = self._unfitted()
         folds = Parallel(n_jobs=self.n_jobs)(
             # Each argument is sent to other processes once, not for every fold.
@@ -213,7 +217,12 @@ class LamSearch(FairnessEstimator):
             for train, test in splits
         )
         results = _cv_results(lams, list(scoring), folds)
-        best = rule(results)
+        best: Any = rule(results)
+        if not isinstance(best, int | np.integer) or not 0 <= best < len(lams):
+            raise ValueError(
+                "`rule` must return the position of a candidate, from 0 to "
+                f"{len(lams) - 1}; got {best!r}."
+            )
         single = self._with_lam(lams[best]).fit(**data)
         own = self.get_params(deep=False)
         for name in set(vars(self)) - set(own):
@@ -229,8 +238,9 @@ class LamSearch(FairnessEstimator):
         self.n_splits_ = len(splits)
         return self
 
-    def partial_fit(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise an AttributeError: a part of the samples chooses no ``lam``."""
+    @property
+    def partial_fit(self) -> NoReturn:
+        """There is none: a part of the samples chooses no ``lam``."""
         raise AttributeError(
             f"{type(self).__name__} has no `partial_fit`; train its `estimator_` "
             "further."
@@ -288,70 +298,8 @@ class LamSearch(FairnessEstimator):
         )
 
     def _check_lams(self) -> list[float]:
-        if isinstance(self.lams, Integral):
-            return np.geomspace(SMALLEST_LAM, 1, int(self.lams)).tolist()
-        lams = np.asarray(self.lams, dtype=float)
-        if (
-            lams.ndim != 1
-            or len(np.unique(lams)) < max(2, len(lams))
-            or not ((lams >= 0) & (lams <= 1)).all()
-        ):
-            raise ValueError(
-                "`lams` must be a number of values, or at least two distinct ones in "
-                f"[0, 1]; got {self.lams!r}."
-            )
-        return lams.tolist()
-
-    def _check_performance(self, y: Any) -> None:
-        """Raise a ValueError where a score of two classes cannot be one of `y`."""
-        if self.scoring is not None:
-            return
-        kind = type_of_target(y)
-        if "multioutput" in kind or kind == "multilabel-indicator":
-            raise ValueError(
-                "`scoring` must have functions for several tasks: the scores of "
-                f"scikit-learn take one; `y` is of the type {kind!r}."
-            )
-        if kind == "multiclass" and self.performance == "roc_auc":
-            raise ValueError(
-                "`performance='roc_auc'` is for two classes, and `y` has more; use "
-                "'roc_auc_ovr' or 'accuracy'."
-            )
-
-    def _make_scoring(self) -> dict[str, Callable]:
-        names = [self.performance, self.disparity]
-        if self.scoring is None:
-            find_metric(self.disparity, "disparity")
-            return make_fairness_scoring(names)
-        missing = [name for name in names if name not in self.scoring]
-        if missing:
-            raise ValueError(
-                "`scoring` must have the names of `performance` and `disparity`; it "
-                f"lacks {missing}."
-            )
-        return self.scoring
-
-    def _make_rule(self) -> Callable[[Any], int]:
-        if callable(self.rule):
-            if self.budget is not None:
-                raise ValueError(
-                    "`budget` has no use with a `rule` of your own; leave it at None."
-                )
-            return self.rule
-        names: dict[str, Any] = {
-            "performance": self.performance,
-            "disparity": self.disparity,
-        }
-        if self.budget is None:
-            if self.rule == "knee_point":
-                return knee_point(**names)
-            return least_disparity(**names)
-        if self.rule is not None:
-            raise ValueError(
-                f"`budget={self.budget!r}` and `rule={self.rule!r}` are two rules; "
-                "leave one of them at None."
-            )
-        return best_under_budget(budget=self.budget, **names)
+        """Return the values of `lam`."""
+        return read_lams(self.lams)
 
     def _unfitted(self) -> Self:
         """Return a clone without folds, which may be a generator."""

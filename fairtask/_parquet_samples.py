@@ -9,7 +9,7 @@ import pandas as pd
 
 from fairtask._data import InMemorySource, Positions, Source
 from fairtask._frames import from_arrow
-from fairtask._labels import Tasks, class_weights, encode_labels
+from fairtask._labels import NO_LABELS, Tasks, class_weights, encode_labels
 from fairtask._parquet import ParquetTable
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
@@ -105,7 +105,7 @@ class NamedColumns:
             Those of a network that is fitted. None: all columns that no argument names.
         """
         if y is None:
-            raise ValueError("`fit` requires y to be passed, but the target y is None.")
+            raise ValueError(NO_LABELS.format(f"y{suffix}"))
         arguments = {
             f"y{suffix}": y,
             f"sensitive_features{suffix}": sensitive_features,

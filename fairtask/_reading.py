@@ -1,7 +1,5 @@
 """The arguments of `fit`, checked and encoded, in memory or from disk."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +18,7 @@ from fairtask._sensitive import (
     encode_sensitive_features,
 )
 from fairtask._stored import StoredSamples
-from fairtask._validation import check_sample_weight, read_weights
+from fairtask._validation import check_sample_weight, named_in_errors, read_weights
 
 __all__ = ["Expected", "Reader"]
 
@@ -69,13 +67,9 @@ class Reader:
         """Check and encode training samples; `known` labels and groups stay."""
         table = self.modality.open(X, "X")
         if table is None:
-            X = self.modality.validate(X, self.estimator, reset=known is None)
+            with named_in_errors("X"):
+                X = self.modality.validate(X, self.estimator, reset=known is None)
             aside = y, sensitive_features, sample_weight
-            if any(isinstance(value, str) for value in aside):
-                raise ValueError(
-                    "`y`, `sensitive_features` and `sample_weight` must have a value "
-                    "per sample; the name of a column needs an `X` in Parquet files."
-                )
             return self._encode(X, *aside, known=known, **of_stream)
         columns = NamedColumns.of(
             table,
@@ -118,7 +112,7 @@ class Reader:
                 features=self._feature_names(),
                 suffix="_val",
             )
-            with _named_in_errors("X_val"):
+            with named_in_errors("X_val"):
                 return read_samples(
                     table,
                     columns,
@@ -127,7 +121,7 @@ class Reader:
                     intersectional=self.intersectional,
                     unseen="unknown",
                 )[0]
-        with _named_in_errors("X_val"):
+        with named_in_errors("X_val"):
             X = self.modality.validate(X, self.estimator, reset=False)
         n_samples = n_samples_of(X)
         y_codes, _ = encode_labels(
@@ -142,7 +136,7 @@ class Reader:
             argument="sensitive_features_val",
         )
         samples = Samples(X, y_codes, sensitive.codes)
-        with _named_in_errors("X_val"):
+        with named_in_errors("X_val"):
             rows = self.modality.readable(X)
             return samples if rows is None else samples.take(rows)
 
@@ -204,12 +198,3 @@ class Reader:
 
     def _feature_names(self) -> Any:
         return getattr(self.estimator, "feature_names_in_", None)
-
-
-@contextmanager
-def _named_in_errors(argument: str) -> Iterator[None]:
-    """Name the argument in errors that speak of `X`."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"`{argument}`: {error}") from error

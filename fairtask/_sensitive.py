@@ -14,8 +14,8 @@ from fairtask._columns import (
     codes_of,
     exact_names,
 )
-from fairtask._frames import are_columns, as_pandas, check_same_rows
-from fairtask._validation import check_distinct
+from fairtask._frames import are_columns, as_pandas, check_n_rows, check_same_rows
+from fairtask._validation import check_distinct, warn_user
 
 __all__ = [
     "UNKNOWN",
@@ -32,6 +32,9 @@ UNKNOWN = -1
 DEFAULT_NAME = "sensitive_feature"
 MAX_GROUPS = 50
 """More distinct values than this are no groups, if numbers or hardly repeated."""
+
+FEW = 10
+"""With fewer samples than this one prediction changes a rate by more than .1."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,12 @@ def encode_sensitive_features(
     ValueError
         If the shape is another, the number of rows differs, a column looks continuous,
         or attributes or groups are not those expected.
+
+    Warns
+    -----
+    UserWarning
+        If several columns look like one attribute that is one-hot encoded, or most of
+        many combinations have few samples.
     """
     if known is not None:
         _check_same_groups(groups, known)
@@ -147,11 +156,7 @@ def encode_sensitive_features(
         codes = np.full((n_samples, len(names)), UNKNOWN, dtype=np.int64)
         return SensitiveFeatures(codes, names, expected)
     table = attribute_table(sensitive_features, argument)
-    if len(table) != n_samples:
-        raise ValueError(
-            f"`{argument}` must have one row per sample: expected {n_samples}, "
-            f"found {len(table)}."
-        )
+    check_n_rows(sensitive_features, len(table), argument, n_samples)
     if table.shape[1] == 0:
         raise ValueError(f"`{argument}` must have at least one column; got 0.")
     names = [str(name) for name in table.columns]
@@ -163,6 +168,10 @@ def encode_sensitive_features(
     if intersectional and len(columns) > 1:
         names = [" & ".join(names)]
         columns = [_intersect(columns)]
+        if known is None:
+            _check_combinations(*columns[0], f"`{argument}` column {names[0]!r}")
+    elif known is None:
+        _warn_if_one_hot(columns, names, argument)
     if known is not None and not known.names:
         raise ValueError(
             f"`{argument}` must be None, as in the first call of `fit` or "
@@ -198,16 +207,17 @@ def attribute_table(
 
     The columns of dicts and lists must hold the same rows if they have an index.
     """
+    if isinstance(sensitive_features, Mapping):
+        return _join(sensitive_features, argument)
     sensitive_features = as_pandas(sensitive_features, argument)
     if isinstance(sensitive_features, pd.DataFrame):
         return sensitive_features
     if are_columns(sensitive_features):
-        sensitive_features = {
+        columns = {
             f"{DEFAULT_NAME}_{i}" if column.name is None else column.name: column
             for i, column in enumerate(sensitive_features)
         }
-    if isinstance(sensitive_features, Mapping):
-        return _join(sensitive_features, argument)
+        return _join(columns, argument)
     name = getattr(sensitive_features, "name", None)
     name = DEFAULT_NAME if name is None or name == "" else name
     if isinstance(sensitive_features, pd.Series):
@@ -263,6 +273,40 @@ def _intersect(columns: list[Encoded]) -> Encoded:
     codes = np.full(len(parts), UNKNOWN, dtype=np.int64)
     codes[known], groups = pd.factorize(tuples, sort=True)
     return codes, pd.Index(groups, tupleize_cols=False)
+
+
+def _check_combinations(codes: np.ndarray, groups: pd.Index, where: str) -> None:
+    """Raise a ValueError if hardly any combination repeats; warn if most are rare."""
+    if len(groups) <= MAX_GROUPS:
+        return
+    found = f"{where} has {len(groups)} combinations in {len(codes)} rows"
+    remedy = "Combine fewer columns, or join groups of a column first."
+    if len(groups) > len(codes) / 2:
+        raise ValueError(f"{found}, which hardly name groups. {remedy}")
+    n_few = (np.bincount(codes[codes != UNKNOWN]) < FEW).sum()
+    if n_few > len(groups) / 2:
+        warn_user(
+            UserWarning,
+            f"{found}, and {n_few} of them have fewer than {FEW} samples. Differences "
+            f"between so small groups are mostly due to chance. {remedy}",
+        )
+
+
+def _warn_if_one_hot(columns: list[Encoded], names: list[str], argument: str) -> None:
+    """Warn of columns of 0 and 1 of which one is 1 in each row."""
+    if len(columns) < 2 or not all(
+        len(groups) == 2 and groups.isin([0, 1]).all() for _, groups in columns
+    ):
+        return
+    codes = np.column_stack([codes for codes, _ in columns])
+    if (codes >= 0).all() and (codes.sum(axis=1) == 1).all():
+        warn_user(
+            UserWarning,
+            f"`{argument}` has the columns {names}, of which exactly one is 1 in each "
+            "row, like one attribute that is one-hot encoded. Each column counts as an "
+            "attribute of its own. Pass the attribute as one column, such as "
+            f"`{argument}.idxmax(axis=1)` of a data frame.",
+        )
 
 
 def _check_same_groups(groups: Any, known: SensitiveAttributes) -> None:

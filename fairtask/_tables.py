@@ -18,7 +18,7 @@ from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
 from fairtask._parquet import ParquetTable, open_parquet
 from fairtask._table_encoding import NumberEncoding, TableEncoding, learn_numbers
-from fairtask._validation import check_layer_sizes, warn_user
+from fairtask._validation import check_distinct, check_layer_sizes, warn_user
 from fairtask.modules import MLP
 
 __all__ = ["TableEncoder", "TableModality"]
@@ -97,6 +97,7 @@ class TableModality(Modality):
         X = as_table(X, "X")
         is_table = isinstance(X, pd.DataFrame)
         if is_table:  # names first: they tell more than a column of another type
+            check_distinct(X.columns, "X")
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         if reset:
             self.encoder = TableEncoder.fit(X) if is_table else None
@@ -219,6 +220,12 @@ def _numbers(column: pd.Series, name: Any) -> np.ndarray:
         raise ValueError(
             f"`X` column {name!r} must hold numbers, as in `fit`; its type is "
             f"{column.dtype}."
+        )
+    too_large = np.abs(numbers) > np.finfo(np.float32).max
+    if too_large.any():
+        raise ValueError(
+            f"`X` column {name!r} must hold finite numbers, of a size up to 3.4e+38, "
+            f"which is the largest in float32; found {numbers[too_large][0]:.3g}."
         )
     return numbers
 

@@ -291,7 +291,7 @@ def resolve_max_epochs(max_epochs: int | str, n_samples: int) -> int:
 
 def _check_callbacks(callbacks: list | None, lr_schedule: str) -> list:
     """Return copies: a callback keeps its state, and belongs to one training."""
-    names: list[str] = []
+    names, given = [], []
     for entry in callbacks or []:
         name, callback = None, entry
         if isinstance(entry, tuple) and len(entry) == 2:
@@ -301,16 +301,23 @@ def _check_callbacks(callbacks: list | None, lr_schedule: str) -> list:
                 "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
                 f"got {entry!r}."
             )
-        if name in CALLBACK_NAMES or name in names:
-            raise ValueError(
-                "`callbacks` must have distinct names, other than "
-                f"{sorted(CALLBACK_NAMES)}; got {name!r}."
-            )
-        if name is not None:
+        if name is None:
+            # skorch numbers these where there are several, but no given name.
+            names.append(type(callback).__name__)
+        else:
             names.append(name)
+            given.append(name)
         if lr_schedule != "constant" and isinstance(callback, LRScheduler):
             raise ValueError(
                 "`callbacks` has a schedule of the learning rate, and so has "
                 f"`lr_schedule={lr_schedule!r}`; set it to 'constant'."
+            )
+    for name in given:
+        is_free = isinstance(name, str) and name not in CALLBACK_NAMES
+        if not is_free or names.count(name) > 1:
+            raise ValueError(
+                "`callbacks` must have distinct names, other than "
+                f"{sorted(CALLBACK_NAMES)}; got {name!r}. A callback without a name "
+                "has that of its class."
             )
     return copy.deepcopy(callbacks or [])

@@ -3,14 +3,18 @@
 import inspect
 import os
 import warnings
-from collections.abc import Sequence
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils import check_random_state
 
 from fairtask._columns import as_column, read_numbers
+from fairtask._frames import check_n_rows
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +28,15 @@ __all__ = [
     "check_one_of",
     "check_positive_integer",
     "check_sample_weight",
+    "named_in_errors",
+    "others_by_name",
+    "read_random_state",
     "read_weights",
     "warn_user",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def check_device(device: "str | torch.device") -> "torch.device":
@@ -50,9 +60,60 @@ def check_device(device: "str | torch.device") -> "torch.device":
         ) from error
 
 
-def check_distinct(names: Sequence[str], argument: str) -> None:
+@contextmanager
+def named_in_errors(argument: str) -> Iterator[None]:
+    """Name the argument in errors, most of them of scikit-learn, that speak of `X`."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        text = str(error).replace("`X`", f"`{argument}`")
+        if f"`{argument}`" not in text:
+            text = f"`{argument}`: {text}"
+        if text == str(error):
+            raise
+        # scikit-learn expects a TypeError of estimators for some wrong types.
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(text) from error
+
+
+def others_by_name(function: Callable[P, R]) -> Callable[P, R]:
+    """Say in the error for one positional argument too many how to pass it.
+
+    Groups are the argument that somebody would pass after samples and labels.
+    """
+    positional = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    listed = ", ".join(f"`{name}`" for name in positional if name != "self")
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        if len(args) > len(positional):
+            raise TypeError(
+                f"`{function.__name__}` takes {listed} by position, and other "
+                "arguments by name: pass groups as `sensitive_features=...`."
+            )
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def read_random_state(random_state: Any) -> np.random.RandomState:
+    """Return the state that a parameter describes, see scikit-learn."""
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(
+            "`random_state` must be None, an integer from 0 to 2**32 - 1, or a "
+            f"generator of random numbers; got {random_state!r}."
+        ) from error
+
+
+def check_distinct(names: Iterable[Hashable], argument: str) -> None:
     """Raise a ValueError if columns of an argument share a name."""
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
         raise ValueError(
             f"`{argument}` must have distinct names; {duplicates} occur more than once."
@@ -75,19 +136,21 @@ def read_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
     ValueError
         If they are not one finite number, at least 0, per sample, or all are 0.
     """
-    if not isinstance(sample_weight, Real):
-        column = as_column(sample_weight, "sample_weight")
-        sample_weight = read_numbers(column, "`sample_weight`")
-        if sample_weight is None:
-            raise ValueError(
-                f"`sample_weight` must hold numbers; its type is {column.dtype}."
-            )
-    weights = _check_sample_weight(
-        sample_weight,
-        np.empty((n_samples, 1)),
-        dtype=np.float64,
-        ensure_non_negative=True,
-    )
+    if isinstance(sample_weight, float | np.number) or type(sample_weight) is int:
+        sample_weight = np.full(n_samples, sample_weight, dtype=float)
+    column = as_column(sample_weight, "sample_weight")
+    check_n_rows(sample_weight, len(column), "sample_weight", n_samples)
+    weights = read_numbers(column, "`sample_weight`")
+    if weights is None:
+        raise ValueError(
+            f"`sample_weight` must hold numbers; its type is {column.dtype}."
+        )
+    if not np.isfinite(weights).all():
+        raise ValueError("`sample_weight` must be finite; found NaN or infinity.")
+    if (weights < 0).any():
+        raise ValueError(
+            f"`sample_weight` must not be negative; found {weights.min():.3g}."
+        )
     if not weights.any():
         raise ValueError("`sample_weight` must have a weight above 0; all are zero.")
     return weights

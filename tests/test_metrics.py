@@ -454,7 +454,7 @@ EVERY = (*HARD, *ON_SCORES)
         ),
         (HARD, {"y_true": ["0"] * 4, "y_pred": [1] * 4}, "`y_pred`.* holds numbers"),
         (HARD, {"y_pred": [0, 1, 1]}, "`y_pred`.* expected 4, found 3"),
-        (HARD, {"y_pred": None}, "`y_pred` must have one value per sample"),
+        (HARD, {"y_pred": None}, "`y_pred` must be a list, an array.* got None"),
         (HARD, {"y_pred": [0, 1, pd.NA, 0]}, "`y_pred` must not have missing"),
         (
             HARD,

@@ -568,8 +568,8 @@ class TestInputs:
             ("y", [None] + ["no", "yes"] * (N // 2 - 1) + ["no"], "missing values"),
             ("y", ["no"] * N, "at least two classes"),
             ("w", [0] * N, "together leave no sample"),
-            ("w", [-1] * N, "Negative values"),
-            ("age", [np.inf] * N, "infinity"),
+            ("w", [-1] * N, "`sample_weight` must not be negative"),
+            ("age", [np.inf] * N, "`X` column 'age' must hold finite numbers"),
         ],
     )
     def test_refused_values(self, tmp_path, small_parts, column, values, message):
@@ -645,7 +645,7 @@ class TestInputs:
 
     def test_names_of_columns_in_memory(self):
         table = make_table()
-        with pytest.raises(ValueError, match="needs an `X` in Parquet files"):
+        with pytest.raises(ValueError, match=r"`y` must be .* Pass the column"):
             make_classifier().fit(table[FEATURES], "y")
 
 

@@ -90,7 +90,11 @@ def test_none_is_no_attribute():
             "`sensitive_features` must have shape .* 3 dimensions",
         ),
         (np.zeros((2, 0)), 2, "`sensitive_features` must have at least one column"),
-        ("sex", 1, "`sensitive_features` must have shape .* 0 dimensions"),
+        ("sex", 1, "`sensitive_features` must be a list.* got 'sex'.* Pass the column"),
+        (["sex", "race"], 9, "`sensitive_features` .* found 2. If .* names of columns"),
+        ({"sex"}, 1, "`sensitive_features` must be a list.*, of type set"),
+        (iter("ab"), 2, "`sensitive_features` must be a list"),
+        ([0, np.inf], 2, "column 'sensitive_feature' .* it holds infinity"),
         (
             np.linspace(0, 1, 80),
             80,

@@ -112,7 +112,7 @@ class TestFit:
 
     def test_attribute_with_the_name_of_a_mark(self, tmp_path):
         # skorch marks the best epochs of a column "x" in a column "x_best".
-        groups = pd.DataFrame({"x": z, "x_best": 1 - z})
+        groups = pd.DataFrame({"x": z, "x_best": z[::-1]})
         classifier = make_classifier().fit(X, y, sensitive_features=groups)
         assert classifier.history_["train_fairness_loss_x_best"].gt(0).all()
         classifier.save(tmp_path / "model")
@@ -438,12 +438,19 @@ class TestWarnings:
         assert len(classifier.groups_) == 2
 
     @pytest.mark.parametrize(
-        "groups",
-        [np.where(y == 1, "a", z), [None] * 300],
-        ids=["never meet in a class", "unknown"],
+        ("groups", "message"),
+        [
+            (
+                np.where(y == 1, "a", z),
+                r"has the groups \['0', '1', 'a'\], but no class",
+            ),
+            (y, r"has the groups \[0, 1\], but no class .* as if .* made from `y`"),
+            ([None] * 300, r"no two known groups to compare; its groups are \[\]"),
+        ],
+        ids=["never meet in a class", "copy of the labels", "unknown"],
     )
-    def test_no_groups_to_compare(self, groups):
-        with pytest.warns(NothingPenalizedWarning, match="no two known groups"):
+    def test_no_groups_to_compare(self, groups, message):
+        with pytest.warns(NothingPenalizedWarning, match=message):
             make_classifier(parity="equal_opportunity").fit(
                 X, y, sensitive_features=groups
             )

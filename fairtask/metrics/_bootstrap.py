@@ -5,8 +5,8 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from fairtask._validation import read_random_state
 from fairtask.metrics._comparison import warn_undefined
 from fairtask.metrics._intervals import BootstrapResult, intervals
 from fairtask.metrics._names import find_metric
@@ -166,7 +166,7 @@ def make_generator(random_state: Any) -> np.random.Generator:
     """Return a generator, seeded as scikit-learn's estimators are."""
     if isinstance(random_state, np.random.Generator):
         return random_state
-    seed = check_random_state(random_state).randint(2**31 - 1, size=4)
+    seed = read_random_state(random_state).randint(2**31 - 1, size=4)
     return np.random.default_rng(seed)
 
 

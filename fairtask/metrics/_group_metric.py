@@ -8,7 +8,11 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from fairtask._validation import check_one_of, check_positive_integer
+from fairtask._validation import (
+    check_one_of,
+    check_positive_integer,
+    others_by_name,
+)
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._parameters import describe_metric
 from fairtask.metrics._samples import GroupedSamples
@@ -225,4 +229,4 @@ def as_function(metric: GroupMetric, described: Callable[[], None]) -> Callable:
         needs=metric.needs,
     )
     vars(compute).update(__signature__=metric.signature, metric=metric)
-    return compute
+    return others_by_name(compute)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fairtask._columns import as_column, codes_of, read_number_array
-from fairtask._frames import check_same_rows
+from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
 from fairtask.metrics._attributes import (
     encode_control_features,
@@ -99,9 +98,11 @@ class GroupedSamples:
         )
         columns = {"y_true": as_column(y_true, "y_true")}
         n_samples = len(columns["y_true"])
+        if n_samples == 0:
+            raise ValueError("`y_true` must have at least one sample; got none.")
         if "y_pred" in outputs:
             columns["y_pred"] = as_column(outputs["y_pred"], "y_pred")
-            _check_length(columns["y_pred"], "y_pred", n_samples)
+            check_n_rows(outputs["y_pred"], len(columns["y_pred"]), "y_pred", n_samples)
         if labels is not None:
             labels = read_classes(as_column(labels, "labels"), "labels")[1]
         read = {name: read_classes(column, name) for name, column in columns.items()}
@@ -248,7 +249,7 @@ class GroupedSamples:
         n_samples, n_classes = len(self.counted), len(self.classes)
         numbers = read_number_array(self.outputs[argument], argument)
         if numbers.ndim == 2 and numbers.shape[1] == n_classes:
-            _check_length(numbers, argument, n_samples)
+            check_n_rows(numbers, len(numbers), argument, n_samples)
             return _finite(numbers, argument)[self.counted]
         if self.is_one_vs_rest:
             raise ValueError(
@@ -260,19 +261,9 @@ class GroupedSamples:
         return _as_numbers(numbers, argument, n_samples)[self.counted]
 
 
-def _check_length(
-    column: np.ndarray | pd.Series, argument: str, n_samples: int
-) -> None:
-    if len(column) != n_samples:
-        raise ValueError(
-            f"`{argument}` must have as many samples as `y_true`: expected "
-            f"{n_samples}, found {len(column)}."
-        )
-
-
 def _as_numbers(values: Any, argument: str, n_samples: int) -> np.ndarray:
     column = as_column(values, argument)
-    _check_length(column, argument, n_samples)
+    check_n_rows(values, len(column), argument, n_samples)
     return _finite(read_number_array(column, argument), argument)
 
 
