@@ -1,6 +1,6 @@
 """Columns: whether they hold numbers or names, and their exact values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -77,7 +77,8 @@ def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
     Raises
     ------
     ValueError
-        If the values are of several kinds, dates, times, complex numbers or bytes.
+        If the values are of several kinds, dates, times, complex numbers or bytes, or
+        have parts, as lists have.
     """
     types = _types(column)
     names = sorted(kind.__name__ for kind in types)
@@ -90,6 +91,8 @@ def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
         )
     if _any_of(types, (complex, np.complexfloating)):
         raise ValueError(f"{where} must hold {expected}; it holds complex numbers.")
+    if not all(issubclass(found, Hashable) for found in types):
+        raise ValueError(f"{where} must hold {expected}; it holds {names}.")
     for kind, classes in (("numbers", NUMBERS), ("strings", (str,))):
         if types and all(issubclass(found, classes) for found in types):
             return kind
@@ -184,7 +187,11 @@ def read_number_array(values: Any, argument: str) -> np.ndarray:
     """
     values = as_pandas(values, argument)
     if not isinstance(values, pd.DataFrame | pd.Series):
-        given, values = values, np.asarray(values)
+        given = values
+        try:
+            values = np.asarray(given)
+        except ValueError:  # rows of different lengths
+            values = np.empty(())
         if values.ndim not in (1, 2):
             raise ValueError(
                 f"`{argument}` must be an array of one dimension or two; got {given!r}."

@@ -18,7 +18,7 @@ from fairtask._columns import (
     kind_of,
 )
 from fairtask._frames import as_pandas, check_n_rows
-from fairtask._validation import check_distinct
+from fairtask._validation import check_distinct, named_in_errors
 
 __all__ = [
     "NO_LABELS",
@@ -109,6 +109,8 @@ def encode_labels(
         If `y` does not hold class labels, has a missing value, only one class in a
         column, or a label that is not among those expected.
     """
+    if classes is not None:
+        as_pandas(classes, "classes")  # raises where it is no list
     columns, names = label_columns(
         y, argument, declared=classes if known is None else known.classes
     )
@@ -175,6 +177,13 @@ def label_columns(
     `declared` are the classes that were announced, or lists of them: one of these may
     have a name that a missing value often gets by accident.
     """
+    with named_in_errors(argument):
+        return _label_columns(y, argument, declared)
+
+
+def _label_columns(
+    y: Any, argument: str, declared: Any
+) -> tuple[list[np.ndarray], list[str]]:
     if y is None:
         raise ValueError(NO_LABELS.format(argument))
     announced = {
@@ -232,7 +241,8 @@ def _distinct(classes: Any) -> np.ndarray:
     kind_of(column, "`classes`", "class labels of one type")
     if column.isna().any():
         raise ValueError("`classes` must not have missing values.")
-    distinct = np.unique(np.asarray(classes))
+    with named_in_errors("classes"):
+        distinct = np.unique(np.asarray(classes))
     if len(distinct) < len(column):
         raise ValueError(
             f"`classes` must name each class once; got {len(column)} values, of which "
@@ -396,14 +406,12 @@ def positive_codes(positive_classes: Any, tasks: Tasks) -> list[list[int] | None
             codes.append(None)
             continue
         known = classes.tolist()
-        if (
-            np.ndim(entry) == 0
-            or len(entry) == 0
-            or any(label not in known for label in entry)
-        ):
+        labels = np.asarray(entry, dtype=object)
+        is_list = labels.ndim == 1 and len(labels) > 0
+        if not is_list or any(label not in known for label in labels.tolist()):
             raise ValueError(
                 f"`positive_classes` must name classes of `y`, which are {known}; "
                 f"got {entry!r}."
             )
-        codes.append([known.index(label) for label in entry])
+        codes.append([known.index(label) for label in labels.tolist()])
     return codes

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from fairtask._data import SampleDataset
 from fairtask._estimator import FairnessEstimator, estimator
-from fairtask._frames import as_pandas, check_n_rows, check_same_rows
-from fairtask._labels import label_columns
+from fairtask._frames import as_pandas, check_same_rows
+from fairtask._labels import encode_labels
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
@@ -35,7 +35,7 @@ from fairtask._search_settings import (
     split,
     try_scoring,
 )
-from fairtask._sensitive import attribute_table
+from fairtask._sensitive import attribute_table, encode_sensitive_features
 from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS
 from fairtask._validation import others_by_name, read_weights, warn_user
@@ -175,21 +175,30 @@ class LamSearch(FairnessEstimator):
                 "sample_weight": sample_weight,
             }
         )
-        labels, _ = label_columns(y)
         X, y = as_pandas(X, "X"), as_pandas(y, "y")
-        groups = attribute_table(sensitive_features)
-        n_samples = len(labels[0])
-        check_n_rows(X, _num_samples(X), "X", n_samples)
-        check_n_rows(sensitive_features, len(groups), "sensitive_features", n_samples)
-        data = {"X": X, "y": y, "sensitive_features": groups}
-        if sample_weight is not None:
-            data["sample_weight"] = read_weights(sample_weight, n_samples)
-        n_groups = data["sensitive_features"].nunique()
-        if (n_groups < 2).all():
+        n_samples = _num_samples(X)
+        codes, tasks = encode_labels(y, n_samples=n_samples)
+        sensitive = encode_sensitive_features(
+            sensitive_features,
+            n_samples=n_samples,
+            intersectional=self.intersectional,
+        )
+        n_groups = {
+            name: len(groups)
+            for name, groups in zip(sensitive.names, sensitive.groups, strict=True)
+        }
+        if max(n_groups.values()) < 2:
             raise ValueError(
                 "`sensitive_features` must have two known groups, whose difference "
-                f"decides on `lam`; numbers of known groups: {n_groups.to_dict()}."
+                f"decides on `lam`; numbers of known groups: {n_groups}."
             )
+        data = {
+            "X": X,
+            "y": y,
+            "sensitive_features": attribute_table(sensitive_features),
+        }
+        if sample_weight is not None:
+            data["sample_weight"] = read_weights(sample_weight, n_samples)
         for part in (X, y):
             if isinstance(part, pd.DataFrame | pd.Series):
                 # Columns of arrays have no index of their own.
@@ -208,7 +217,7 @@ class LamSearch(FairnessEstimator):
         scoring = make_scoring(self.scoring, y, budget=self.budget, **scores)
         if self.scoring is None:
             groups = data["sensitive_features"]
-            try_scoring(scoring, labels[0], X, y, groups, **scores)
+            try_scoring(scoring, tasks.decode(codes), X, y, groups, **scores)
         splits = split(self.cv, X, y)
         search = self._unfitted()
         folds = Parallel(n_jobs=self.n_jobs)(

@@ -179,11 +179,17 @@ class FairnessNet(NeuralNet):
             self._register_attribute("optimizer_", None)  # its parameters are known
             return self
         try:
-            return super().initialize_optimizer(*args, **kwargs)
+            super().initialize_optimizer(*args, **kwargs)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`optimizer` cannot be made with these settings: {error}"
             ) from error
+        if not isinstance(self.optimizer_, torch.optim.Optimizer):
+            raise ValueError(
+                "`optimizer` must be a subclass of torch.optim.Optimizer; got "
+                f"{self.optimizer!r}, which makes {self.optimizer_!r}."
+            )
+        return self
 
     def __getattr__(self, name: str) -> Any:
         if name != "optimizer_" or not vars(self).get("initialized_"):

@@ -48,7 +48,8 @@ def split(cv: Any, X: Any, y: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the training and the test rows of each fold."""
     with named_in_errors("cv"):
         folds = list(check_cv(cv, y, classifier=True).split(X, y))
-    if not folds or any(np.ndim(rows) != 1 for fold in folds for rows in fold):
+    parts = [np.asarray(rows) for fold in folds for rows in fold]
+    if not parts or not all(p.ndim == 1 and p.dtype.kind in "iub" for p in parts):
         raise ValueError(
             "`cv` must give at least one fold, each of training rows and test rows; "
             f"got {cv!r}."

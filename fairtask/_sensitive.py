@@ -334,9 +334,9 @@ def _names_of(groups: Any) -> list[str]:
 
 def _are_of_one_attribute(groups: Any) -> bool:
     """Whether these are groups, and not lists of groups."""
-    if isinstance(groups, str) or not isinstance(
-        groups, Sequence | np.ndarray | pd.Series | pd.Index
-    ):
+    is_list = isinstance(groups, Sequence | np.ndarray | pd.Series | pd.Index)
+    has_parts = not isinstance(groups, str | bytes) and getattr(groups, "ndim", 1) != 0
+    if not is_list or not has_parts:
         raise ValueError(
             "`groups` must be a dict of names to groups, or a list of groups per "
             f"attribute; got {groups!r}."
@@ -372,8 +372,8 @@ def _expected_groups(groups: Any, names: list[str]) -> list[np.ndarray] | None:
 
 
 def _series(values: Any) -> pd.Series:
-    if isinstance(values, pd.Series | pd.Index | np.ndarray):
-        return pd.Series(values)
+    if not isinstance(values, list | tuple):
+        return as_column(values, "groups")
     array = np.empty(len(values), dtype=object)  # keeps tuples
     array[:] = list(values)
     return pd.Series(array)

@@ -158,7 +158,7 @@ def read_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
 
 def check_layer_sizes(sizes: Any, name: str) -> list[int]:
     """Return widths of layers, or raise a ValueError if they are none."""
-    sizes = list(sizes)
+    sizes = list(sizes) if getattr(sizes, "ndim", 1) else [sizes]
     if not all(
         isinstance(size, int | np.integer) and size >= 1 and size is not True
         for size in sizes

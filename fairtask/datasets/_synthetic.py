@@ -173,6 +173,8 @@ def make_biased_classification(
     group 0: 0.00 lost
     group 1: 0.54 lost
     """
+    # True is an integer for the constraints, and none for numpy.
+    n_samples, n_tasks = int(n_samples), int(n_tasks)
     if n_informative > n_features:
         raise ValueError(
             "`n_informative` must be at most `n_features`, "
@@ -226,7 +228,10 @@ def make_biased_classification(
 def _check_group_weights(group_weights: Any, n_groups: int) -> np.ndarray:
     if group_weights is None:
         return np.full(n_groups, 1 / n_groups)
-    weights = np.asarray(group_weights, dtype=np.float64)
+    try:
+        weights = np.asarray(group_weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
     if (
         weights.shape != (n_groups,)
         or not (weights >= 0).all()

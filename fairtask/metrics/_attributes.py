@@ -22,6 +22,10 @@ def encode_control_features(control_features: Any, n_samples: int) -> SensitiveF
         intersectional=True,
         argument="control_features",
     )
+    if not len(control.groups[0]):
+        raise ValueError(
+            "`control_features` must have a level; all its values are missing."
+        )
     # Columns without a name are no sensitive features.
     names = [name.replace(DEFAULT_NAME, "control_feature") for name in control.names]
     return SensitiveFeatures(control.codes, names, control.groups)

@@ -83,6 +83,8 @@ def find_classes(
             )
         classes = labels
     if pos_label is not None:
+        if not pd.api.types.is_scalar(pos_label):
+            raise ValueError(f"`pos_label` must be one label; got {pos_label!r}.")
         is_new = len(classes) < 2 and _have_one_type([*classes, pos_label])
         if pos_label not in classes and not is_new:
             raise ValueError(

@@ -141,6 +141,10 @@ def audit_representation(
     check_one_of("attributes", attributes, ("each", "intersection"))
     check_positive_integer("min_group_size", min_group_size)
     check_resampling(n_resamples, confidence_level, smallest=0)
+    if not isinstance(own_prediction, bool | np.bool_):
+        raise ValueError(
+            f"`own_prediction` must be True or False; got {own_prediction!r}."
+        )
     intersectional = attributes == "intersection"
     seed = int(make_generator(random_state).integers(2**31 - 1))
     heads = _default_heads(seed) if heads is None else _checked_heads(heads)

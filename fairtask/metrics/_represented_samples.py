@@ -11,6 +11,7 @@ from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._labels import Tasks, encode_labels
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
+from fairtask._validation import named_in_errors
 
 __all__ = ["RepresentedSamples", "silence_constant_units"]
 
@@ -100,7 +101,8 @@ def _represent(transformer: Any, X: Any, argument: str) -> np.ndarray:
             f"{type(transformer).__name__}."
         )
     try:
-        found = transformer.transform(X)
+        with named_in_errors(argument):
+            found = transformer.transform(X)
     except NotFittedError as error:
         raise NotFittedError(f"`transformer` must be fitted: {error}") from error
     if sparse.issparse(found):

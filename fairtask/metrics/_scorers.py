@@ -49,13 +49,6 @@ class _ScoreFunction:
         control_features: Any = None,
         **settings: Any,
     ) -> float:
-        if is_constant(np.asarray(y_true), np.asarray(y_output)):
-            warn_user(
-                ConstantClassifierWarning,
-                "A classifier predicts the same for all samples that are scored, "
-                f"although they have several classes: its `{self.__name__}` says "
-                "nothing about fairness.",
-            )
         comparison = self._metric.compare(
             y_true,
             y_output,
@@ -64,6 +57,13 @@ class _ScoreFunction:
             control_features=control_features,
             **settings,
         )
+        if is_constant(np.asarray(y_true), np.asarray(y_output)):
+            warn_user(
+                ConstantClassifierWarning,
+                "A classifier predicts the same for all samples that are scored, "
+                f"although they have several classes: its `{self.__name__}` says "
+                "nothing about fairness.",
+            )
         return cast(float, comparison.value())
 
 
@@ -289,7 +289,8 @@ def make_fairness_scoring(
     >>> list(make_fairness_scoring(["roc_auc", "equalized_odds_difference"]))
     ['roc_auc', 'equalized_odds_difference', 'constant_predictions']
     """
-    if isinstance(names, str):
+    is_list = isinstance(names, Sequence) and not isinstance(names, str)
+    if not is_list or not all(isinstance(name, str) for name in names):
         raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
     known = set(get_scorer_names())
     metrics = {name: metric_of_name(name) for name in names if name not in known}

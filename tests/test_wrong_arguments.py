@@ -1,0 +1,55 @@
+"""Public functions with wrong values: an error names an argument of the call.
+
+One argument of a call that works is replaced in turn by values that hardly any argument
+takes. Where a value is refused, the error is a ValueError or a TypeError whose message
+names an argument. A value that suits the argument may pass, with or without a warning.
+"""
+
+import re
+
+import pytest
+
+from tests._calls import CHECKED, UNCHECKED, VALUES, wrong_values
+
+NAMES = {"y_output": "y_pred"}
+"""The argument of `bootstrap` has the name that it has in the metric."""
+
+
+def problem(call, argument, value):
+    """Say how the error for a value fails to name an argument; None if it does not."""
+    try:
+        call(**{argument: VALUES[value]})
+    except (TypeError, ValueError) as error:
+        # "The 'lr' parameter of" are the words of scikit-learn.
+        arguments = "|".join([*call.arguments, *NAMES.values()])
+        if re.search(rf"`({arguments})\b|'{argument}' parameter", str(error)):
+            return None
+        return f"{value}: {type(error).__name__}: {error}"
+    except Exception as error:
+        return f"{value}: {type(error).__name__}: {error}"
+    return None
+
+
+@pytest.mark.parametrize("call", [*CHECKED, *UNCHECKED], ids=lambda call: call.name)
+def test_call_works(call):
+    call()
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "values"),
+    [
+        pytest.param(*case, id=f"{case[0].name}-{case[1]}")
+        for case in wrong_values(CHECKED)
+    ]
+    + [
+        pytest.param(
+            *case,
+            id=f"{case[0].name}-{case[1]}",
+            marks=pytest.mark.xfail(reason="not all arguments are checked"),
+        )
+        for case in wrong_values(UNCHECKED)
+    ],
+)
+def test_error_names_an_argument(call, argument, values):
+    problems = [problem(call, argument, value) for value in values]
+    assert [text for text in problems if text] == []
