@@ -92,7 +92,10 @@ def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
     if _any_of(types, (complex, np.complexfloating)):
         raise ValueError(f"{where} must hold {expected}; it holds complex numbers.")
     if not all(issubclass(found, Hashable) for found in types):
-        raise ValueError(f"{where} must hold {expected}; it holds {names}.")
+        raise ValueError(
+            f"{where} must hold {expected}; it holds values of type "
+            f"{' and '.join(names)}."
+        )
     for kind, classes in (("numbers", NUMBERS), ("strings", (str,))):
         if types and all(issubclass(found, classes) for found in types):
             return kind

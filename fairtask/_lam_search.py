@@ -38,7 +38,12 @@ from fairtask._search_settings import (
 from fairtask._sensitive import attribute_table, encode_sensitive_features
 from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS
-from fairtask._validation import others_by_name, read_weights, warn_user
+from fairtask._validation import (
+    check_distinct,
+    others_by_name,
+    read_weights,
+    warn_user,
+)
 from fairtask.model_selection import ParetoFrontDisplay
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective
@@ -176,6 +181,8 @@ class LamSearch(FairnessEstimator):
             }
         )
         X, y = as_pandas(X, "X"), as_pandas(y, "y")
+        if isinstance(X, pd.DataFrame):
+            check_distinct(X.columns, "X")
         n_samples = _num_samples(X)
         codes, tasks = encode_labels(y, n_samples=n_samples)
         sensitive = encode_sensitive_features(

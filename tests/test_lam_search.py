@@ -305,17 +305,52 @@ class TestErrors:
             ({"budget": -1}, "'budget' parameter"),
             ({"budget": 0.1, "rule": "knee_point"}, "two rules"),
             ({"budget": 0.1, "rule": len}, "`budget` has no use"),
-            ({"performance": "auc"}, "'auc'"),
-            ({"disparity": "eod"}, "'eod'"),
+            ({"budget": 5}, "`budget` must be at most 1, the largest 'equalized_odds"),
+            ({"rule": lambda: 0}, "`rule` must take one argument, `cv_results_`"),
+            ({"lams": ["a", "b"]}, "`lams` must be a number"),
+            ({"cv": []}, "`cv` must give at least one fold"),
+            ({"cv": [(1, 2)]}, "`cv` must give at least one fold"),
+            ({"cv": 1000}, "`cv`: Cannot have number of splits n_splits=1000"),
+            ({"n_jobs": 0}, "'n_jobs' parameter"),
+            ({"performance": "auc"}, "`performance` must be the name of .* 'auc'"),
+            (
+                {"performance": "neg_mean_poisson_deviance"},
+                "`performance=.* predictions",
+            ),
+            ({"performance": "equalized_odds_difference"}, "must be two scores"),
+            ({"disparity": "eod"}, "`disparity` must be one of .* 'eod'"),
+            ({"scoring": {"roc_auc": 1}}, "lacks .'roc_auc', 'equalized_odds"),
             ({"disparity": "accuracy"}, "`disparity` must be one of"),
             ({"scoring": {"roc_auc": len}}, "lacks .'equalized_odds_difference'"),
             ({"warm_start": True}, "`warm_start=True`"),
         ],
         ids=str,
     )
-    def test_parameters(self, settings, message):
+    def test_parameters_fail_before_any_training(self, settings, message, monkeypatch):
+        monkeypatch.delattr("fairtask._lam_search._evaluate")
         with pytest.raises(ValueError, match=message):
             make_search(**settings).fit(X, y, sensitive_features=z)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"X": pd.DataFrame(X[:, :2], columns=["a", "a"])}, "`X` must have disti"),
+            ({"y": y[:9]}, "`y` must have one row per sample: expected 600, found 9"),
+            ({"y": np.zeros(600)}, "`y` must have at least two classes"),
+            ({"sensitive_features": "g"}, "`sensitive_features` .* Pass the column"),
+            ({"sensitive_features": y}, "`disparity=.* labels and groups"),
+        ],
+    )
+    def test_samples_fail_before_any_training(self, arguments, message, monkeypatch):
+        monkeypatch.delattr("fairtask._lam_search._evaluate")
+        with pytest.raises(ValueError, match=message):
+            make_search().fit(**{"X": X, "y": y, "sensitive_features": z} | arguments)
+
+    @pytest.mark.parametrize("position", [None, "a", 3, -1, 0.0])
+    def test_rule_that_returns_no_position(self, position):
+        search = make_search(lams=[0.5, 0.6, 1.0], rule=lambda results: position)
+        with pytest.raises(ValueError, match=r"`rule` must return .* from 0 to 2"):
+            search.fit(X, y, sensitive_features=z)
 
     def test_scores_that_do_not_suit_the_labels(self):
         labels = np.arange(600) % 3
@@ -339,6 +374,7 @@ class TestErrors:
             make_search().fit(X, y, sensitive_features=groups)
 
     def test_partial_fit(self):
+        assert not hasattr(make_search(), "partial_fit")
         with pytest.raises(AttributeError, match="estimator_"):
             make_search().partial_fit(X, y)
 

@@ -443,6 +443,18 @@ EVERY = (*HARD, *ON_SCORES)
             {"y_true": range(99)},
             r"`y_true`.* 99 .*: \[0, 1, 2, 3, 4, 5, ...\]",
         ),
+        (EVERY, {"y_true": []}, "`y_true` must have at least one sample"),
+        (EVERY, {"y_true": "income"}, "`y_true` must be a list.* Pass the column"),
+        (
+            EVERY,
+            {"y_true": [{0}] * 4},
+            r"`y_true` must hold class labels.* of type set",
+        ),
+        (EVERY, {"sensitive_features": [0, 1, 0, np.inf]}, "it holds infinity"),
+        (EVERY, {"control_features": [None] * 4}, "`control_features` must have a lev"),
+        (EVERY, {"groups": np.array(1)}, "`groups` must be a dict"),
+        (DIRECTED, {"pos_label": [0, 1]}, r"`pos_label` must be one label; got \[0, 1"),
+        (ON_SCORES, {"y_pred": [[1], [0, 1], [1], [0]]}, "`y_(score|prob)` must be an"),
         (ON_SCORES, {"y_true": ["no"] * 4}, "`pos_label` is needed"),
         (ON_SCORES, {"y_true": [0] * 4, "pos_label": "no"}, "`pos_label` .* got 'no'"),
         (DIRECTED, {"pos_label": 2}, r"`pos_label` must be one of \[0, 1\]; got 2"),
@@ -511,6 +523,8 @@ def test_metric_is_a_function_with_a_signature(name):
     positional, by_keyword = (Y, predicted(name, SCORE)), {"sensitive_features": Z}
     arguments = dict(zip(parameters[:2], positional, strict=True))
     assert metric(*positional, **by_keyword) == metric(**arguments, **by_keyword)
+    with pytest.raises(TypeError, match=f"`{metric.__name__}` takes `y_true`.* groups"):
+        metric(*positional, Z)
 
 
 class TestSeveralAttributes:

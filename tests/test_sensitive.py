@@ -103,7 +103,7 @@ def test_none_is_no_attribute():
         (np.array(["a", np.nan]), 2, "has the name 'nan', which an array"),
         (np.arange(60).repeat(3), 180, "it has 60 distinct values in 180 rows"),
         (np.arange(51), 51, "it has 51 distinct values in 51 rows"),
-        (pd.Series([[1], [2]]), 2, "'sensitive_feature' must hold values that name"),
+        (pd.Series([[1], [2]]), 2, "must hold values of one type .* of type list"),
         (
             pd.DataFrame([[0, 1]], columns=["sex", "sex"]),
             1,
@@ -208,3 +208,47 @@ class TestIntersections:
     def test_announced_groups_need_its_name(self):
         with pytest.raises(ValueError, match="of an intersection must be those of one"):
             encode(None, 1, intersectional=True, groups={"a": [0, 1], "b": [0, 1]})
+
+
+class TestUnlikelyAttributes:
+    @pytest.mark.parametrize("dtype", [int, float, bool])
+    def test_one_hot_encoding(self, dtype):
+        one_hot = pd.get_dummies(["a", "b", "c", "a"], dtype=dtype)
+        with pytest.warns(UserWarning, match=r"columns \['a', 'b', 'c'\].* one-hot"):
+            encode_sensitive_features(one_hot, n_samples=4)
+
+    @pytest.mark.parametrize(
+        ("columns", "intersectional"),
+        [
+            ([[0, 1, 1, 0], [1, 0, 1, 0]], False),
+            ([["0", "1", "0"], ["1", "0", "1"]], False),
+            ([[0, 1, None], [1, 0, 0]], False),
+            ([[1, 2, 1], [2, 1, 2]], False),
+            ([[0, 1, 0], [1, 0, 1]], True),
+        ],
+        ids=["both or none", "names", "unknown", "not 0 and 1", "intersection"],
+    )
+    def test_no_one_hot_encoding(self, columns, intersectional):
+        columns = dict(zip("ab", columns, strict=True))
+        n_samples = len(columns["a"])
+        encode_sensitive_features(
+            columns, n_samples=n_samples, intersectional=intersectional
+        )
+
+    @staticmethod
+    def combine(n_groups, n_samples):
+        rows = np.arange(n_samples)
+        columns = {"a": rows % n_groups, "b": rows // n_groups % n_groups}
+        return encode_sensitive_features(
+            columns, n_samples=n_samples, intersectional=True
+        )
+
+    def test_combinations_that_are_rare(self):
+        with pytest.warns(UserWarning, match=r"'a & b' has 100 .* and 100 of them"):
+            self.combine(10, 900)
+        with pytest.raises(ValueError, match=r"'a & b' has 100 .* Combine fewer"):
+            self.combine(10, 199)
+
+    def test_combinations_that_are_not(self):
+        assert len(self.combine(10, 1000).groups[0]) == 100
+        assert len(self.combine(7, 98).groups[0]) == 49

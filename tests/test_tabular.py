@@ -389,8 +389,14 @@ class TestPredict:
     def test_renamed_column(self):
         table = pd.DataFrame(X, columns=list("abcde"))
         classifier = make_classifier().fit(table, y, sensitive_features=z)
-        with pytest.raises(ValueError, match="feature names should match"):
-            classifier.predict(table.rename(columns={"a": "x"}))
+        renamed = table.rename(columns={"a": "x"})
+        message = r"(?s)`X`: .*feature names should match.* x\n.* a\n"
+        with pytest.raises(ValueError, match=message):
+            classifier.predict(renamed)
+        with pytest.raises(ValueError, match=message):
+            classifier.score(renamed, y)
+        with pytest.raises(ValueError, match=message.replace("X", "X_val")):
+            make_classifier().fit(table, y, X_val=renamed, y_val=y)
 
 
 class TestSubclass:
@@ -534,6 +540,8 @@ class TestBadInput:
             ({"lam": 1.5}, r"'lam' parameter .* range \[0.0, 1.0\]. Got 1.5"),
             ({"lr": 0}, "'lr' parameter"),
             ({"parity": "odds"}, "'parity' .*'equalized_odds'.* 'odds'"),
+            ({"parity": "demographic_parity"}, "'parity' .* `fairness_loss='dpl'`"),
+            ({"optimizer": lambda *_, **__: None}, "`optimizer` must be a subclass"),
             ({"fairness_head": "own"}, "'fairness_head' .*'probe'.* 'own'"),
             ({"group_momentum": 1.0}, r"'group_momentum' .*\[0.0, 1.0\)"),
             ({"optimizer": "adam"}, "'optimizer' .*'adamw'.* 'adam'"),
@@ -580,6 +588,10 @@ class TestBadInput:
                 {"callbacks": [("mine", Callback()), ("mine", Callback())]},
                 "`callbacks` must have distinct names.* got 'mine'",
             ),
+            (
+                {"callbacks": [("Callback", Callback()), Callback()]},
+                "`callbacks` must have distinct names.* got 'Callback'",
+            ),
         ],
     )
     def test_parameters(self, kwargs, message):
@@ -597,13 +609,49 @@ class TestBadInput:
                 z,
                 r"`y` must have distinct names; \['a'\]",
             ),
-            (np.where(X[3, 1] == X, np.inf, X), y, z, "Input X contains infinity"),
+            (np.where(X[3, 1] == X, np.inf, X), y, z, "`X`: Input X contains infinity"),
+            (
+                pd.DataFrame({"a": [1e39] * 300}),
+                y,
+                z,
+                "`X` column 'a' .* float32",
+            ),
+            (
+                pd.DataFrame(X[:, :2], columns=["a", "a"]),
+                y,
+                z,
+                "`X` must have distinct",
+            ),
+            ({"a": X[:, 0]}, y, z, "`X` must be a list, an array, a table"),
+            (X, {0, 1}, z, "`y` must be a list"),
+            (X, [], z, "`y`: Found array with 0 sample"),
+            (X, ["y"], z, "`y` .* found 1. If these are names of columns"),
             ([["a"], ["b"]], [0, 1], [0, 1], r"`X` must hold numbers.*could not"),
         ],
     )
     def test_samples(self, X, y, z, message):
         with pytest.raises(ValueError, match=message):
             make_classifier().fit(X, y, sensitive_features=z)
+
+    def test_groups_by_position(self):
+        with pytest.raises(TypeError, match=r"`X`, `y` by position.* `sensitive_f"):
+            make_classifier().fit(X, y, z)
+        with pytest.raises(ValueError, match=r"`classes` .* `sensitive_features="):
+            make_classifier().partial_fit(X, y, z)
+
+    @pytest.mark.parametrize(
+        ("weight", "message"),
+        [
+            ("w", "`sample_weight` must be a list.* Pass the column"),
+            (True, "`sample_weight` must be a list"),
+            (np.inf, "`sample_weight` must be finite"),
+            (["1"] * 300, "`sample_weight` must hold numbers"),
+            (np.ones(9), "`sample_weight` must have one row per sample.* found 9"),
+        ],
+    )
+    def test_sample_weight(self, weight, message):
+        with pytest.raises(ValueError, match=message):
+            make_classifier().fit(X, y, sensitive_features=z, sample_weight=weight)
 
     def test_training_that_diverges(self):
         with pytest.raises(ValueError, match=r"training diverged.*lower `lr`"):
