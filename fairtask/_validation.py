@@ -11,6 +11,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from fairtask._columns import as_column, read_numbers
@@ -65,6 +66,8 @@ def named_in_errors(argument: str) -> Iterator[None]:
     """Name the argument in errors, most of them of scikit-learn, that speak of `X`."""
     try:
         yield
+    except NotFittedError:
+        raise
     except (TypeError, ValueError) as error:
         text = str(error).replace("`X`", f"`{argument}`")
         if f"`{argument}`" not in text:

@@ -1,6 +1,6 @@
 """Scorers for cross-validation and searches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -289,8 +289,10 @@ def make_fairness_scoring(
     >>> list(make_fairness_scoring(["roc_auc", "equalized_odds_difference"]))
     ['roc_auc', 'equalized_odds_difference', 'constant_predictions']
     """
-    is_list = isinstance(names, Sequence) and not isinstance(names, str)
-    if not is_list or not all(isinstance(name, str) for name in names):
+    is_list = isinstance(names, Collection) and getattr(names, "ndim", 1) == 1
+    if isinstance(names, str) or not (
+        is_list and all(isinstance(name, str) for name in names)
+    ):
         raise ValueError(f"`names` must be a sequence of names; got {names!r}.")
     known = set(get_scorer_names())
     metrics = {name: metric_of_name(name) for name in names if name not in known}
