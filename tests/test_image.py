@@ -497,7 +497,7 @@ class TestUnreadable:
             make_classifier(on_error="skip", lam=1).fit(X, y, X_val=part, y_val=labels)
 
     def test_of_validation_data(self, broken):
-        with pytest.raises(ValueError, match=r"`X_val`: .*row 7"):
+        with pytest.raises(ValueError, match=r"`X_val` has 2 images.*row 7"):
             make_classifier().fit(X, y, sensitive_features=z, X_val=broken, y_val=y)
         clf = make_classifier(on_error="skip", lam=1)
         with (

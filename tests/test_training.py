@@ -108,9 +108,9 @@ class TestSampleWeight:
         ("weight", "class_weight", "message"),
         [
             (np.ones(299), None, "sample_weight"),
-            (-np.ones(300), None, "Negative values in data passed to `sample_weight`"),
+            (-np.ones(300), None, "`sample_weight` must not be negative; found -1"),
             (np.zeros(300), None, "[Ss]ample.weight.* zero|non-zero"),
-            (np.full(300, np.nan), None, "Input sample_weight contains NaN"),
+            (np.full(300, np.nan), None, "`sample_weight` must be finite"),
             ((y == 0).astype(float), {0: 0}, "together leave no sample"),
         ],
     )
