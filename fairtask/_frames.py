@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy import sparse
 
 __all__ = [
     "DATES",
@@ -95,7 +96,8 @@ def _check_container(data: Any, argument: str) -> None:
     """Raise a ValueError if this can have no rows, such as a set or a number."""
     has_rows = any(hasattr(data, name) for name in ("__len__", "__array__", "shape"))
     is_other = isinstance(data, str | bytes | Set | Mapping | type)
-    if has_rows and not is_other and getattr(data, "ndim", 1) != 0:
+    is_array = has_rows and not is_other and getattr(data, "ndim", 1) != 0
+    if is_array or sparse.issparse(data):  # some sparse matrices are dicts
         return
     hint = ""
     if isinstance(data, str):

@@ -287,8 +287,8 @@ class TestInput:
         ("coef", "message"),
         [
             ([1.0], r"`coef` must have shape \(4,\) or .*; got shape \(1,\)"),
-            (1.0, "`coef` must be an array of one dimension or two; got 1.0"),
-            (None, "`coef` must be an array of one dimension or two; got None"),
+            (1.0, "`coef` must be a list, an array.* got 1.0"),
+            (None, "`coef` must be a list, an array.* got None"),
             (["a"] * 4, "`coef` must hold numbers"),
             ([1, 2, 3, inf], "`coef` must hold finite numbers; found 1 others"),
         ],
