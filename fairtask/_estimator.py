@@ -271,6 +271,9 @@ class FairnessEstimator(
         -----
         NothingPenalizedWarning
             If ``lam < 1`` and there are no two groups to compare.
+        UserWarning
+            If several sensitive attributes look like one that is one-hot encoded, or
+            most of many combinations of attributes have few samples.
         CollapsedHeadWarning
             If a fairness head has become constant.
         ConvergenceWarning
