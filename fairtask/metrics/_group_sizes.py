@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fairtask._columns import codes_of
+from fairtask._sensitive import FEW
 from fairtask._validation import warn_user
 from fairtask.exceptions import FewSamplesWarning
 from fairtask.metrics._group_metric import GroupMetric
@@ -17,9 +18,6 @@ from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import n_needed
 
 __all__ = ["GroupSizes"]
-
-FEW = 10
-"""With fewer samples than this one prediction changes a rate by more than .1."""
 
 
 @dataclass(frozen=True)
