@@ -1,17 +1,24 @@
 """Bootstrap intervals of differences between groups: their time and their coverage.
 
-- Time: all rates and the differences of 200,000 samples in 10 groups, 1,000 resamples
-  of `fairness_report`, against fairlearn's `MetricFrame(n_boot=...)` with the same
-  rates, per resample.
-- Coverage: share of simulated data sets whose 95 % interval holds the true difference,
+The parts:
+
+- ``time``: all rates and the differences of 200,000 samples in 10 groups, 1,000
+  resamples of `fairness_report`, against fairlearn's `MetricFrame(n_boot=...)` with the
+  same rates, per resample, on one thread;
+- ``rates``: share of simulated data sets whose 95 % interval holds the true difference,
   over several designs, beside the percentile interval of the same resamples, as
-  `MetricFrame` gives it.
+  `MetricFrame` gives it;
+- ``others``: the same for a ratio, predictive parity, a difference from all groups
+  together and the worst accuracy;
+- ``hard``: the same for tiny groups, many groups, ties, weights, losses and clusters,
+  with the mean widths of both intervals;
+- ``changes``: for the change of a difference between two models, paired, beside what
+  two intervals side by side would say;
+- ``bias``: the true bias of a difference, its estimate, and the mean of the resamples
+  less the value.
 
-One thread for the time.
-
-    python benchmarks/bootstrap.py
-    python benchmarks/bootstrap.py --simulations 1000 --jobs 2
-    python benchmarks/bootstrap.py --simulations 300 --others
+    python benchmarks/bootstrap.py time rates
+    python benchmarks/bootstrap.py hard changes bias --simulations 400 --jobs 2
 """
 
 import argparse
@@ -21,11 +28,12 @@ import warnings
 import numpy as np
 import pandas as pd
 from fairlearn import metrics as fairlearn
+from hard_designs import CHANGES, HARD, NOISY
 from joblib import Parallel, delayed
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score
 
-from fairtask.metrics import bootstrap, fairness_report
+from fairtask.metrics import bootstrap, compare_reports, fairness_report
 
 TEN = np.linspace(0, 1, 10)
 DESIGNS = {
@@ -111,22 +119,26 @@ def simulate(design, seed, n_resamples, metrics):
             )
         if np.isnan(result.value):
             continue
-        percentiles = np.nanquantile(result.distribution, [0.025, 0.975])
+        rows += rows_of_intervals(result, truth[metric], design=design, metric=metric)
+    return rows
+
+
+def rows_of_intervals(result, truth, **labels):
+    """Whether an interval and that of the percentiles hold the truth, and widths."""
+    percentiles = np.nanquantile(result.distribution, [0.025, 0.975])
+    return [
+        labels
+        | {
+            "method": method,
+            # A truth of 0 is on the edge of what can be.
+            "coverage": low - 1e-12 <= truth <= high + 1e-12,
+            "width": high - low,
+        }
         for method, (low, high) in {
             "fairtask": (result.low, result.high),
             "percentile": percentiles,
-        }.items():
-            rows.append(
-                {
-                    "design": design,
-                    "metric": metric,
-                    "method": method,
-                    # A truth of 0 is on the edge of what can be.
-                    "coverage": low - 1e-12 <= truth[metric] <= high + 1e-12,
-                    "width": high - low,
-                }
-            )
-    return rows
+        }.items()
+    ]
 
 
 def coverage(n_simulations, n_resamples, n_jobs, metrics):
@@ -184,38 +196,126 @@ def timing(n_samples=200_000, n_groups=10, n_boot=3):
     return table.median()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--simulations", type=int, default=400)
-    parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--table", metavar="FILE", help="write coverages as CSV")
-    parser.add_argument(
-        "--others",
-        action="store_true",
-        help="a ratio, predictive parity, a difference from all groups together and "
-        "the worst accuracy, without the time",
-    )
-    arguments = parser.parse_args()
+def hard(name, seed, n_resamples):
+    design = HARD[name]
+    data = design.draw(np.random.default_rng([seed, list(HARD).index(name)]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        result = bootstrap(
+            design.metric, **data, n_resamples=n_resamples, random_state=seed
+        )
+    if np.isnan(result.value):
+        return []
+    return rows_of_intervals(result, design.truth, design=name)
 
-    if not arguments.others:
-        print("Per resample, all rates and differences, n=200,000, 10 groups:")
-        print(timing().to_string(float_format="{:.3g}".format), "\n")
+
+def change(name, seed, n_resamples):
+    design = CHANGES[name]
+    data, outputs = design.draw(np.random.default_rng([seed, *name.encode()]))
+    metric = "equal_opportunity_difference"
+    settings = {"n_resamples": n_resamples, "random_state": seed}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        before, after = (
+            fairness_report(**data, y_pred=y_pred, metrics=[metric], **settings)
+            for y_pred in outputs
+        )
+        row = compare_reports(before, after, **settings).differences.iloc[0]
+    apart = [report.differences.iloc[0] for report in (before, after)]
+    low, high = apart[1].low - apart[0].high, apart[1].high - apart[0].low
+    return [
+        {
+            "design": name,
+            "method": method,
+            "coverage": low - 1e-12 <= design.truth <= high + 1e-12,
+            "width": high - low,
+        }
+        for method, (low, high) in {
+            "paired": (row.low, row.high),
+            "side by side": (low, high),
+        }.items()
+    ]
+
+
+def bias(name, seed, n_resamples):
+    design = NOISY[name]
+    data = design.draw(np.random.default_rng([seed, *name.encode()]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        result = bootstrap(
+            design.metric, **data, n_resamples=n_resamples, random_state=seed
+        )
+    return [
+        {
+            "design": name,
+            "true bias": result.value - design.truth,
+            "result.bias": result.bias,
+            "mean of resamples - value": np.nanmean(result.distribution) - result.value,
+        }
+    ]
+
+
+def repeat(simulation, designs, arguments):
+    rows = Parallel(n_jobs=arguments.jobs)(
+        delayed(simulation)(name, seed, arguments.resamples)
+        for name in designs
+        for seed in range(arguments.simulations)
+    )
+    return pd.DataFrame([row for part in rows for row in part])
+
+
+def by_method(table):
+    shown = table.pivot_table(
+        index="design", columns="method", values=["coverage", "width"], sort=False
+    )
+    shown.columns = [f"{value}, {method}" for value, method in shown.columns]
+    return shown
+
+
+def run(part, arguments):
+    """Return the table of a part."""
+    if part == "time":
+        return timing().to_frame("per resample")
+    if part == "hard":
+        return by_method(repeat(hard, HARD, arguments))
+    if part == "changes":
+        return by_method(repeat(change, CHANGES, arguments))
+    if part == "bias":
+        return repeat(bias, NOISY, arguments).groupby("design", sort=False).mean()
     table = coverage(
         arguments.simulations,
         arguments.resamples,
         arguments.jobs,
-        OTHERS if arguments.others else METRICS,
+        OTHERS if part == "others" else METRICS,
     )
-    print(f"95 % intervals over {arguments.simulations} simulated data sets:")
-    print(table.to_string(float_format="{:.3f}".format))
-    if arguments.table:
-        shown = table["coverage"].unstack("metric", sort=False)
-        shown.columns = [
-            f"{metric.replace('_difference', '').replace('_', ' ')}, {method}"
-            for method, metric in shown.columns
-        ]
-        shown.to_csv(arguments.table, float_format="%.3f")
+    shown = table["coverage"].unstack("metric", sort=False)
+    shown.columns = [
+        f"{metric.replace('_difference', '').replace('_', ' ')}, {method}"
+        for method, metric in shown.columns
+    ]
+    return shown
+
+
+PARTS = ["time", "rates", "others", "hard", "changes", "bias"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--simulations", type=int, default=400)
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", metavar="FILE", help="write one part as CSV")
+    arguments = parser.parse_args()
+    if arguments.table and len(arguments.parts) > 1:
+        parser.error("--table takes one part")
+
+    for part in arguments.parts:
+        table = run(part, arguments)
+        print(f"{part}, {arguments.simulations} simulated data sets:")
+        print(table.to_string(float_format="{:.3g}".format), "\n", flush=True)
+        if arguments.table:
+            table.to_csv(arguments.table, float_format="%.3f")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def main():
     parser.add_argument("--max-epochs", type=int, help="fewer make a worse model")
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
     arguments = parser.parse_args()
-    epochs = {} if arguments.max_epochs is None else {"max_epochs": arguments.max_epochs}
+    epochs = (
+        {} if arguments.max_epochs is None else {"max_epochs": arguments.max_epochs}
+    )
     budget = BUDGETS[arguments.dataset]
 
     start = time.perf_counter()
@@ -93,7 +95,9 @@ def main():
     models = {"task alone": alone, "within the budget": search.estimator_}
     parts = (X_train, y_train, z_train), (X_test, y_test, z_test)
     reports, rows = zip(*(judge(model, *parts) for model in models.values()))
-    print(f"\nOn {len(y_test):,} other rows. EOD: the larger of the gaps between the groups")
+    print(
+        f"\nOn {len(y_test):,} other rows. EOD: the larger of the gaps between the groups"
+    )
     print("in true and in false positive rate. New head: a logistic regression that is")
     print("fitted to the representation, for the task alone.\n")
     print(pd.DataFrame(rows, index=list(models)).round(3).to_string())

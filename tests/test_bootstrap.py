@@ -10,19 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
 
 from fairtask.metrics import (
     bootstrap,
     equalized_odds_difference,
+    fairness_report,
     group_auc_difference,
     group_loss_difference,
 )
-from fairtask.metrics._rates import RATES, GroupRates
+from fairtask.metrics._rates import ACCURACY, RATES, TRUE_POSITIVE_RATE, GroupRates
+from fairtask.metrics._resampling import _multiply, _units
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import LOG_LOSS, GroupAUCs, GroupLosses
+from fairtask.metrics._share_limits import exact_limit
 
 RATES_OF = (
     "demographic_parity_difference",
@@ -167,13 +170,15 @@ class TestLimits:
         assert result.bias == pytest.approx(0, abs=0.02 * error)
 
     def test_rates_that_never_vary(self):
-        # 20 of 20 against none of 20: no resample has another difference than 1, but
-        # Wilson's limits are 20 / (20 + 1.96^2) and one minus that.
+        # 20 of 20 against none of 20: no resample has another difference than 1. A rate
+        # p with p^20 = .025 and one minus that are the limits of Clopper and Pearson;
+        # the critical value is that of one difference of normal variables.
         z = np.repeat([0, 1], 20)
         result = resample_positives(1 - z, z)
         assert (result.distribution == 1).all()
-        from_one = 1 - 20 / (20 + norm.ppf(0.975) ** 2)
-        assert result.low == pytest.approx(1 - np.sqrt(2) * from_one)
+        assert result.low == pytest.approx(
+            1 - np.sqrt(2) * (1 - 0.025 ** (1 / 20)), abs=0.02
+        )
         assert result.high == 1
 
     def test_two_groups_as_newcombe_has_them(self):
@@ -195,8 +200,98 @@ class TestLimits:
         result = resample("group_auc_difference", y, score, z)
         assert result.value - result.low > 0.1
 
+    def test_exact_limits_are_those_of_clopper_and_pearson(self):
+        n = np.array([1, 3, 20, 400])
+        for found in (np.zeros(4, int), np.ones(4, int), n // 2, n):
+            for z in (1, 1.96, 3):
+                expected = [
+                    binomtest(k, m).proportion_ci(1 - 2 * norm.sf(z), "exact")
+                    for k, m in zip(found, n, strict=True)
+                ]
+                for side, limits in zip((-z, z), np.transpose(expected), strict=True):
+                    assert_allclose(exact_limit(found / n, n, side), limits, atol=1e-9)
+
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    @pytest.mark.parametrize("size", [3, 10])
+    def test_tiny_equal_groups_do_not_seem_to_differ(self, size):
+        # With limits that approximate, groups of 3 seemed to differ in .6 of data sets.
+        z = np.repeat(np.arange(11), [500] + [size] * 10)
+        n_wrong = 0
+        for seed in range(30):
+            rng = np.random.default_rng(seed)
+            y = rng.integers(0, 2, len(z))
+            y_pred = np.where(rng.random(len(z)) < 0.9, y, 1 - y)
+            result = bootstrap(
+                "equalized_odds_difference",
+                y,
+                y_pred,
+                sensitive_features=z,
+                n_resamples=100,
+                random_state=seed,
+            )
+            n_wrong += result.low > 0
+        assert n_wrong <= 3
+
+    def test_groups_whose_rate_never_varies_count(self):
+        # The more groups of 40 out of 40, the more likely one of them by chance.
+        def low(n_groups):
+            sizes = [400] + [40] * n_groups
+            z = np.repeat(np.arange(n_groups + 1), sizes)
+            found = np.r_[np.arange(400) % 10 < 7, np.ones(40 * n_groups)]
+            return resample_positives(found, z).low
+
+        assert low(20) < low(5) < low(1)
+
+    def test_losses_in_0_1_of_few_samples_are_like_shares(self):
+        # Eight losses of .5 beside many of 0.1: as 4 of 8, and 0.1 hardly varies.
+        prob = np.r_[np.full(8, 0.5), 0.9 + 0.001 * (np.arange(400) % 2)]
+        z = np.repeat([0, 1], [8, 400])
+        result = resample(
+            "group_loss_difference", np.ones(408), prob, z, loss="soft_zero_one"
+        )
+        exact = binomtest(4, 8).proportion_ci(0.95, "exact")
+        assert result.high == pytest.approx(exact.high - 0.0995, abs=0.01)
+        assert result.low == pytest.approx(exact.low - 0.0995, abs=0.02)
+
+    @pytest.mark.parametrize(("n", "is_bounded"), [(29, False), (30, True)])
+    def test_log_loss_of_few_samples_has_no_upper_limit(self, n, is_bounded):
+        rng = np.random.default_rng(0)
+        prob = rng.uniform(0.3, 0.9, 300 + n)
+        z = np.repeat([0, 1], [300, n])
+        data = "group_loss_difference", np.ones(300 + n), prob, z
+        if is_bounded:
+            result = resample(*data)
+        else:
+            with pytest.warns(UndefinedMetricWarning, match="fewer than 30 samples"):
+                result = resample(*data)
+        assert np.isfinite(result.high) == is_bounded
+
+    def test_upper_limits_of_skewed_losses(self):
+        # Exponential losses: Student's upper limit misses their mean in .09 of samples.
+        n_missed = 0
+        for seed in range(200):
+            prob = np.exp(-np.random.default_rng(seed).exponential(size=30))
+            report = fairness_report(
+                np.ones(30),
+                np.ones(30),
+                prob,
+                sensitive_features=np.zeros(30),
+                metrics=["log_loss_group_max"],
+                pos_label=1,
+                labels=[0, 1],
+                n_resamples=100,
+                random_state=seed,
+            )
+            n_missed += report.high["log_loss"].item() < 1
+        assert n_missed <= 12
+
+    def test_worst_loss_has_an_upper_limit(self):
+        y, score, z = make_data()
+        result = resample("log_loss_group_max", y, score, z)
+        assert result.value < result.high < 2 * result.value
+
     def test_losses_of_one_sample(self):
-        with pytest.warns(UndefinedMetricWarning, match="of the resamples"):
+        with pytest.warns(UndefinedMetricWarning, match="resamples|no upper limit"):
             result = resample(
                 "group_loss_difference",
                 [1, 1, 0, 1, 0],
@@ -236,6 +331,110 @@ class TestLimits:
             too_low += result.high < truth
         # 2.5 % of 300 is 7.5, with a standard deviation of 2.7.
         assert max(too_high, too_low) <= 16
+
+
+class TestBias:
+    @pytest.mark.parametrize("rates", [[0.7, 0.7], [0.7] * 5, [0.5, 0.9]])
+    def test_is_that_of_repeated_experiments(self, rates):
+        z = np.repeat(np.arange(len(rates)), 200)
+        results = [
+            resample_positives(
+                np.random.default_rng(seed).random(len(z)) < np.take(rates, z),
+                z,
+                n_resamples=100,
+                random_state=seed,
+            )
+            for seed in range(60)
+        ]
+        true_bias = np.mean([result.value for result in results]) - np.ptp(rates)
+        estimated = np.mean([result.bias for result in results])
+        assert estimated == pytest.approx(true_bias, rel=0.35, abs=0.005)
+
+    def test_of_a_ratio_is_negative(self):
+        y, score, z = make_data(300, n_groups=6)
+        result = resample("base_rate_ratio", y, score > 0.5, z % 6)
+        assert result.bias < 0
+
+
+class TestClusters:
+    @pytest.mark.parametrize("metric", ["group_auc_difference", *RATES_OF[:2]])
+    def test_copies_of_samples_say_nothing_new(self, metric):
+        y, score, z = make_data(400)
+        single = resample(metric, y, score, z)
+        copies = [np.repeat(values, 5) for values in (y, score, z)]
+        clusters = [f"person {i}" for i in np.repeat(np.arange(400), 5)]
+        result = resample(metric, *copies, cluster=clusters)
+        assert result.value == pytest.approx(single.value)
+        assert result.standard_error == pytest.approx(single.standard_error, rel=0.1)
+        assert result.low == pytest.approx(single.low, abs=0.02)
+        assert result.high == pytest.approx(single.high, abs=0.02)
+        as_rows = resample(metric, *copies)
+        assert as_rows.high - as_rows.low < 0.7 * (result.high - result.low)
+
+    def test_clusters_of_one_sample_are_samples(self):
+        y, score, z = make_data(200)
+        for metric in ("group_auc_difference", "group_loss_difference"):
+            one, other = (
+                resample(metric, y, score, z, cluster=cluster)
+                for cluster in (None, np.arange(200))
+            )
+            assert np.array_equal(one.distribution, other.distribution)
+            assert (one.low, one.high) == (other.low, other.high)
+
+    @given(seed=st.integers(0, 99))
+    @settings(max_examples=10)
+    def test_replicates_are_the_statistics_of_repeated_clusters(self, seed):
+        rng = np.random.default_rng(seed)
+        y, score, z = make_data(60, seed=seed)
+        cluster = rng.integers(0, 25, 60)
+        samples = GroupedSamples.encode(
+            y, {"y_pred": score > 0.5}, sensitive_features=z, cluster=cluster
+        )
+        statistics = GroupRates(samples, RATES)
+        counts, (content,) = _units([statistics])
+        assert counts.tolist() == [1] * len(np.unique(cluster))
+        drawn = rng.integers(0, 3, len(counts))
+        _, codes = np.unique(pd.factorize(cluster)[0], return_inverse=True)
+        rows = np.repeat(np.arange(60), drawn[codes])
+        repeated = GroupRates(
+            GroupedSamples.encode(
+                y[rows],
+                {"y_pred": score[rows] > 0.5},
+                sensitive_features=z[rows],
+                groups=[0, 1, 2],
+                labels=[0, 1],
+            ),
+            RATES,
+        )
+        replicate = statistics.evaluate(_multiply(content, drawn[None]))[0][0]
+        assert_allclose(replicate, repeated.observed[0])
+
+    def test_effective_numbers_by_hand(self):
+        # Positives: clusters of 3 and 1 in group a, weights 2 and 1 of one in b.
+        samples = GroupedSamples.encode(
+            [1, 1, 1, 1, 0, 1, 1],
+            {"y_pred": [1] * 7},
+            sensitive_features=list("aaaaabb"),
+            sample_weight=[1, 1, 1, 1, 1, 2, 1],
+            cluster=list("pppqqrr"),
+            labels=[0, 1],
+        )
+        (numbers,) = GroupRates(samples, [TRUE_POSITIVE_RATE, ACCURACY]).n_effective
+        assert_allclose(numbers, [[4**2 / (9 + 1), 1], [5**2 / (9 + 4), 1]])
+
+    @pytest.mark.parametrize(
+        ("cluster", "message"),
+        [
+            ([1, 2], "`cluster` must have as many samples as `y_true`"),
+            ([1, None, None, 2], "`cluster` must name .* 2 have a missing value"),
+            (np.ones((4, 2)), "`cluster` must have one value per sample"),
+            (pd.Series([1, 1, 2, 2], index=[3, 2, 1, 0]), "`cluster`"),
+        ],
+    )
+    def test_error_names_the_argument(self, cluster, message):
+        y = pd.Series([0, 1, 0, 1])
+        with pytest.raises(ValueError, match=message):
+            resample_positives(y, y, cluster=cluster)
 
 
 @by_metric

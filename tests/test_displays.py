@@ -439,7 +439,12 @@ class TestGroupRatesDisplay:
 
     def test_many_groups_and_several_attributes(self, classifier):
         display = GroupRatesDisplay.from_estimator(
-            classifier, X, y, sensitive_features=MANY, rates=["accuracy", "roc_auc"]
+            classifier,
+            X,
+            y,
+            sensitive_features=MANY,
+            rates=["accuracy", "roc_auc"],
+            metrics=["accuracy_group_min", "roc_auc_group_min"],
         )
         assert len(set(display.axes_[0, 0].get_yticks())) == 32
         assert row_labels(display)[0].startswith("sex: f")

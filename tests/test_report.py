@@ -1,3 +1,4 @@
+import copy
 import pickle
 import re
 
@@ -283,6 +284,27 @@ class TestLimits:
             assert (table[name] <= table.high[name]).all()
         assert report().low["roc_auc"].isna().all()
 
+    @pytest.mark.filterwarnings("ignore:.*:sklearn.exceptions.UndefinedMetricWarning")
+    def test_clusters_reach_all_intervals(self):
+        repeated = [np.repeat(v, 20) for v in (Y, PRED, SCORE, FRAME["group"])]
+        as_rows, table = (
+            report(*repeated, n_resamples=100, cluster=cluster)
+            for cluster in (None, np.repeat(np.arange(50), 4))
+        )
+        assert (table == as_rows).all(axis=None)
+        widths, others = (t.high - t.low for t in (table, as_rows))
+        assert (widths > 1.5 * others).all(axis=None)
+        widths, others = (
+            t.differences["high"] - t.differences["low"] for t in (table, as_rows)
+        )
+        assert (widths > 1.2 * others).all()
+        # Without resamples a cluster is one sample, as Wilson's limits of 3 out of 4.
+        table = report(*repeated, cluster=np.repeat(np.arange(10), 20))
+        limits, expected = (
+            part.low["true_positive_rate"].tolist() for part in (table, report())
+        )
+        assert limits == pytest.approx(expected)
+
 
 class TestObject:
     def test_repr_shows_intervals(self):
@@ -333,11 +355,28 @@ class TestObject:
     def test_level(self):
         assert "with 99.5% intervals" in repr(resampled(confidence_level=0.995))
 
-    def test_pickle(self):
+    @pytest.mark.parametrize(
+        "duplicate",
+        [
+            lambda table: pickle.loads(pickle.dumps(table)),
+            copy.copy,
+            copy.deepcopy,
+            lambda table: table.copy(),
+        ],
+    )
+    def test_copies_are_reports(self, duplicate):
         table = resampled()
-        again = pickle.loads(pickle.dumps(table))
+        again = duplicate(table)
+        assert type(again) is type(table)
         assert repr(again) == repr(table)
+        assert again._repr_html_() == table._repr_html_()
         pd.testing.assert_frame_equal(again.differences, table.differences)
+        pd.testing.assert_frame_equal(
+            again.metric_frame().by_group, table.metric_frame().by_group
+        )
+        if duplicate is not copy.copy:
+            again.iloc[0, 0] = again.differences.iloc[0, 0] = again.low.iloc[0, 0] = -1
+            assert "-1" not in repr(table)
 
     def test_metric_frame(self):
         weights = np.arange(1, 11)

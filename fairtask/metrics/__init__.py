@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairtask.metrics._audit import RepresentationAudit
 from fairtask.metrics._bootstrap import bootstrap
+from fairtask.metrics._comparing import compare_reports
 from fairtask.metrics._intervals import BootstrapResult
 from fairtask.metrics._label_metrics import (
     base_rate_difference,
@@ -32,6 +33,7 @@ from fairtask.metrics._label_metrics import (
 )
 from fairtask.metrics._names import function_of_name, make_group_metric
 from fairtask.metrics._report import FairnessReport
+from fairtask.metrics._report_comparison import ReportComparison
 from fairtask.metrics._reporting import fairness_report
 from fairtask.metrics._representation import audit_representation
 from fairtask.metrics._score_metrics import (
@@ -45,10 +47,12 @@ from fairtask.metrics._summary import delta_m, mean_rank
 __all__ = [
     "BootstrapResult",
     "FairnessReport",
+    "ReportComparison",
     "RepresentationAudit",
     "audit_representation",
     "base_rate_difference",
     "bootstrap",
+    "compare_reports",
     "delta_m",
     "demographic_parity_difference",
     "demographic_parity_ratio",

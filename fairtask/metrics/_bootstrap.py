@@ -1,6 +1,6 @@
 """Bootstrap of metrics, such as differences between groups."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,12 +10,9 @@ from fairtask._validation import read_random_state
 from fairtask.metrics._comparison import warn_undefined
 from fairtask.metrics._intervals import BootstrapResult, intervals
 from fairtask.metrics._names import find_metric
-from fairtask.metrics._statistics import GroupStatistics
+from fairtask.metrics._resampling import resample
 
-__all__ = ["bootstrap", "check_resampling", "make_generator", "resample"]
-
-MAX_ELEMENTS = 4_000_000
-"""Numbers held at once while resampling."""
+__all__ = ["bootstrap", "check_resampling", "make_generator"]
 
 
 def bootstrap(
@@ -24,6 +21,7 @@ def bootstrap(
     y_output: Any,
     *,
     sensitive_features: Any,
+    cluster: Any = None,
     n_resamples: int = 1000,
     confidence_level: float = 0.95,
     random_state: Any = None,
@@ -45,11 +43,19 @@ def bootstrap(
         \quad \text{and} \quad
         \max_{a,b} \left( v_a - v_b + \sqrt{(u_a - v_a)^2 + (v_b - l_b)^2} \right)
 
-    from limits :math:`l, u` of each group [1]_: Wilson's for rates and, with a number
-    of samples derived from the standard error, for AUC; Student's for losses. The upper
-    limit takes those of the confidence level. The lower limit takes wider ones, which
-    hold together for all pairs that may be the largest [2]_: their width is the
-    quantile, over the resamples, of the largest studentised error of these pairs.
+    from limits :math:`l, u` of each group [1]_. The upper limit takes those of the
+    confidence level: Wilson's for rates and, with a number of samples derived from the
+    standard error, for AUC and losses in [0, 1]; for a loss without a bound those of a
+    gamma distribution. The lower limit takes wider ones, which hold together for all
+    pairs that may be the largest [2]_: their width is the quantile, over the resamples,
+    of the largest studentised error of these pairs. They are those of Clopper and
+    Pearson, as are all limits of groups with fewer than 15 samples of the kind needed.
+    The mean of a loss without a bound has no upper limit, it is infinite, where a group
+    has fewer than 30 samples.
+
+    The largest of several noisy differences is too large on average. ``result.bias``
+    estimates by how much: the noise of the resamples is added to values of the groups
+    that are shrunk towards each other, as far as their differences may be noise.
 
     The limits of a ratio of two groups are the numbers r for which 0 is just within the
     limits of :math:`r v_a - v_b` [3]_. With ``method="to_overall"`` the pairs consist
@@ -67,6 +73,9 @@ def bootstrap(
         Second argument of the metric: predicted labels, scores or probabilities.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, n_attributes)
         Group of each sample.
+    cluster : array-like of shape (n_samples,), default=None
+        Cluster of each sample, such as the person, where samples of one cluster depend
+        on each other. Whole clusters are drawn. None: all samples are independent.
     n_resamples : int, default=1000
         Number of resamples, at least 2.
     confidence_level : float, default=0.95
@@ -90,7 +99,8 @@ def bootstrap(
     Warns
     -----
     UndefinedMetricWarning
-        As the metric does, and if the metric is undefined in some resamples.
+        As the metric does, and if the metric is undefined in some resamples or has no
+        upper limit.
 
     References
     ----------
@@ -121,7 +131,11 @@ def bootstrap(
     found = find_metric(metric)
     check_resampling(n_resamples, confidence_level)
     comparison = found.compare(
-        y_true, y_output, sensitive_features=sensitive_features, **metric_params
+        y_true,
+        y_output,
+        sensitive_features=sensitive_features,
+        cluster=cluster,
+        **metric_params,
     )
     rng = make_generator(random_state)
     results = intervals(
@@ -129,8 +143,15 @@ def bootstrap(
     )
     names = comparison.names
     for i, result in enumerate(results):
+        where = f" of {names[i]!r}" if comparison.each and len(names) > 1 else ""
+        if np.isinf(result.high):
+            warn_undefined(
+                f"`{found.name}`{where} has no upper limit: a group that is compared "
+                f"has fewer than {comparison.statistics.few} samples, which say too "
+                "little about a loss that may be large. `min_group_size` leaves out "
+                "small groups."
+            )
         if result.undefined and np.isfinite(result.value):
-            where = f" of {names[i]!r}" if comparison.each and len(names) > 1 else ""
             warn_undefined(
                 f"`{found.name}`{where} is undefined in {result.undefined:.1%} of the "
                 "resamples, in which a group that is compared has no samples of the "
@@ -168,46 +189,3 @@ def make_generator(random_state: Any) -> np.random.Generator:
         return random_state
     seed = read_random_state(random_state).randint(2**31 - 1, size=4)
     return np.random.default_rng(seed)
-
-
-def resample(
-    statistics: GroupStatistics, n_resamples: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Compute the statistics of samples drawn with replacement.
-
-    Returns an array of shape (n_resamples, n_strata, n_groups) for each attribute.
-    """
-    if not statistics.counts.sum():
-        return [
-            np.full((n_resamples, *values.shape), np.nan)
-            for values in statistics.observed
-        ]
-    chunks = [
-        statistics.evaluate(multiplicities)
-        for multiplicities in _draw(statistics.counts, n_resamples, rng)
-    ]
-    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-
-
-def _draw(
-    counts: np.ndarray, n_resamples: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Yield how often each atom is among as many draws as there are samples."""
-    n_samples, n_atoms = int(counts.sum()), len(counts)
-    # A multinomial draw costs one binomial per atom, more than a few draws of single
-    # samples.
-    has_few_atoms = 8 * n_atoms < n_samples
-    chunk = max(1, MAX_ELEMENTS // max(n_atoms, 1 if has_few_atoms else n_samples))
-    if n_atoms < n_samples and not has_few_atoms:
-        atoms = np.repeat(np.arange(n_atoms), counts)
-    for start in range(0, n_resamples, chunk):
-        size = min(chunk, n_resamples - start)
-        if has_few_atoms:
-            yield rng.multinomial(n_samples, counts / n_samples, size=size)
-        else:
-            drawn = rng.integers(n_samples, size=(size, n_samples))
-            if n_atoms < n_samples:
-                drawn = atoms[drawn]
-            drawn += n_atoms * np.arange(size)[:, None]
-            occurs = np.bincount(drawn.ravel(), minlength=size * n_atoms)
-            yield occurs.reshape(size, n_atoms)

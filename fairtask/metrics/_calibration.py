@@ -37,7 +37,6 @@ class GroupCalibration(GroupStatistics):
         super().__init__(samples, statistics)
         prob = samples.probabilities(argument)
         self.n_bins = n_bins
-        self.counts = np.ones(len(prob), dtype=np.int64)
         bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], prob)
         is_class = samples.y_true[:, None] == samples.positives
         errors = samples.weights[:, None] * (is_class - prob)
@@ -78,13 +77,29 @@ class GroupCalibration(GroupStatistics):
         return results
 
     def limit(
-        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
     ) -> np.ndarray:
         """Return NaN.
 
         NOTE: The errors of bins have no sign, so that noise adds up in each sample and
         once more in each resample. Neither is around the truth.
         """
+        return np.full_like(values, np.nan)
+
+    def strict_limit(
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
+    ) -> np.ndarray:
+        """Return NaN."""
         return np.full_like(values, np.nan)
 
 

@@ -118,11 +118,12 @@ class GroupMetric:
         sensitive_features: Any,
         sample_weight: Any = None,
         control_features: Any = None,
+        cluster: Any = None,
         **settings: Any,
     ) -> Comparison:
         """Compare groups, and warn of those that cannot be compared.
 
-        The arguments are those of the metric.
+        The arguments are those of the metric, and clusters for `bootstrap`.
         """
         self.check_settings(settings)
         settings = {**self.settings, **settings}
@@ -132,6 +133,7 @@ class GroupMetric:
             sensitive_features=sensitive_features,
             sample_weight=sample_weight,
             control_features=control_features,
+            cluster=cluster,
             intersectional=settings["attributes"] == "intersection",
             pos_label=settings.get("pos_label"),
             labels=settings["labels"],

@@ -9,13 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fairtask.metrics._bootstrap import resample
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._intervals import standard_errors
 from fairtask.metrics._names import METRICS
 from fairtask.metrics._represented_samples import RepresentedSamples
+from fairtask.metrics._resampling import resample, standard_errors
 from fairtask.metrics._samples import GroupedSamples
-from fairtask.metrics._scores import GroupAUCs
+from fairtask.metrics._scores import ROC_AUC, GroupAUCs
 from fairtask.metrics._transforms import nan_reduce
 
 __all__ = ["GroupReading", "linear_classifier"]
@@ -108,7 +107,9 @@ class GroupReading:
         # The mean of AUCs of n samples each varies like one AUC of all these samples.
         n = known.sum() ** 2 / (1 / statistics.n_effective[0][known]).sum()
         z = norm.isf((1 - confidence_level) / 2)
-        low, high = (statistics.limit(value, error, n, side) for side in (-z, z))
+        low, high = (
+            statistics.limit(ROC_AUC, value, error, n, side) for side in (-z, z)
+        )
         return float(value), float(low), float(high)
 
     def left_out(self, attribute: str, groups: Any, classes: Any) -> list[str]:

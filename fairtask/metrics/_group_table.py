@@ -1,23 +1,26 @@
 """Tables of the statistics of groups, their intervals and their differences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from fairtask.metrics._comparison import warn_undefined
+from fairtask.metrics._comparison import Comparison, warn_undefined
 from fairtask.metrics._group_metric import GroupMetric
-from fairtask.metrics._intervals import intervals, standard_errors
+from fairtask.metrics._intervals import intervals
 from fairtask.metrics._names import REPORTED
+from fairtask.metrics._resampling import standard_errors
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import GroupStatistics, Statistic
 
 __all__ = [
     "by_group",
+    "comparisons",
     "differences",
     "group_limits",
+    "lay_out",
     "make_statistics",
     "warn_of_notes",
 ]
@@ -48,7 +51,7 @@ def make_statistics(
 def by_group(statistics: list[GroupStatistics]) -> pd.DataFrame:
     """Table of the statistics of each group, with the numbers of samples."""
     samples = statistics[0].samples
-    table = _lay_out(statistics, [family.observed for family in statistics])
+    table = lay_out(statistics, [family.observed for family in statistics])
     n_classes = len(samples.positives)
     sizes = [tables.sum(axis=2) for tables in samples.tables()]
     n = [of_attribute.sum(axis=1).repeat(n_classes) for of_attribute in sizes]
@@ -71,22 +74,20 @@ def group_limits(
         errors = [
             [standard_errors(v) for v in by_attribute] for by_attribute in resampled
         ]
-    tables = []
-    for quantile in (-z, z):
-        limits = [
+    low, high = (
+        lay_out(
+            statistics,
             [
-                family.limit(values, of_values, n, quantile)
-                for values, of_values, n in zip(
-                    family.observed, of_family, family.n_effective, strict=True
-                )
-            ]
-            for family, of_family in zip(statistics, errors, strict=True)
-        ]
-        tables.append(_lay_out(statistics, limits))
-    return tables[0], tables[1]
+                family.limits(of_family, side)
+                for family, of_family in zip(statistics, errors, strict=True)
+            ],
+        )
+        for side in (-z, z)
+    )
+    return low, high
 
 
-def _lay_out(
+def lay_out(
     statistics: list[GroupStatistics], values: list[list[np.ndarray]]
 ) -> pd.DataFrame:
     """Table with a row per attribute, group and, of several, class.
@@ -131,39 +132,53 @@ def differences(
     """
     rows: dict[tuple[str, str], tuple[float, float, float]] = {}
     notes = []
-    for metric in metrics:
-        for i, family in enumerate(statistics):
-            chosen = metric.computed(metric.settings)
-            if not any(s in chosen for s, _ in family.strata):
-                continue
-            comparison = metric.compare_statistics(family, min_group_size, each=True)
-            notes += [
-                f"{metric.name}{where} leaves out groups without {kind}: "
-                f"{', '.join(groups)}"
-                for where, kind, groups in comparison.left_out()
-            ]
-            notes += [
-                f"{metric.name}{where} leaves out the {words}, which is 0 in all groups"
-                for where, words in comparison.all_zero()
-            ]
-            values = comparison.by_attribute()
-            results = (
-                [None] * len(values)
-                if resampled is None
-                else intervals(comparison, resampled[i], confidence_level)
-            )
-            for (attribute, value), result in zip(values.items(), results, strict=True):
-                where = f"{metric.name} of {attribute!r}"
-                if np.isnan(value):
-                    notes.append(f"{where} is NaN: it takes {metric.transform.takes}")
-                elif result is not None and result.undefined:
-                    share = f"{result.undefined:.1%}"
-                    notes.append(f"{where} is undefined in {share} of the resamples")
-                limits = (result.low, result.high) if result else (np.nan, np.nan)
-                rows[attribute, metric.name] = (value, *limits)
+    for i, comparison in comparisons(statistics, metrics, min_group_size):
+        metric = comparison.metric
+        notes += [
+            f"{metric.name}{where} leaves out groups without {kind}: "
+            f"{', '.join(groups)}"
+            for where, kind, groups in comparison.left_out()
+        ]
+        notes += [
+            f"{metric.name}{where} leaves out the {words}, which is 0 in all groups"
+            for where, words in comparison.all_zero()
+        ]
+        values = comparison.by_attribute()
+        results = (
+            [None] * len(values)
+            if resampled is None
+            else intervals(comparison, resampled[i], confidence_level)
+        )
+        for (attribute, value), result in zip(values.items(), results, strict=True):
+            where = f"{metric.name} of {attribute!r}"
+            if np.isnan(value):
+                notes.append(f"{where} is NaN: it takes {metric.transform.takes}")
+            elif result is not None and result.undefined:
+                share = f"{result.undefined:.1%}"
+                notes.append(f"{where} is undefined in {share} of the resamples")
+            if result is not None and np.isinf(result.high):
+                notes.append(
+                    f"{where} has no upper limit: a group has fewer than "
+                    f"{statistics[i].few} samples"
+                )
+            limits = (result.low, result.high) if result else (np.nan, np.nan)
+            rows[attribute, metric.name] = (value, *limits)
     table = pd.DataFrame(rows, index=["value", "low", "high"]).T
     table.index.names = ["attribute", "metric"]
     return table.loc[statistics[0].samples.sensitive.names], notes
+
+
+def comparisons(
+    statistics: list[GroupStatistics],
+    metrics: Sequence[GroupMetric],
+    min_group_size: int,
+) -> Iterator[tuple[int, Comparison]]:
+    """Yield the position of the statistics of each metric, and their comparison."""
+    for metric in metrics:
+        chosen = metric.computed(metric.settings)
+        for i, family in enumerate(statistics):
+            if any(s in chosen for s, _ in family.strata):
+                yield i, metric.compare_statistics(family, min_group_size, each=True)
 
 
 def warn_of_notes(function: str, notes: Sequence[str]) -> None:

@@ -6,14 +6,11 @@ import numpy as np
 from scipy.stats import norm
 
 from fairtask.metrics._comparison import Comparison
+from fairtask.metrics._resampling import standard_errors
+from fairtask.metrics._selection_bias import expected_excess
 from fairtask.metrics._transforms import joint_error, nan_reduce
 
-__all__ = [
-    "BootstrapResult",
-    "intervals",
-    "standard_errors",
-    "wilson_limit",
-]
+__all__ = ["BootstrapResult", "intervals"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,11 @@ class BootstrapResult:
     confidence_level : float
     distribution : ndarray of shape (n_resamples,)
         The metric in each resample; NaN where it was undefined.
+    bias : float
+        Estimate of how much the value is too large on average, or too small if it is
+        negative. A difference between the largest and the smallest of several noisy
+        rates is too large, and a ratio too small. The estimate adds the noise to values
+        that are shrunk towards each other, see `bootstrap`.
     """
 
     value: float
@@ -36,21 +38,12 @@ class BootstrapResult:
     high: float
     confidence_level: float
     distribution: np.ndarray = field(repr=False)
+    bias: float
 
     @property
     def standard_error(self) -> float:
         """Standard deviation of the distribution."""
         return float(standard_errors(self.distribution))
-
-    @property
-    def bias(self) -> float:
-        """Mean of the distribution minus the value.
-
-        A difference between the largest and the smallest of several noisy rates is too
-        large on average, and a ratio too small; the value itself is by about as much as
-        this.
-        """
-        return float(nan_reduce(np.mean, self.distribution) - self.value)
 
     @property
     def undefined(self) -> float:
@@ -59,32 +52,6 @@ class BootstrapResult:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def standard_errors(resampled: np.ndarray) -> np.ndarray:
-    """Standard deviation over the resamples, the first axis, where they have a value.
-
-    NaN, without a warning, where fewer than two have one.
-    """
-    known = ~np.isnan(resampled)
-    n = known.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, resampled, 0).sum(axis=0) / n
-        squares = np.where(known, resampled - mean, 0) ** 2
-        return np.where(n > 1, np.sqrt(squares.sum(axis=0) / (n - 1)), np.nan)
-
-
-def wilson_limit(values: np.ndarray, n: np.ndarray, z: float) -> np.ndarray:
-    """Wilson's limit [1]_ of shares of n samples, which is valid at 0 and 1 as well.
-
-    References
-    ----------
-    .. [1] E. B. Wilson. "Probable inference, the law of succession, and statistical
-       inference". Journal of the American Statistical Association 22, 1927.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):  # NaN without samples
-        half = z * np.sqrt(values * (1 - values) / n + z**2 / (4 * n**2))
-        return (values + z**2 / (2 * n) + half) / (1 + z**2 / n)
 
 
 def intervals(
@@ -101,6 +68,11 @@ def intervals(
     costs = [comparison.cost(of_attribute) for of_attribute in observed]
     distributions = [comparison.cost(of_attribute) for of_attribute in resampled]
     positions = list(range(len(observed)))
+    rng = np.random.default_rng(0)  # of errors that resamples do not show
+    excesses = [
+        expected_excess(comparison, *numbers, rng)
+        for numbers in zip(observed, resampled, n_effective, strict=True)
+    ]
     results = []
     for part in [[i] for i in positions] if comparison.each else [positions]:
         cost = nan_reduce(np.max, np.array([costs[i] for i in part]))
@@ -110,7 +82,9 @@ def intervals(
         limits = np.nan, np.nan
         if np.isfinite(cost) and statistics.has_limits:
             strata = [
-                _compared_strata(comparison, observed[i], resampled[i], n_effective[i])
+                _compared_strata(
+                    comparison, observed[i], resampled[i], n_effective[i], rng
+                )
                 for i in part
             ]
             limits = _limits(
@@ -122,9 +96,18 @@ def intervals(
                 *limits,
                 float(confidence_level),
                 transform.value(distribution),
+                float(transform.value(_bias([excesses[i] for i in part]))),
             )
         )
     return results
+
+
+def _bias(costs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return the bias of the largest cost, from those of attributes."""
+    without_noise, noisy = (
+        nan_reduce(np.max, np.stack(part, axis=-1)) for part in zip(*costs, strict=True)
+    )
+    return float(nan_reduce(np.mean, noisy) - without_noise)
 
 
 def _compared_strata(
@@ -132,11 +115,14 @@ def _compared_strata(
     observed: np.ndarray,
     resampled: np.ndarray,
     n_effective: np.ndarray,
+    rng: np.random.Generator,
 ) -> list["_Stratum"]:
     """Return the strata of an attribute that have a cost."""
+    is_defined = np.isfinite(comparison.costs(observed))
     return [
-        _Stratum(comparison, observed[i], resampled[:, i], n_effective[i])
-        for i in np.flatnonzero(np.isfinite(comparison.costs(observed)))
+        _Stratum(comparison, i, observed[i], resampled[:, i], n_effective[i], rng)
+        for i in range(len(observed))
+        if is_defined[i]
     ]
 
 
@@ -149,17 +135,20 @@ class _Stratum:
     def __init__(
         self,
         comparison: Comparison,
+        stratum: int,
         observed: np.ndarray,
         resampled: np.ndarray,
         n_effective: np.ndarray,
+        rng: np.random.Generator,
     ) -> None:
         groups = np.isfinite(observed)
         self.transform = comparison.metric.transform
-        self.limit = comparison.statistics.limit
+        self.family = comparison.statistics
+        self.statistic, _ = self.family.strata[comparison.strata[stratum]]
         self.values = observed[groups]
         self.n_effective = n_effective[groups]
         self.deviations = resampled[:, groups] - self.values
-        self.errors = standard_errors(resampled[:, groups])
+        self.resampled_errors = standard_errors(resampled[:, groups])
         self.slopes = self.transform.slopes(self.values)
         self.pairs = ~np.eye(len(self.values), dtype=bool)
         self.correlations = None
@@ -171,16 +160,48 @@ class _Stratum:
         if comparison.to_overall:
             # A group is a part of all groups together, and varies with them.
             self.correlations = _correlations(self.deviations)
+        self._draw_errors_of_few(rng)
 
-    def limits(self, z: float) -> tuple[np.ndarray, np.ndarray]:
-        """Limits of the cost of each ordered pair, shape (n_groups, n_groups)."""
+    def _draw_errors_of_few(self, rng: np.random.Generator) -> None:
+        """Draw normal errors where resamples say nothing about the error of a value.
+
+        NOTE: A rate of 0 or 1 is the same in each resample, and that of few samples has
+        few values. Their strict limits fail no more often than normal errors do. With
+        normal errors such groups count in the critical value like all others.
+        """
+        no_error = (self.resampled_errors == 0) | np.isnan(self.resampled_errors)
+        is_small = self.n_effective < self.family.few
+        drawn = np.isfinite(self.n_effective) & (no_error | is_small)
+        below, above = self.distances(1, strict=True)
+        self.errors = np.where(drawn, (below + above) / 2, self.resampled_errors)
+        # A value of which nothing is known has infinite limits at any critical value.
+        scale = np.where(np.isfinite(self.errors), self.errors, np.nan)[drawn]
+        shape = len(self.deviations), drawn.sum()
+        self.deviations[:, drawn] = scale * rng.standard_normal(shape)
+
+    def distances(self, z: float, *, strict: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Distances of the limits below and above each value.
+
+        They are strict limits of groups with few samples, and else if `strict`.
+        """
+        numbers = (self.statistic, self.values, self.resampled_errors, self.n_effective)
+        is_strict = strict | (self.n_effective < self.family.few)
         lower, upper = (
-            self.limit(self.values, self.errors, self.n_effective, side)
+            np.where(
+                is_strict,
+                self.family.strict_limit(*numbers, side),
+                self.family.limit(*numbers, side),
+            )
             for side in (-z, z)
         )
         below, above = self.values - lower, upper - self.values
         # Hardly any resample has the group: its value may be anything.
         below[np.isnan(below)] = above[np.isnan(above)] = np.inf
+        return below, above
+
+    def limits(self, z: float, *, strict: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Limits of the cost of each ordered pair, shape (n_groups, n_groups)."""
+        below, above = self.distances(z, strict=strict)
         low, high = self.transform.pair_limits(
             self.values, below, above, self.correlations
         )
@@ -197,7 +218,7 @@ class _Stratum:
                 self.errors,
                 None if self.correlations is None else self.correlations[first],
             )
-            # Rates of 0 or 1 have no error in any resample, and no scale.
+            # A constant has no error.
             usable = others & (scale > 0)
             errors = (
                 slopes[usable] * self.deviations[:, [first]]
@@ -239,13 +260,13 @@ def _limits(
         errors = [s.largest_error(k) for s, k in zip(strata, kept, strict=True)]
         return max(float(np.quantile(np.max(errors, axis=0), level)), z)
 
-    def largest(side: int, z: float) -> float:
+    def largest(side: int, z: float, *, strict: bool) -> float:
         """Aggregate the largest limits over strata, and take the largest attribute."""
         over_strata = np.max if is_worst_case else np.mean
         return float(
             np.max(
                 [
-                    over_strata([s.limits(z)[side].max() for s in part])
+                    over_strata([s.limits(z, strict=strict)[side].max() for s in part])
                     for part in by_attribute
                 ]
             )
@@ -253,7 +274,7 @@ def _limits(
 
     n_samples = max(len(comparison.samples.y_true), 3)
     c = critical_value([s.pairs for s in strata], 1 - 0.1 / np.log(n_samples))
-    bounds = [s.limits(c) for s in strata]
+    bounds = [s.limits(c, strict=True) for s in strata]
     best_low = np.array([low.max() for low, _ in bounds])
     if is_worst_case:
         best_low[:] = best_low.max()
@@ -262,9 +283,10 @@ def _limits(
         for s, (_, high), limit in zip(strata, bounds, best_low, strict=True)
     ]
     transform = comparison.metric.transform
-    low, high = sorted(
-        transform.value(cost)
-        for cost in (largest(0, critical_value(may_be_largest, level)), largest(1, z))
+    costs = (
+        largest(0, critical_value(may_be_largest, level), strict=True),
+        largest(1, z, strict=False),
     )
+    low, high = sorted(transform.value(cost) for cost in costs)
     statistic, _ = comparison.statistics.strata[comparison.strata[0]]
     return max(low, 0.0), min(high, transform.largest(statistic))

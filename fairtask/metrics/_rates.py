@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairtask.metrics._intervals import wilson_limit
 from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._share_limits import exact_limit, n_of_share, wilson_limit
 from fairtask.metrics._statistics import (
     ANY_SAMPLE,
     NEGATIVES,
@@ -126,7 +126,7 @@ class GroupRates(GroupStatistics):
         _, weight_codes = np.unique(samples.weights, return_inverse=True)
         # Codes of groups start at -1, which stands for an unknown group.
         columns = [*samples.sensitive.codes.T + 1, outcomes, weight_codes]
-        first, self.counts = find_atoms(columns)
+        first, self.atoms = find_atoms(columns)
         self.memberships = [
             membership_matrix(
                 codes[first] * self.n_classes**2 + outcomes[first],
@@ -155,10 +155,37 @@ class GroupRates(GroupStatistics):
         return results
 
     def limit(
-        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
     ) -> np.ndarray:
         """Compute Wilson's limit of each rate."""
-        return wilson_limit(values, n, z)
+        return wilson_limit(values, self._n_independent(values, errors, n), z)
+
+    def strict_limit(
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
+    ) -> np.ndarray:
+        """Compute the limit of Clopper and Pearson of each rate."""
+        return exact_limit(values, self._n_independent(values, errors, n), z)
+
+    def _n_independent(
+        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray
+    ) -> np.ndarray:
+        """Return numbers of samples, or of independent samples that clusters are worth.
+
+        Without resamples a cluster is one sample.
+        """
+        if self.samples.clusters is None:
+            return n
+        return np.where(np.isnan(errors), n, n_of_share(values, errors, n))
 
 
 def _rate(

@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import sample_losses
 
-__all__ = ["FairnessReport", "format_intervals"]
+__all__ = ["FairnessReport", "format_intervals", "unknown_notes"]
 
 
 class FairnessReport(pd.DataFrame):
     """Statistics of each group, and the differences between groups.
 
     It is a data frame with a row per attribute and group (and, for more than two
-    classes, per class against the rest), and a column per statistic. Its parts and
-    copies are ordinary data frames. `fairness_report` makes it.
+    classes, per class against the rest), and a column per statistic. Its parts are
+    ordinary data frames, and its copies are reports. `fairness_report` makes it.
 
     Attributes
     ----------
@@ -52,6 +53,8 @@ class FairnessReport(pd.DataFrame):
     is_constant: bool
     overall: pd.DataFrame
     _samples: GroupedSamples
+    _metrics: list[GroupMetric]
+    _min_group_size: int
 
     # The attributes that pandas keeps and pickles with the object.
     _metadata: ClassVar[list[str]] = [
@@ -63,11 +66,31 @@ class FairnessReport(pd.DataFrame):
         "is_constant",
         "n_unknown",
         "_samples",
+        "_metrics",
+        "_min_group_size",
     ]
 
     @property
     def _constructor(self) -> Callable:
         return pd.DataFrame
+
+    # pandas declares its copies final, and they are data frames.
+    def copy(self, deep: bool = True) -> "FairnessReport":  # type: ignore[misc]
+        """Copy the report, with all that belongs to it.
+
+        `copy.copy` and `copy.deepcopy` do the same.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether the tables are copied, too.
+        """
+        copied = FairnessReport(super().copy(deep))
+        for name in self._metadata:
+            value = getattr(self, name)
+            is_table = isinstance(value, pd.DataFrame)
+            setattr(copied, name, value.copy() if deep and is_table else value)
+        return copied
 
     def metric_frame(self) -> Any:
         """Hand the same statistics to fairlearn.
@@ -162,11 +185,7 @@ class FairnessReport(pd.DataFrame):
 
     def _notes(self) -> list[str]:
         """Say how many samples are in no row."""
-        return [
-            f"{n} sample{' is' if n == 1 else 's are'} in no group of {attribute}."
-            for attribute, n in self.n_unknown.items()
-            if n
-        ]
+        return unknown_notes(self.n_unknown)
 
     def _heading(self) -> str:
         names = self.differences.index.unique("metric")
@@ -193,6 +212,15 @@ class FairnessReport(pd.DataFrame):
         metrics = table.index.unique("metric")
         attributes = table.index.unique("attribute")
         return groups, values.unstack("attribute").loc[metrics, attributes]
+
+
+def unknown_notes(n_unknown: Mapping[str, int]) -> list[str]:
+    """Say how many samples are in no group of each attribute."""
+    return [
+        f"{n} sample{' is' if n == 1 else 's are'} in no group of {attribute}."
+        for attribute, n in n_unknown.items()
+        if n
+    ]
 
 
 def _mean_value(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:

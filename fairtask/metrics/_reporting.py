@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from fairtask._validation import check_one_of, check_positive_integer
-from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
+from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._group_table import (
     by_group,
@@ -15,6 +15,7 @@ from fairtask.metrics._group_table import (
 )
 from fairtask.metrics._names import REPORTED, find_metric
 from fairtask.metrics._report import FairnessReport
+from fairtask.metrics._resampling import resample
 from fairtask.metrics._samples import GroupedSamples
 
 __all__ = ["fairness_report"]
@@ -28,6 +29,7 @@ def fairness_report(
     sensitive_features: Any,
     sample_weight: Any = None,
     control_features: Any = None,
+    cluster: Any = None,
     metrics: Sequence[str | Callable] | None = None,
     attributes: Literal["each", "intersection"] = "each",
     pos_label: Any = None,
@@ -58,6 +60,10 @@ def fairness_report(
             default=None
         Columns that may legitimately decide. There are rows for each attribute inside
         each level, or combination of levels, of these columns.
+    cluster : array-like of shape (n_samples,), default=None
+        Cluster of each sample, such as the person, where samples of one cluster depend
+        on each other, see `bootstrap`. Without resamples the intervals of rates take
+        each cluster as one sample.
     metrics : sequence of str or callable, default=None
         Metrics of this module, which become rows of ``report.differences``. The report
         has a column for each rate or other statistic that they take. By default they
@@ -137,6 +143,7 @@ def fairness_report(
         sensitive_features=sensitive_features,
         sample_weight=sample_weight,
         control_features=control_features,
+        cluster=cluster,
         intersectional=attributes == "intersection",
         pos_label=pos_label,
         labels=labels,
@@ -153,6 +160,7 @@ def fairness_report(
     report.n_unknown = dict(samples.n_unknown)
     report.is_constant = samples.is_constant
     report._samples = samples
+    report._metrics, report._min_group_size = chosen, min_group_size
     resampled = None
     if n_resamples:
         rng = make_generator(random_state)

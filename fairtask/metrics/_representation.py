@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 
 from fairtask._validation import check_one_of, check_positive_integer
 from fairtask.metrics._audit import OWN_PREDICTION, RepresentationAudit
-from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
+from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._group_reading import GroupReading, linear_classifier
 from fairtask.metrics._group_sizes import GroupSizes
 from fairtask.metrics._group_table import (
@@ -24,6 +24,7 @@ from fairtask.metrics._represented_samples import (
     RepresentedSamples,
     silence_constant_units,
 )
+from fairtask.metrics._resampling import resample
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import GroupAUCs
 from fairtask.metrics._statistics import GroupStatistics

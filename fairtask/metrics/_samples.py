@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fairtask._columns import as_column, codes_of, read_number_array
 from fairtask._frames import check_n_rows, check_same_rows
@@ -54,6 +55,9 @@ class GroupedSamples:
         Which of the samples that were passed count.
     outputs : mapping of str to object
         The arguments with predictions, scores or probabilities as they were passed.
+    clusters : ndarray of shape (n_samples,), int64, or None
+        Codes of the clusters, such as persons, that are drawn as a whole. None: each
+        sample is drawn by itself.
     """
 
     classes: list
@@ -65,6 +69,7 @@ class GroupedSamples:
     n_unknown: Mapping[str, int]
     counted: np.ndarray
     outputs: Mapping[str, Any]
+    clusters: np.ndarray | None = None
 
     @classmethod
     def encode(
@@ -75,6 +80,7 @@ class GroupedSamples:
         sensitive_features: Any,
         sample_weight: Any = None,
         control_features: Any = None,
+        cluster: Any = None,
         intersectional: bool = False,
         pos_label: Any = None,
         labels: Any = None,
@@ -94,6 +100,7 @@ class GroupedSamples:
                 "sensitive_features": sensitive_features,
                 "sample_weight": sample_weight,
                 "control_features": control_features,
+                "cluster": cluster,
             }
         )
         columns = {"y_true": as_column(y_true, "y_true")}
@@ -142,6 +149,9 @@ class GroupedSamples:
             )
         n_unknown = is_unknown[weights > 0].sum(axis=0).tolist()
         counted = ~is_unknown.all(axis=1) & (weights > 0)
+        clusters = None
+        if cluster is not None:
+            clusters = _encode_clusters(cluster, n_samples)[counted]
         return cls(
             classes=classes,
             positives=positives,
@@ -152,6 +162,7 @@ class GroupedSamples:
             n_unknown=dict(zip(names, n_unknown, strict=True)),
             counted=counted,
             outputs=outputs,
+            clusters=clusters,
         )
 
     @property
@@ -187,22 +198,28 @@ class GroupedSamples:
         Returns an array of shape (n_groups, n_classes, n_predicted) for each attribute,
         where n_predicted is n_classes, or 1 without predicted labels.
         """
+        return [
+            self.count_cells(codes, n_groups, weights)
+            for codes, n_groups in self.group_codes()
+        ]
+
+    def count_cells(
+        self, codes: np.ndarray, n_codes: int, weights: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Count the samples of each code, see `tables`; -1 is none."""
         n_classes, n_predicted = len(self.classes), 1
         cells = self.y_true
         if self.y_pred is not None:
             n_predicted = n_classes
             cells = cells * n_predicted + self.y_pred
         n_cells = n_classes * n_predicted
-        tables = []
-        for codes, n_groups in self.group_codes():
-            known = codes >= 0
-            flat = np.bincount(
-                codes[known] * n_cells + cells[known],
-                None if weights is None else weights[known],
-                minlength=n_groups * n_cells,
-            )
-            tables.append(flat.reshape(n_groups, n_classes, n_predicted))
-        return tables
+        known = codes >= 0
+        flat = np.bincount(
+            codes[known] * n_cells + cells[known],
+            None if weights is None else weights[known],
+            minlength=n_codes * n_cells,
+        )
+        return flat.reshape(n_codes, n_classes, n_predicted)
 
     def scores(self, argument: str) -> np.ndarray:
         """Check scores and return them with shape (n_samples, n_positives)."""
@@ -259,6 +276,19 @@ class GroupedSamples:
                 "lacks some."
             )
         return _as_numbers(numbers, argument, n_samples)[self.counted]
+
+
+def _encode_clusters(cluster: Any, n_samples: int) -> np.ndarray:
+    column = as_column(cluster, "cluster")
+    check_n_rows(cluster, len(column), "cluster", n_samples)
+    codes, _ = pd.factorize(column)
+    if (codes < 0).any():
+        raise ValueError(
+            f"`cluster` must name the cluster of each sample; {(codes < 0).sum()} have "
+            "a missing value. Give each of these a name of its own if it depends on no "
+            "other sample."
+        )
+    return codes
 
 
 def _as_numbers(values: Any, argument: str, n_samples: int) -> np.ndarray:

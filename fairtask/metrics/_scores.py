@@ -5,11 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.stats import chi2, norm
 
-from fairtask.metrics._intervals import wilson_limit
 from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._share_limits import (
+    FEW,
+    exact_limit,
+    largest_number,
+    n_of_share,
+    wilson_limit,
+)
 from fairtask.metrics._statistics import (
     ANY_SAMPLE,
     NEGATIVES,
@@ -45,6 +50,7 @@ class GroupLosses(GroupStatistics):
 
     output = "y_prob"
     chosen_by = "loss"
+    few = 2 * FEW
 
     def __init__(
         self,
@@ -54,7 +60,6 @@ class GroupLosses(GroupStatistics):
     ) -> None:
         super().__init__(samples, statistics)
         prob = samples.true_class_probabilities(argument)
-        self.counts = np.ones(len(prob), dtype=np.int64)
         losses = [samples.weights * sample_losses(prob, s.name) for s in statistics]
         # Sums of each weighted loss, below them sums of the weights.
         self.memberships = [
@@ -79,13 +84,45 @@ class GroupLosses(GroupStatistics):
         return results
 
     def limit(
-        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
     ) -> np.ndarray:
-        """Compute the limit of each mean, with Student's t for few samples."""
-        with np.errstate(invalid="ignore"):
-            quantile = np.sign(z) * student_t.ppf(norm.cdf(abs(z)), n - 1)
-            limits = np.where(n > 1, values + quantile * errors, np.sign(z) * np.inf)
-        return np.where(np.isnan(errors), np.nan, np.maximum(limits, 0))
+        """Compute limits of the means of losses.
+
+        NOTE: Most losses are small and few are large, so that Student's upper limits
+        are too low. A mean in [0, 1] is taken as a share, and the mean of a loss
+        without a bound as that of exponential variables, which gives a gamma
+        distribution. In both cases their number follows from the standard error.
+        """
+        if statistic.largest == 1:
+            return exact_limit(values, n_of_share(values, errors, n), z)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            m = np.fmin((values / errors) ** 2, largest_number(n))
+            limits = 2 * m * values / chi2.isf(norm.cdf(z), 2 * m)
+        limits = np.where(np.isinf(n), values, limits)
+        return np.where(np.isnan(errors), np.nan, limits)
+
+    def strict_limit(
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
+    ) -> np.ndarray:
+        """Compute limits; infinite for few samples of a loss without a bound.
+
+        A large loss may be so rare that few samples say nothing of it.
+        """
+        limits = self.limit(statistic, values, errors, n, z)
+        if statistic.largest == 1:
+            return limits
+        unknown = (n < self.few) | (np.isfinite(n) & (values == 0))
+        return np.where(unknown, np.sign(z) * np.inf, limits)
 
 
 class GroupAUCs(GroupStatistics):
@@ -101,7 +138,6 @@ class GroupAUCs(GroupStatistics):
     ) -> None:
         super().__init__(samples, statistics or [ROC_AUC])
         scores = samples.scores(argument)
-        self.counts = np.ones(len(scores), dtype=np.int64)
         order = scores.argsort(axis=0, kind="stable")
         self.areas = [
             [
@@ -128,18 +164,35 @@ class GroupAUCs(GroupStatistics):
         return results
 
     def limit(
-        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
     ) -> np.ndarray:
         """Compute Wilson's limit with a number of samples derived from the errors.
 
-        NOTE: A share v of m samples has a squared error of v (1 - v) / m, which gives
-        an m for the error of an area. Areas of few samples may be 1 in nearly all
-        resamples, with an error near 0. Therefore m is at most three times the size of
-        the smaller class, more than common distributions of scores lead to.
+        NOTE: Areas of few samples may be 1 in nearly all resamples, with an error near
+        0. Therefore the number is at most three times the size of the smaller class,
+        more than common distributions of scores lead to.
         """
-        with np.errstate(invalid="ignore", divide="ignore"):
-            m = np.fmin(values * (1 - values) / errors**2, 3 * n)
-        return wilson_limit(values, np.where(np.isnan(errors), np.nan, m), z)
+        m = n_of_share(values, errors, n, largest=3 * n)
+        return wilson_limit(values, m, z)
+
+    def strict_limit(
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
+    ) -> np.ndarray:
+        """Compute the limit of Clopper and Pearson with such a number of samples.
+
+        NOTE: Whatever the scores, the squared error is at most v (1 - v) / n.
+        """
+        return exact_limit(values, n_of_share(values, errors, n), z)
 
 
 @dataclass(frozen=True)

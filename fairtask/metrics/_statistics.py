@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._share_limits import FEW
 
 __all__ = [
     "ANY_SAMPLE",
@@ -115,8 +116,8 @@ class GroupStatistics(ABC):
 
     Attributes
     ----------
-    counts : ndarray of shape (n_atoms,), int64
-        Number of samples that are the same atom.
+    atoms : ndarray of shape (n_samples,), int64
+        The atom of each sample.
     strata : list of (Statistic, int)
         Each statistic, and the code of the class that is taken as positive.
     """
@@ -130,14 +131,17 @@ class GroupStatistics(ABC):
 
     has_limits: ClassVar[bool] = True
     """Whether there are confidence limits."""
+    few: ClassVar[int] = FEW
+    """With fewer samples than this, limits must be strict."""
 
-    counts: np.ndarray
+    atoms: np.ndarray
     strata: Sequence[tuple[Statistic, int]]
 
     def __init__(
         self, samples: GroupedSamples, statistics: Sequence[Statistic]
     ) -> None:
         self.samples = samples
+        self.atoms = np.arange(len(samples.y_true))
         self.strata = [
             (statistic, c)
             for statistic in statistics
@@ -154,14 +158,53 @@ class GroupStatistics(ABC):
 
     @abstractmethod
     def limit(
-        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray, z: float
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
     ) -> np.ndarray:
-        """Compute a confidence limit of each statistic.
+        """Compute confidence limits of a statistic.
 
-        From observed statistics, their standard errors in the resamples (NaN without
+        From observed values, their standard errors in the resamples (NaN without
         any), effective numbers of samples, all of one shape, and a quantile of the
         normal distribution, which is negative for a lower limit.
         """
+
+    @abstractmethod
+    def strict_limit(
+        self,
+        statistic: Statistic,
+        values: np.ndarray,
+        errors: np.ndarray,
+        n: np.ndarray,
+        z: float,
+    ) -> np.ndarray:
+        """Compute a limit that also holds for few samples, and far in the tails.
+
+        Many groups are compared with such quantiles. The arguments are those of
+        `limit`. A limit is infinite where nothing is known.
+        """
+
+    def limits(self, errors: list[np.ndarray], z: float) -> list[np.ndarray]:
+        """Compute the limits of all statistics, in the form of `observed`."""
+        return [
+            np.array(
+                [
+                    self.limit(statistic, values[i], of_attribute[i], n[i], z)
+                    for i, (statistic, _) in enumerate(self.strata)
+                ]
+            )
+            for values, of_attribute, n in zip(
+                self.observed, errors, self.n_effective, strict=True
+            )
+        ]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Number of samples that are the same atom, shape (n_atoms,)."""
+        return np.bincount(self.atoms)
 
     @cached_property
     def observed(self) -> list[np.ndarray]:
@@ -172,28 +215,48 @@ class GroupStatistics(ABC):
     def n_effective(self) -> list[np.ndarray]:
         r"""Effective numbers of samples, an array (n_strata, n_groups) per attribute.
 
-        With weights :math:`w` the number is :math:`(\sum w)^2 / \sum w^2`; of several
-        kinds of samples the smallest counts.
+        With weights :math:`w` the number is :math:`(\sum w)^2 / \sum w^2`, where the
+        samples of a cluster are one sample with the sum of their weights. Of several
+        kinds of samples the smallest number counts.
         """
-        weights, tiny = self.samples.weights, np.finfo(float).tiny
-        return [
-            np.array(
+        numbers = []
+        for codes, n_groups in self.samples.group_codes():
+            sums = self.samples.count_cells(codes, n_groups, self.samples.weights)
+            squares = _sums_of_squares(self.samples, codes, n_groups)
+            of_strata = [
                 [
-                    n_needed(statistic.needs, totals, c) ** 2
-                    / np.maximum(n_needed(statistic.needs, squares, c), tiny)
-                    for statistic, c in self.strata
+                    kind.count(sums, c) ** 2
+                    / np.maximum(squares(kind, c), np.finfo(float).tiny)
+                    for kind in statistic.needs
                 ]
-            )
-            for totals, squares in zip(
-                self.samples.tables(weights),
-                self.samples.tables(weights**2),
-                strict=True,
-            )
-        ]
+                for statistic, c in self.strata
+            ]
+            numbers.append(np.array([np.min(kinds, axis=0) for kinds in of_strata]))
+        return numbers
+
+
+def _sums_of_squares(
+    samples: GroupedSamples, codes: np.ndarray, n_groups: int
+) -> Callable[[SampleKind, int], np.ndarray]:
+    """Return a function that sums the squared weights of a kind in each group.
+
+    The weight of a cluster is the sum of those of its samples of this kind.
+    """
+    if samples.clusters is None:
+        squares = samples.count_cells(codes, n_groups, samples.weights**2)
+        return lambda kind, c: kind.count(squares, c)
+    n_clusters = samples.clusters.max(initial=0) + 1
+    parts = np.where(codes >= 0, codes * n_clusters + samples.clusters, -1)
+    found = np.unique(parts[codes >= 0])
+    rows = np.where(codes >= 0, np.searchsorted(found, parts), -1)
+    tables = samples.count_cells(rows, len(found), samples.weights)
+    return lambda kind, c: np.bincount(
+        found // n_clusters, kind.count(tables, c) ** 2, minlength=n_groups
+    )
 
 
 def find_atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a sample of each distinct row of codes, and how often the row occurs."""
+    """Return a sample of each distinct row of codes, and the position of each row."""
     codes, n_rows = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
         size = int(column.max(initial=0)) + 1
@@ -202,8 +265,8 @@ def find_atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
             n_rows = len(values)
         codes = codes * size + column
         n_rows *= size
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    return first, counts
+    _, first, atoms = np.unique(codes, return_index=True, return_inverse=True)
+    return first, atoms
 
 
 def membership_matrix(

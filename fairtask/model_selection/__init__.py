@@ -14,6 +14,7 @@ An argument that is not as described is a ValueError.
 """
 
 from fairtask.model_selection._candidates import fit_candidates
+from fairtask.model_selection._displays._changes import ReportComparisonDisplay
 from fairtask.model_selection._displays._group_losses import GroupLossDisplay
 from fairtask.model_selection._displays._group_rates import GroupRatesDisplay
 from fairtask.model_selection._displays._latent import LatentDisplay
@@ -33,6 +34,7 @@ __all__ = [
     "GroupRatesDisplay",
     "LatentDisplay",
     "ParetoFrontDisplay",
+    "ReportComparisonDisplay",
     "RepresentationDisplay",
     "best_under_budget",
     "choose_within_budget",

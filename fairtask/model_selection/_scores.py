@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask.metrics._intervals import standard_errors
 from fairtask.metrics._names import metric_of_name
+from fairtask.metrics._resampling import standard_errors
 from fairtask.metrics._scorers import CONSTANT
 
 __all__ = [

@@ -8,9 +8,10 @@ import numpy as np
 
 from fairtask._validation import check_one_of
 from fairtask.metrics import BootstrapResult, bootstrap
-from fairtask.metrics._bootstrap import check_resampling, make_generator, resample
+from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._rates import ACCURACY, GroupRates
+from fairtask.metrics._resampling import resample
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import GroupAUCs
 from fairtask.metrics._transforms import nan_reduce
