@@ -27,6 +27,7 @@ check: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-doc
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_pages.py docs/_build/html
 
 # The wheel, without the sources beside it, in the lowest versions that are supported.
 OLDEST = $(VENV)-oldest

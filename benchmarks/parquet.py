@@ -10,6 +10,7 @@ folder with more room.
 
     python benchmarks/parquet.py
     python benchmarks/parquet.py --millions 1 4 --epochs 3
+    python benchmarks/parquet.py --millions 0.25 0.5 1 --table docs/tables/parquet.csv
 """
 
 import argparse
@@ -99,6 +100,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", nargs="+", type=float, default=[1, 4, 16])
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--table", type=Path, help="CSV file for the table")
     parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.fit:
@@ -111,6 +113,8 @@ def main():
     table.insert(3, "above", table["peak MiB"] - table["peak MiB"][0])
     print(f"20 columns, {asked.epochs} epoch(s), one thread")
     print(table.to_string(index=False, float_format="{:.1f}".format))
+    if asked.table:
+        table.round(1).to_csv(asked.table, index=False)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,16 @@ class Dropout(nn.Module):
     ----------
     p : float in [0, 1)
         Share of the numbers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import Dropout
+    >>> x = torch.ones(1000)
+    >>> sorted(set(Dropout(0.5)(x).tolist()))
+    [0.0, 2.0]
+    >>> torch.equal(Dropout(0.5).eval()(x), x)
+    True
     """
 
     def __init__(self, p: float) -> None:
@@ -101,6 +111,14 @@ class MLP(nn.Sequential):
     ----------
     out_features : int
         Width p of the representation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import MLP
+    >>> trunk = MLP(10, (32, 8), activation="gelu")
+    >>> trunk(torch.zeros(4, 10)).shape
+    torch.Size([4, 8])
     """
 
     def __init__(
@@ -179,6 +197,20 @@ class ProbeHead(FairnessHead):
     The fairness loss trains the trunk alone. The head is trained like the task head, so
     that it uses the representation like the task head, and the fairness loss cannot
     make it constant.
+
+    Examples
+    --------
+    The output for the fairness loss has no gradient for the head, and that for the task
+    loss has none for the representation:
+
+    >>> import torch
+    >>> from fairtask.modules import ProbeHead
+    >>> h = torch.ones(4, 8, requires_grad=True)
+    >>> probe = ProbeHead([torch.nn.Linear(8, 2)])
+    >>> [for_fairness], [for_task] = probe(h, task_heads=[])
+    >>> for_fairness.sum().backward()
+    >>> h.grad is None, probe.heads[0].weight.grad is None
+    (False, True)
     """
 
     learns_task = True
@@ -202,6 +234,17 @@ class LiteralHead(FairnessHead):
     References
     ----------
     .. [1] "Learning fair latent representation with multi-task deep learning".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import LiteralHead
+    >>> h = torch.ones(4, 8, requires_grad=True)
+    >>> head = LiteralHead([torch.nn.Linear(8, 2)])
+    >>> [for_fairness], for_task = head(h, task_heads=[])
+    >>> for_fairness.sum().backward()
+    >>> h.grad is None, head.heads[0].weight.grad is None, for_task
+    (False, False, [])
     """
 
     def forward(
@@ -216,6 +259,17 @@ class AnchoredHead(FairnessHead):
 
     The fairness loss trains head and trunk; the task loss of this head trains the head
     alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import AnchoredHead
+    >>> h = torch.ones(4, 8, requires_grad=True)
+    >>> head = AnchoredHead([torch.nn.Linear(8, 2)])
+    >>> [for_fairness], [for_task] = head(h, task_heads=[])
+    >>> for_task.sum().backward()
+    >>> h.grad is None, head.heads[0].weight.grad is None
+    (True, False)
     """
 
     learns_task = True
@@ -231,7 +285,19 @@ class AnchoredHead(FairnessHead):
 
 
 class TaskHead(FairnessHead):
-    """The task heads with their weights detached: the loss trains the trunk alone."""
+    """The task heads with their weights detached: the loss trains the trunk alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import TaskHead
+    >>> h = torch.ones(4, 8, requires_grad=True)
+    >>> task_head = torch.nn.Linear(8, 2)
+    >>> [for_fairness], for_task = TaskHead()(h, task_heads=[task_head])
+    >>> for_fairness.sum().backward()
+    >>> h.grad is None, task_head.weight.grad is None
+    (False, True)
+    """
 
     has_own_heads = False
     may_collapse = False
@@ -279,6 +345,15 @@ class MeanErasure(nn.Module):
     ----------
     removed : Tensor of shape (n_features, n_features)
         Matrix Q of the map from h to h - h Q.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import MeanErasure
+    >>> erasure = MeanErasure(2)
+    >>> erasure.removed[0, 0] = 1  # the first unit is removed
+    >>> erasure(torch.tensor([[3.0, 4.0]]))
+    tensor([[0., 4.]])
     """
 
     removed: Tensor
@@ -324,6 +399,19 @@ class MultiTaskNetwork(nn.Module):
         One per sensitive attribute.
     erasure : MeanErasure, optional
         Changes the output of the trunk.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import MLP, MultiTaskNetwork, ProbeHead
+    >>> network = MultiTaskNetwork(
+    ...     MLP(10, (32, 8)),
+    ...     task_heads=[torch.nn.Linear(8, 2)],
+    ...     fairness_heads=[ProbeHead([torch.nn.Linear(8, 2)])],
+    ... )
+    >>> outputs = network(torch.zeros(4, 10))
+    >>> outputs.representation.shape, outputs.fairness[0][0].shape
+    (torch.Size([4, 8]), torch.Size([4, 2]))
     """
 
     def __init__(

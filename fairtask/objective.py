@@ -77,6 +77,24 @@ class Objective(nn.Module):
     References
     ----------
     .. [1] "Learning fair latent representation with multi-task deep learning".
+
+    Examples
+    --------
+    A step of training for one task and one attribute of two groups:
+
+    >>> import torch
+    >>> from fairtask.losses import GroupLossDivergence
+    >>> from fairtask.modules import MLP, MultiTaskNetwork, TaskHead
+    >>> from fairtask.objective import Objective
+    >>> head = torch.nn.Linear(8, 2)
+    >>> network = MultiTaskNetwork(MLP(10, (8,)), [head], [TaskHead()])
+    >>> objective = Objective(0.3, [[GroupLossDivergence(n_groups=2)]])
+    >>> X, y, z = torch.randn(6, 10), [0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 1, 1]
+    >>> y, z = (torch.tensor(codes)[:, None] for codes in (y, z))
+    >>> terms = objective(network(X), y, z)
+    >>> terms.total().backward()
+    >>> len(terms.weighted)  # of the task and of the attribute
+    2
     """
 
     lam: float | Tensor
@@ -248,6 +266,15 @@ def cross_entropies(
     Returns
     -------
     losses : list of K Tensor, scalar
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.objective import cross_entropies
+    >>> y = torch.tensor([[0], [1], [1], [0]])
+    >>> [loss] = cross_entropies([torch.zeros(4, 2)], y)
+    >>> round(loss.item(), 3)  # log 2
+    0.693
     """
     # The loss of a sample may be more than the largest float16.
     logits = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in logits]

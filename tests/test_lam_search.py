@@ -306,7 +306,7 @@ class TestErrors:
             ({"budget": 0.1, "rule": "knee_point"}, "two rules"),
             ({"budget": 0.1, "rule": len}, "`budget` has no use"),
             ({"budget": 5}, "`budget` must be at most 1, the largest 'equalized_odds"),
-            ({"rule": lambda: 0}, "`rule` must take one argument, `cv_results_`"),
+            ({"rule": globals}, "`rule` must take one argument, `cv_results_`"),
             ({"lams": ["a", "b"]}, "`lams` must be a number"),
             ({"cv": []}, "`cv` must give at least one fold"),
             ({"cv": [(1, 2)]}, "`cv` must give at least one fold"),

@@ -5,7 +5,6 @@ import os
 import pickle
 from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -681,18 +680,3 @@ class TestFile:
         classifier = make_classifier().fit(path, **TARGETS)
         assert [epoch["batches"] for epoch in classifier.net_.history] == [[], []]
         assert classifier.net_.history[-1, "train_batch_count"] > 1
-
-
-def test_the_code_of_the_guide(tmp_path, monkeypatch):
-    guide = Path(__file__).parents[1] / "docs" / "guide.rst"
-    _, _, section = guide.read_text().partition("Larger than memory\n---")
-    section = section.partition("Several processes\n---")[0]
-    blocks = section.split(".. code-block:: python\n")[1:]
-    code = [
-        "\n".join(line[3:] for line in block.splitlines() if line[:3] in ("", "   "))
-        for block in blocks
-    ]
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec("\n".join(code), names)
-    assert names["clf"].feature_names_in_.tolist() == ["x_0"]
