@@ -8,8 +8,8 @@ import fairtask
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 
-from inventories import intersphinx_mapping as make_mapping  # noqa: E402
 from gallery import examples_to_run  # noqa: E402
+from inventories import intersphinx_mapping as make_mapping  # noqa: E402
 
 project = "fairtask"
 author = "The fairtask developers"

@@ -94,12 +94,11 @@ def main():
     alone.fit(X_train, y_train, sensitive_features=z_train)
     models = {"task alone": alone, "within the budget": search.estimator_}
     parts = (X_train, y_train, z_train), (X_test, y_test, z_test)
-    reports, rows = zip(*(judge(model, *parts) for model in models.values()))
-    print(
-        f"\nOn {len(y_test):,} other rows. EOD: the larger of the gaps between the groups"
-    )
-    print("in true and in false positive rate. New head: a logistic regression that is")
-    print("fitted to the representation, for the task alone.\n")
+    judged = [judge(model, *parts) for model in models.values()]
+    reports, rows = zip(*judged, strict=True)
+    print(f"\nOn {len(y_test):,} other rows. EOD: the larger of the gaps between the")
+    print("groups in true and in false positive rate. New head: a logistic regression")
+    print("that is fitted to the representation, for the task alone.\n")
     print(pd.DataFrame(rows, index=list(models)).round(3).to_string())
 
     print("\nWhat the budget changed:\n")

@@ -72,9 +72,10 @@ class LinearCertificate:
         Parameters
         ----------
         coef : array-like of shape (n_units,) or (n_outputs, n_units)
-            Weights of the head, such as ``coef_`` of `~sklearn.linear_model.LogisticRegression`. The units
-            are those of the representation as it was certified. With a scaler before
-            the head, divide ``coef_`` by ``scale_``.
+            Weights of the head, such as ``coef_`` of a
+            `~sklearn.linear_model.LogisticRegression`. The units are those of the
+            representation as it was certified. With a scaler before the head, divide
+            ``coef_`` by ``scale_``.
 
         Returns
         -------
