@@ -16,6 +16,7 @@ from sklearn.base import _fit_context, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from torch import Tensor, nn
@@ -79,6 +80,12 @@ class ObjectiveStack(ModuleStack):
     def distances(self) -> nn.ModuleList:
         """Distances in the representation, see `Objective`."""
         return self.module.distances
+
+
+def _has_partial_fit(search: "LamSearch") -> bool:
+    raise AttributeError(
+        f"{type(search).__name__} has no `partial_fit`; train its `estimator_` further."
+    )
 
 
 @estimator
@@ -254,13 +261,10 @@ class LamSearch(FairnessEstimator):
         self.n_splits_ = len(splits)
         return self
 
-    @property
+    @available_if(_has_partial_fit)
     def partial_fit(self) -> NoReturn:
-        """There is none: a part of the samples chooses no ``lam``."""
-        raise AttributeError(
-            f"{type(self).__name__} has no `partial_fit`; train its `estimator_` "
-            "further."
-        )
+        """Not available: a part of the samples chooses no ``lam``."""
+        raise NotImplementedError
 
     def save(self, path: Any) -> None:
         """Write `estimator_`, the model with the chosen ``lam``, to a file.

@@ -38,8 +38,9 @@ def fit_candidates(
     Parameters
     ----------
     search : estimator
-        A fitted search with ``cv_results_``, such as `GridSearchCV` or
-        `AuxiliaryFairnessClassifierCV`.
+        A fitted search with ``cv_results_``, such as
+        `~sklearn.model_selection.GridSearchCV` or
+        `~fairtask.AuxiliaryFairnessClassifierCV`.
     X : array-like of shape (n_samples, n_features)
         Samples to fit the candidates to: those of the search.
     y : array-like of shape (n_samples,)
