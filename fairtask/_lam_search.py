@@ -228,7 +228,7 @@ class LamSearch(FairnessEstimator):
         lams = self._check_lams()
         scores = {"performance": self.performance, "disparity": self.disparity}
         rule = make_rule(self.rule, self.budget, **scores)
-        scoring = make_scoring(self.scoring, y, budget=self.budget, **scores)
+        scoring = make_scoring(self.scoring, y, **scores)
         if self.scoring is None:
             groups = data["sensitive_features"]
             try_scoring(scoring, tasks.decode(codes), X, y, groups, **scores)

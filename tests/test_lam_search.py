@@ -375,7 +375,7 @@ class TestErrors:
 
     def test_partial_fit(self):
         assert not hasattr(make_search(), "partial_fit")
-        with pytest.raises(AttributeError, match="estimator_"):
+        with pytest.raises(AttributeError, match="partial_fit"):
             make_search().partial_fit(X, y)
 
     def test_multipliers_find_the_weight_by_themselves(self):

@@ -320,11 +320,11 @@ def check_budget(budget: Any, disparity: Any) -> float:
     metric = metric_of_name(disparity) if isinstance(disparity, str) else None
     largest = np.inf
     if metric is not None:
-        largest = max(statistic.largest for statistic in metric.statistics)
+        largest = max(metric.transform.largest(s) for s in metric.statistics)
     if budget > largest:
         raise ValueError(
-            f"`budget` must be at most {largest:g}, as {disparity!r} is; got "
-            f"{budget!r}. Write 5 % as 0.05."
+            f"`budget` must be at most {largest:g}, the largest {disparity!r} that "
+            f"there can be; got {budget!r}. Write 5 % as 0.05."
         )
     if np.isinf(budget):
         raise ValueError(f"`budget` must be finite; got {budget!r}.")
