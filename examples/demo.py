@@ -59,10 +59,10 @@ def judge(model, train, test):
         eod.xs(name, level="head").iloc[0]
         for name in ("own prediction", "logistic regression")
     )
-    performance = audit.performance.loc["own prediction"]
+    performance = audit.performance["value"].xs("own prediction", level="head")
     return report, {
-        "AUC": performance.loc["roc_auc", "value"],
-        "accuracy": performance.loc["accuracy", "value"],
+        "AUC": performance["roc_auc"],
+        "accuracy": performance["accuracy"],
         "EOD": own["value"],
         "95 % interval": f"{own['low']:.3f} to {own['high']:.3f}",
         "EOD of a new head": head["value"],
@@ -90,7 +90,7 @@ def main():
     search = AuxiliaryFairnessClassifierCV(
         lams=LAMBDAS, cv=3, budget=budget, random_state=0, **epochs
     ).fit(X_train, y_train, sensitive_features=z_train)
-    print(f"The best AUC with an EOD of at most {budget:g} has lam={search.lam_:g}.")
+    print(f"The choice for an EOD of at most {budget:g} is lam={search.lam_:g}.")
 
     alone = AuxiliaryFairnessClassifier(lam=1.0, random_state=0, **epochs)
     alone.fit(X_train, y_train, sensitive_features=z_train)
