@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "check_bool",
     "check_device",
     "check_distinct",
     "check_image_size",
@@ -210,6 +211,12 @@ def check_one_of(name: str, value: Any, options: Sequence[str]) -> None:
         *first, last = (repr(option) for option in options)
         choice = f"{', '.join(first)} or {last}"
         raise ValueError(f"`{name}` must be {choice}; got {value!r}.")
+
+
+def check_bool(argument: str, value: Any) -> None:
+    """Raise a ValueError unless it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{argument}` must be True or False; got {value!r}.")
 
 
 def warn_user(category: type[Warning], message: str) -> None:

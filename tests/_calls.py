@@ -4,6 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ TAKES_LONG = {
 }
 """Arguments for which a large number is no error, and takes time or memory."""
 
-CALLED = {"augmentation", "rule"}
+CALLED = {"augmentation", "performance", "rule"}
 """Arguments that are called with what `int` refuses: its error is the user's."""
 
 ELSEWHERE = {"data_home", "n_jobs"}
@@ -112,9 +113,19 @@ class Call:
     arguments: dict[str, Any]
 
     def __call__(self, **changed: Any) -> None:
+        quiet(self.function)(**{**self.arguments, **changed})
+
+
+def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that gives no warnings."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.function(**{**self.arguments, **changed})
+            return function(*args, **kwargs)
+
+    return call
 
 
 def wrong_values(call: Call, calls: list[Call]) -> Iterator[tuple[str, list[str]]]:
@@ -279,9 +290,7 @@ def of_estimator(
     yield Call(f"fit {modality}", f"{name}.fit of two parts", validate, of_validation)
     of_stream = {**weighted, "classes": [0, 1], "groups": [[0, 1]]}
     yield Call("part", f"{name}.partial_fit", partial_fit, of_stream)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted = cls(**settings).fit(**data)
+    fitted = quiet(cls(**settings).fit)(**data)
     for method in ("predict", "predict_proba", "decision_function", "transform"):
         function = getattr(fitted, method)
         taken = inspect.signature(function).parameters
@@ -337,6 +346,10 @@ def of_other_modules() -> Iterator[Call]:
         yield Call("loss", name, loss, defaults_of(loss))
 
 
-CHECKED = [*of_metrics(), *of_scorers(), *of_datasets(), *of_estimators()]
-UNCHECKED = list(of_other_modules())
-"""Calls whose arguments are not all checked."""
+CALLS = [
+    *of_metrics(),
+    *of_scorers(),
+    *of_datasets(),
+    *of_estimators(),
+    *of_other_modules(),
+]

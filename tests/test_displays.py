@@ -346,7 +346,7 @@ class TestParetoFrontDisplay:
             ({"performance": "f1"}, "`performance` must be"),
             ({"performance": "roc_auc"}, "`y_score` must be given for 'roc_auc'"),
             ({"disparity": "group_auc_difference"}, "`y_score` must be given for 'gr"),
-            ({"disparity": "eod"}, "`metric` must be one of"),
+            ({"disparity": "eod"}, "`disparity` must be one of"),
             ({"attributes": "each"}, "`attributes` must give one number"),
             ({"n_resamples": 1}, "`n_resamples` must be"),
         ],

@@ -269,7 +269,7 @@ class TestInput:
             ({"h": np.zeros((2, 0))}, "`h` must have shape"),
             ({"h": [[np.nan], [1]]}, "`h` must hold finite numbers; found 1 others"),
             ({"h": [["a"], ["b"]]}, "`h` must hold numbers; it holds 'a'"),
-            ({"y": [0]}, "`y` must have one entry per sample: expected 2, found 1"),
+            ({"y": [0]}, "`y` must have one row per sample: expected 2, found 1"),
             ({"y": ["a", None]}, "`y` must have no missing values; found 1"),
             ({"sensitive_features": ["a"]}, "sensitive_features"),
             ({"groups": ["a", "c"]}, "'b'"),

@@ -446,16 +446,18 @@ def test_a_penalty_has_a_number_per_stratum():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"parity": "odds"}, "`parity` must be one of .*equalized_odds.* 'odds'"),
+        ({"parity": "odds"}, "`parity` must be .*'equalized_odds'.* got 'odds'"),
+        ({"parity": torch.zeros(2)}, "`parity` must be .* got tensor"),
         (
             {"group_momentum": 1.0},
             r"`group_momentum` must be a number in \[0, 1\) or 'auto'; got 1.0",
         ),
         ({"group_momentum": math.nan}, "`group_momentum` must be .* got nan"),
         ({"group_momentum": "mean"}, "`group_momentum` must be .* got 'mean'"),
+        ({"group_momentum": torch.zeros(2)}, "`group_momentum` must be .* tensor"),
         (
             {"sample_loss": "hinge"},
-            "`sample_loss` must be one of .*'zero_one'.*'hinge'",
+            "`sample_loss` must be 'cross_entropy' or 'zero_one'; got 'hinge'",
         ),
     ],
 )

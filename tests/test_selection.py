@@ -67,7 +67,7 @@ def test_by_hand(rule, chosen):
     assert pickle.loads(pickle.dumps(rule))(TABLE) == chosen
     # The sign of the disparity does not matter.
     assert rule({k: -v if "eod" in k else v for k, v in TABLE.items()}) == chosen
-    with pytest.raises(ValueError, match=r"'auc' must be .* one of \['AUC'\]"):
+    with pytest.raises(ValueError, match=r"`performance` .* \['AUC'\]; got 'auc'"):
         rule({"split0_test_AUC": [0.9]})
 
 

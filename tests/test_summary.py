@@ -142,6 +142,8 @@ class TestMeanRank:
             r"`higher_is_better` must name metrics of \['AUC'\]; got \['ACC'\]",
         ),
         (pd.DataFrame({"AUC": [1.0]}), {"higher_is_better": "AUC"}, "got 'AUC'"),
+        (pd.DataFrame({"AUC": [1.0]}), {"higher_is_better": [{}]}, r"got \[{}\]"),
+        (pd.DataFrame({"AUC": [1.0]}), {"baseline": []}, r"`baseline` .*; got \[\]"),
     ],
 )
 def test_error_names_the_argument(table, arguments, message):

@@ -9,10 +9,13 @@ import re
 
 import pytest
 
-from tests._calls import CHECKED, UNCHECKED, VALUES, wrong_values
+from tests._calls import CALLS, VALUES, wrong_values
+from tests._selection_calls import SELECTION_CALLS
 
-NAMES = {"y_output": "y_pred"}
-"""The argument of `bootstrap` has the name that it has in the metric."""
+ALL_CALLS = [*CALLS, *SELECTION_CALLS]
+
+NAMES = ("transformer", "y_pred", "y_true")
+"""Names that `estimator`, `y_output` and `y` have in a function that is called."""
 
 
 def problem(call, argument, value):
@@ -21,7 +24,7 @@ def problem(call, argument, value):
         call(**{argument: VALUES[value]})
     except (TypeError, ValueError) as error:
         # "The 'lr' parameter of" are the words of scikit-learn.
-        arguments = "|".join([*call.arguments, *NAMES.values()])
+        arguments = "|".join([*call.arguments, *NAMES])
         if re.search(rf"`({arguments})\b|'{argument}' parameter", str(error)):
             return None
         return f"{value}: {type(error).__name__}: {error}"
@@ -30,26 +33,16 @@ def problem(call, argument, value):
     return None
 
 
-@pytest.mark.parametrize("call", [*CHECKED, *UNCHECKED], ids=lambda call: call.name)
+@pytest.mark.parametrize("call", ALL_CALLS, ids=lambda call: call.name)
 def test_call_works(call):
     call()
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        *CHECKED,
-        *(
-            pytest.param(call, marks=pytest.mark.xfail(reason="not all are checked"))
-            for call in UNCHECKED
-        ),
-    ],
-    ids=lambda call: call.name,
-)
+@pytest.mark.parametrize("call", ALL_CALLS, ids=lambda call: call.name)
 def test_errors_name_an_argument(call):
     problems = [
         (argument, problem(call, argument, value))
-        for argument, values in wrong_values(call, [*CHECKED, *UNCHECKED])
+        for argument, values in wrong_values(call, ALL_CALLS)
         for value in values
     ]
     assert [found for found in problems if found[1] is not None] == []

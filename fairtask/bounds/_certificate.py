@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fairtask._columns import as_column, exact_names
-from fairtask._frames import as_pandas, check_same_rows
+from fairtask._columns import as_column, exact_names, read_number_array
+from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
 from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
@@ -121,13 +121,12 @@ def certified_difference(
     check_same_rows(
         {"losses": losses, "sensitive_features": sensitive_features, "strata": strata}
     )
-    losses = np.asarray(as_pandas(losses, "losses"))
-    if losses.ndim != 1 or not len(losses) or losses.dtype.kind not in "bfiu":
+    losses = read_number_array(losses, "losses")
+    if losses.ndim != 1 or not len(losses):
         raise ValueError(
-            "`losses` must be numbers of shape (n_samples,), one at least; got "
-            f"{losses.dtype} of shape {losses.shape}."
+            "`losses` must be numbers of shape (n_samples,), one at least; got the "
+            f"shape {losses.shape}."
         )
-    losses = losses.astype(float)
     outside = ~((losses >= 0) & (losses <= 1))
     if outside.any():
         raise ValueError(
@@ -185,12 +184,8 @@ def encode_strata(
     """Return the code of each sample's stratum, and the names of the strata."""
     if strata is None:
         return np.zeros(n_samples, dtype=np.int64), ["all"]
-    column = as_column(strata if np.ndim(strata) else [], argument)
-    if len(column) != n_samples:
-        raise ValueError(
-            f"`{argument}` must have one entry per sample: expected {n_samples}, found "
-            f"{len(column)}."
-        )
+    column = as_column(strata, argument)
+    check_n_rows(strata, len(column), argument, n_samples)
     known = exact_names(column, f"`{argument}`", "names of one type")
     if len(known) < n_samples:
         raise ValueError(

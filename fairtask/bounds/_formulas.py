@@ -263,7 +263,8 @@ def warn_if_vacuous(bound: float) -> float:
 
 
 def _check_pair(values: Any, name: str, *, smallest: float) -> list[float]:
-    pair = list(values) if np.ndim(values) == 1 else []
+    found = np.asarray(values, dtype=object)  # rows may differ in length
+    pair = found.tolist() if found.ndim == 1 else []
     if len(pair) != 2 or not all(_is_finite(v) and v >= smallest for v in pair):
         raise ValueError(
             f"`{name}` must be two finite numbers of at least {smallest}, one for each "

@@ -105,7 +105,7 @@ class CellPenalty(nn.Module):
 
     def __init__(self, group_momentum: float | Literal["auto"]) -> None:
         super().__init__()
-        if group_momentum != "auto":
+        if not isinstance(group_momentum, str) or group_momentum != "auto":
             check_number("group_momentum", group_momentum, below=1, other=" or 'auto'")
         self.group_momentum = group_momentum
 

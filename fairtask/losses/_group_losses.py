@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, relu
 
+from fairtask._validation import check_one_of
 from fairtask.losses._checks import check_number
 from fairtask.losses._fairness_loss import FairnessLoss
 
@@ -63,12 +64,8 @@ class GroupLossPenalty(FairnessLoss):
         positive_classes: Sequence[int] | None = None,
         group_momentum: float | Literal["auto"] = "auto",
     ) -> None:
-        if parity not in PARITIES:
-            raise ValueError(f"`parity` must be one of {PARITIES}; got {parity!r}.")
-        if sample_loss not in SAMPLE_LOSSES:
-            raise ValueError(
-                f"`sample_loss` must be one of {SAMPLE_LOSSES}; got {sample_loss!r}."
-            )
+        check_one_of("parity", parity, PARITIES)
+        check_one_of("sample_loss", sample_loss, SAMPLE_LOSSES)
         if positive_classes is not None and parity != "equal_opportunity":
             raise ValueError(
                 "`positive_classes` goes with parity='equal_opportunity' and with "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 
-from fairtask._validation import check_one_of, check_positive_integer
+from fairtask._validation import check_bool, check_one_of, check_positive_integer
 from fairtask.metrics._audit import OWN_PREDICTION, RepresentationAudit
 from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._group_reading import GroupReading, linear_classifier
@@ -142,10 +142,7 @@ def audit_representation(
     check_one_of("attributes", attributes, ("each", "intersection"))
     check_positive_integer("min_group_size", min_group_size)
     check_resampling(n_resamples, confidence_level, smallest=0)
-    if not isinstance(own_prediction, bool | np.bool_):
-        raise ValueError(
-            f"`own_prediction` must be True or False; got {own_prediction!r}."
-        )
+    check_bool("own_prediction", own_prediction)
     intersectional = attributes == "intersection"
     seed = int(make_generator(random_state).integers(2**31 - 1))
     heads = _default_heads(seed) if heads is None else _checked_heads(heads)

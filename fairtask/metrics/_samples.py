@@ -281,7 +281,12 @@ class GroupedSamples:
 def _encode_clusters(cluster: Any, n_samples: int) -> np.ndarray:
     column = as_column(cluster, "cluster")
     check_n_rows(cluster, len(column), "cluster", n_samples)
-    codes, _ = pd.factorize(column)
+    try:
+        codes, _ = pd.factorize(column)
+    except TypeError as error:  # such as sets
+        raise ValueError(
+            f"`cluster` must hold names, such as numbers or strings: {error}."
+        ) from error
     if (codes < 0).any():
         raise ValueError(
             f"`cluster` must name the cluster of each sample; {(codes < 0).sum()} have "

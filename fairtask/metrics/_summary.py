@@ -165,20 +165,28 @@ def _oriented(
         values = table.astype(float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"`table` must hold numbers: {error}.") from error
-    if baseline is not None and baseline not in table.index:
+    if baseline is not None and not _is_label(baseline, table.index):
         raise ValueError(
             f"`baseline` must be one of the rows {table.index.tolist()}; got "
             f"{baseline!r}."
         )
     metrics = table.columns.get_level_values(-1)
-    if isinstance(higher_is_better, str):
+    if not pd.api.types.is_list_like(higher_is_better):  # a string is none
         raise ValueError(
             f"`higher_is_better` must be a sequence of names; got {higher_is_better!r}."
         )
-    unknown = [name for name in higher_is_better if name not in metrics]
+    names = list(higher_is_better)
+    unknown = [name for name in names if not _is_label(name, metrics)]
     if unknown:
         raise ValueError(
             f"`higher_is_better` must name metrics of {metrics.unique().tolist()}; got "
             f"{unknown}."
         )
-    return values, np.where(metrics.isin(list(higher_is_better)), -1.0, 1.0)
+    return values, np.where(metrics.isin(names), -1.0, 1.0)
+
+
+def _is_label(name: Any, labels: pd.Index) -> bool:
+    try:
+        return name in labels
+    except TypeError:  # such as a list
+        return False

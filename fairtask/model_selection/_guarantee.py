@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, get_scorer_names
 
 from fairtask._frames import check_same_rows
 from fairtask._validation import check_one_of
@@ -216,7 +216,10 @@ def choose_within_budget(
     rows, comparisons = [], []
     for model in models.values():
         classes, y_pred, y_score = predict_all(
-            model, X, with_scores=metric.family.output != "y_pred"
+            model,
+            X,
+            with_scores=metric.family.output != "y_pred",
+            argument="candidates",
         )
         comparison = limits.compare(y_pred if y_score is None else y_score, classes)
         comparisons.append(comparison)
@@ -255,10 +258,10 @@ def _read_candidates(candidates: Any) -> dict[Any, Any]:
         )
     if isinstance(candidates, Mapping):
         models = dict(candidates)
-    elif isinstance(candidates, Sequence | np.ndarray) and not isinstance(
-        candidates, str
-    ):
+    elif isinstance(candidates, Sequence) and not isinstance(candidates, str):
         models = dict(enumerate(candidates))
+    elif isinstance(candidates, np.ndarray):
+        models = dict(enumerate(candidates.ravel()))
     else:
         models = {}
     are_models = all(hasattr(model, "predict") for model in models.values())
@@ -277,13 +280,12 @@ def _make_scorer(performance: Any, sensitive_features: Any) -> Callable[..., flo
         return partial(scorer, sensitive_features=sensitive_features)
     if callable(performance):
         return performance
-    try:
+    if isinstance(performance, str) and performance in get_scorer_names():
         return get_scorer(performance)
-    except ValueError as error:
-        raise ValueError(
-            "`performance` must be a score of scikit-learn, a metric of groups or a "
-            f"scorer; got {performance!r}."
-        ) from error
+    raise ValueError(
+        "`performance` must be a score of scikit-learn, a metric of groups or a "
+        f"scorer; got {performance!r}."
+    )
 
 
 Tested = tuple[np.ndarray, np.ndarray]

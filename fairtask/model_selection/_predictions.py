@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from fairtask._validation import named_in_errors
+
 __all__ = ["last_step", "predict_all"]
 
 
@@ -21,19 +23,21 @@ def last_step(estimator: Any) -> Any:
 
 
 def predict_all(
-    estimator: Any, X: Any, *, with_scores: bool
+    estimator: Any, X: Any, *, with_scores: bool, argument: str
 ) -> tuple[np.ndarray | None, Any, Any]:
     """Return the classes of a fitted classifier, its predictions and its scores.
 
     Scores are probabilities, or decision values where there are no probabilities; None
     without `with_scores`. The classes are None for a classifier of several tasks.
+    `argument` has the classifier, for error messages.
     """
-    check_is_fitted(estimator)
-    if not hasattr(estimator, "predict"):
-        raise ValueError(
-            "A model must be a classifier with `predict`, and a search must have "
-            f"refitted one; got {estimator!r}."
-        )
+    with named_in_errors(argument):
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "predict"):
+            raise ValueError(
+                "a model must be a classifier with `predict`, and a search must have "
+                f"refitted one; got {estimator!r}."
+            )
     classes = getattr(estimator, "classes_", None)
     scores = None
     if with_scores and hasattr(estimator, "predict_proba"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fairtask._validation import warn_user
+from fairtask._validation import check_bool, warn_user
 from fairtask.exceptions import BudgetNotMetWarning, ConstantClassifierWarning
 from fairtask.metrics._names import metric_of_name
 from fairtask.model_selection._pareto import pareto_front
@@ -103,10 +103,7 @@ def best_under_budget(
     >>> best_under_budget(performance="auc", disparity="eod", budget=0.06)(cv_results)
     1
     """
-    if not isinstance(one_standard_error, bool):
-        raise ValueError(
-            f"`one_standard_error` must be True or False; got {one_standard_error!r}."
-        )
+    check_bool("one_standard_error", one_standard_error)
     choose = partial(
         _best_under_budget,
         budget=check_budget(budget, disparity),

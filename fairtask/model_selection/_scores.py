@@ -105,8 +105,10 @@ def read_scores(
     if not keys:
         prefix = "split0_test_"
         known = [key.removeprefix(prefix) for key in cv_results if prefix in key]
+        argument = "disparity" if is_disparity else "performance"
         raise ValueError(
-            f"{name!r} must be the name of a score of the search, one of {known}."
+            f"`{argument}` must be the name of a score of the search, one of {known}; "
+            f"got {name!r}."
         )
     try:
         folds = np.column_stack([np.asarray(cv_results[key], float) for key in keys])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fairtask.metrics import ReportComparison
 from fairtask.model_selection._displays._shared import (
+    check_type,
     group_name,
     in_words,
     make_axes,
@@ -49,6 +50,7 @@ class ReportComparisonDisplay:
     """
 
     def __init__(self, comparison: ReportComparison) -> None:
+        check_type("comparison", comparison, ReportComparison, "compare_reports")
         self.comparison = comparison
 
     def plot(self, ax: Any = None) -> Self:

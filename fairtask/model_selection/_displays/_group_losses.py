@@ -1,5 +1,6 @@
 """Learning curves of the groups."""
 
+import reprlib
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -50,6 +51,13 @@ class GroupLossDisplay:
     """
 
     def __init__(self, losses: pd.DataFrame, *, part: str = "train") -> None:
+        levels = {"attribute", "class", "group"}
+        is_table = isinstance(losses, pd.DataFrame)
+        if not is_table or not levels <= set(losses.columns.names):
+            raise ValueError(
+                f"`losses` must be a DataFrame with the levels {sorted(levels)} of "
+                f"columns; got {reprlib.repr(losses)}."
+            )
         self.losses = losses
         self.part = part
 

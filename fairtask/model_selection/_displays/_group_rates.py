@@ -8,6 +8,7 @@ import pandas as pd
 
 from fairtask.metrics import FairnessReport, fairness_report
 from fairtask.model_selection._displays._shared import (
+    check_type,
     group_name,
     in_words,
     make_axes,
@@ -48,6 +49,7 @@ class GroupRatesDisplay:
     """
 
     def __init__(self, report: FairnessReport) -> None:
+        check_type("report", report, FairnessReport, "fairness_report")
         self.report = report
 
     @classmethod
@@ -75,8 +77,10 @@ class GroupRatesDisplay:
         sensitive_features, rates, ax, **report_params
             See `from_predictions`.
         """
-        with_scores = bool({"roc_auc", "log_loss"} & set(rates or ()))
-        classes, y_pred, y_score = predict_all(estimator, X, with_scores=with_scores)
+        with_scores = not {"roc_auc", "log_loss"}.isdisjoint(_read_rates(rates))
+        classes, y_pred, y_score = predict_all(
+            estimator, X, with_scores=with_scores, argument="estimator"
+        )
         return cls.from_predictions(
             y,
             y_pred,
@@ -140,12 +144,16 @@ class GroupRatesDisplay:
             rate.
         """
         report = self.report
-        rates = list(DEFAULT_RATES) if rates is None else rates
+        rates = _read_rates(rates)
         known = [name for name in report.columns if name in report.low]
-        if isinstance(rates, str) or not rates or not set(rates) <= set(known):
+        if not set(rates) <= set(known):
             raise ValueError(
                 f"`rates` must name some of {known}; got {rates!r}. Scores add "
                 "'roc_auc' and 'log_loss'."
+            )
+        if report.empty:
+            raise ValueError(
+                "`report` must have a group; all `sensitive_features` are missing."
             )
         classes: list[Any] = [None]
         if "class" in report.index.names:
@@ -174,6 +182,19 @@ class GroupRatesDisplay:
                 panel.set_yticks(positions, [""] * len(positions))
             row[0].set_yticks(positions, _group_labels(tables[0]["n"]))
         return self
+
+
+def _read_rates(rates: Any) -> list[str]:
+    """Return the columns to draw, or raise a ValueError if these are no names."""
+    if rates is None:
+        return list(DEFAULT_RATES)
+    names = list(rates) if pd.api.types.is_list_like(rates) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            "`rates` must name some of the columns of the report, such as "
+            f"{DEFAULT_RATES[0]!r}; got {rates!r}."
+        )
+    return names
 
 
 def _positions(table: pd.DataFrame) -> np.ndarray:

@@ -4,16 +4,23 @@ from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from fairtask._frames import check_same_rows
+from fairtask._columns import as_column, exact_names, read_number_array
+from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._labels import encode_labels
 from fairtask._sensitive import encode_sensitive_features
-from fairtask._validation import check_one_of
+from fairtask._validation import (
+    check_distinct,
+    check_one_of,
+    named_in_errors,
+    read_random_state,
+)
 from fairtask.model_selection._displays._shared import (
     MAX_NAMED,
     draw_group_panels,
@@ -66,8 +73,27 @@ class LatentDisplay:
     def __init__(
         self, coordinates: np.ndarray, classes: np.ndarray, sensitive: Any, method: str
     ) -> None:
+        check_one_of("method", method, tuple(AXIS_NAMES))
+        coordinates = read_number_array(coordinates, "coordinates")
+        if coordinates.shape[1:] != (2,):
+            raise ValueError(
+                "`coordinates` must have the shape (n_samples, 2); got "
+                f"{coordinates.shape}."
+            )
+        n_samples = len(coordinates)
+        known = exact_names(
+            as_column(classes, "classes"), "`classes`", "class labels of one type"
+        )
+        check_n_rows(classes, len(known), "classes", n_samples)
+        if not isinstance(sensitive, pd.DataFrame):
+            raise ValueError(
+                "`sensitive` must be a DataFrame with a column for each attribute; got "
+                f"{type(sensitive).__name__}."
+            )
+        check_n_rows(sensitive, len(sensitive), "sensitive", n_samples)
+        check_distinct(sensitive.columns, "sensitive")
         self.coordinates = coordinates
-        self.classes = classes
+        self.classes = known.to_numpy()
         self.sensitive = sensitive
         self.method = method
 
@@ -107,21 +133,25 @@ class LatentDisplay:
         ax : array-like of Axes, default=None
             See `plot`.
         """
-        check_is_fitted(estimator)
+        with named_in_errors("estimator"):
+            check_is_fitted(estimator)
         check_one_of("method", method, ("pca", "tsne"))
         if not isinstance(max_samples, Integral) or max_samples < 2:
             raise ValueError(
                 f"`max_samples` must be an integer of at least 2; got {max_samples!r}."
             )
         check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
-        n_samples = _num_samples(X)
+        with named_in_errors("X"):
+            n_samples = _num_samples(X)
+        if sensitive_features is None:
+            raise ValueError("`sensitive_features` must hold groups; got None.")
         codes, task = encode_labels(y, n_samples=n_samples)
         if task.is_multioutput:
             raise ValueError(
                 f"`y` must be the labels of one task; got {len(task.names)} columns."
             )
         sensitive = encode_sensitive_features(sensitive_features, n_samples=n_samples)
-        rng = check_random_state(random_state)
+        rng = read_random_state(random_state)
         rows = np.arange(n_samples)
         if n_samples > max_samples:
             rows = rng.choice(rows, size=max_samples, replace=False)
@@ -153,7 +183,7 @@ class LatentDisplay:
             self._draw_panel,
             ax,
             list(self.sensitive.columns),
-            list(np.unique(self.classes)),
+            list(pd.factorize(self.classes, sort=True)[1]),
             labels=(f"{name} 1", f"{name} 2"),
             markerscale=1.5,
             size=(3.8, 3.4),

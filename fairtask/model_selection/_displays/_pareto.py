@@ -1,5 +1,6 @@
 """Performance against disparity."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any, Self
@@ -7,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from fairtask._validation import check_bool
 from fairtask.metrics._names import find_metric
 from fairtask.model_selection._displays._labels import label_fronts
 from fairtask.model_selection._displays._pareto_points import (
@@ -28,6 +30,13 @@ from fairtask.model_selection._rules import check_number
 from fairtask.model_selection._scores import name_of_disparity
 
 __all__ = ["ParetoFrontDisplay"]
+
+COLUMNS = {
+    *("method", "label"),
+    *("performance", "performance_low", "performance_high"),
+    *("disparity", "disparity_low", "disparity_high"),
+}
+"""Columns that the points must have."""
 
 HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "linestyle": "none", "zorder": 1}
 """Of points that another one of the same method beats."""
@@ -87,6 +96,19 @@ class ParetoFrontDisplay:
         disparity_name: str,
         bars: str = "",
     ) -> None:
+        missing = COLUMNS.difference(getattr(points, "columns", []))
+        if not isinstance(points, pd.DataFrame) or missing:
+            raise ValueError(
+                f"`points` must be a DataFrame with the columns {sorted(COLUMNS)}; got "
+                f"{reprlib.repr(points)}."
+            )
+        for argument, name in (
+            ("performance_name", performance_name),
+            ("disparity_name", disparity_name),
+            ("bars", bars),
+        ):
+            if not isinstance(name, str):
+                raise ValueError(f"`{argument}` must be a string; got {name!r}.")
         self.points = points
         self.performance_name = performance_name
         self.disparity_name = disparity_name
@@ -208,13 +230,15 @@ class ParetoFrontDisplay:
         sensitive_features, performance, disparity, **params
             See `from_predictions`.
         """
-        metric = find_metric(disparity)
+        metric = find_metric(disparity, "disparity")
         with_scores = name_that_needs_scores(performance, metric) is not None
         y_pred: dict[str, dict] = {}
         y_score: dict[str, dict] = {}
         labels = None
         for (method, label), model in flatten(estimators, "estimators").items():
-            classes, predicted, scores = predict_all(model, X, with_scores=with_scores)
+            classes, predicted, scores = predict_all(
+                model, X, with_scores=with_scores, argument="estimators"
+            )
             y_pred.setdefault(method, {})[label] = predicted
             y_score.setdefault(method, {})[label] = scores
             labels = classes if labels is None else labels
@@ -278,7 +302,7 @@ class ParetoFrontDisplay:
         """
         if performance is None:
             performance = "accuracy" if y_score is None else "roc_auc"
-        metric = find_metric(disparity)
+        metric = find_metric(disparity, "disparity")
         points = points_of_predictions(
             y_true,
             y_pred,
@@ -317,6 +341,7 @@ class ParetoFrontDisplay:
         """
         if budget is not None:
             check_number("budget", budget)
+        check_bool("show_labels", show_labels)
         self.figure_, axes = make_axes(ax, 1, 1, size=(7.2, 4.4))
         self.ax_ = axes[0, 0]
         on_front = self.on_front

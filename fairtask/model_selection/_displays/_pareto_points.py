@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from fairtask._columns import as_column
 from fairtask._validation import check_one_of
 from fairtask.metrics import BootstrapResult, bootstrap
 from fairtask.metrics._bootstrap import check_resampling, make_generator
@@ -60,7 +61,7 @@ def points_of_searches(
         params = results["params"]
         constant = read_constant(results, len(params))
         searched = list(dict.fromkeys(p for candidate in params for p in candidate))
-        if method is not None and method not in searched:
+        if method is not None and not (isinstance(method, str) and method in searched):
             raise ValueError(
                 f"`method` must be a parameter of the search, one of {searched}; got "
                 f"{method!r}."
@@ -93,7 +94,6 @@ def points_of_predictions(
     disparity, and `resampling` holds ``n_resamples``, ``confidence_level`` and
     ``random_state``.
     """
-    check_one_of("performance", performance, ("accuracy", "roc_auc"))
     needs_scores = name_that_needs_scores(performance, metric)
     if y_score is None and needs_scores:
         raise ValueError(f"`y_score` must be given for {needs_scores!r}; got None.")
@@ -122,6 +122,7 @@ def points_of_predictions(
 
 def name_that_needs_scores(performance: str, metric: GroupMetric) -> str | None:
     """Return the performance or metric that is computed from scores, or None."""
+    check_one_of("performance", performance, ("accuracy", "roc_auc"))
     if performance == "roc_auc":
         return performance
     return metric.name if metric.family.output != "y_pred" else None
@@ -150,13 +151,14 @@ def _pooled(
     performance: str, y_true: Any, y_pred: Any, y_score: Any, **metric_params: Any
 ) -> GroupedSamples:
     """Return the samples as one group."""
+    n_samples = len(as_column(y_true, "y_true"))
     taken = {"sample_weight", "labels"}
     if performance == "roc_auc":  # accuracy does not depend on the positive class
         taken.add("pos_label")
     return GroupedSamples.encode(
         y_true,
         {"y_pred": y_pred, "y_score": y_score},
-        sensitive_features=np.zeros(len(y_true), dtype=np.int64),  # one group
+        sensitive_features=np.zeros(n_samples, dtype=np.int64),  # one group
         needs_positive=performance == "roc_auc",
         **{key: value for key, value in metric_params.items() if key in taken},
     )

@@ -9,6 +9,7 @@ from fairtask._validation import check_one_of
 from fairtask.metrics import RepresentationAudit, audit_representation
 from fairtask.metrics._audit import OWN_PREDICTION
 from fairtask.model_selection._displays._shared import (
+    check_type,
     group_name,
     in_words,
     make_axes,
@@ -68,12 +69,7 @@ class RepresentationDisplay:
     """
 
     def __init__(self, audit: RepresentationAudit) -> None:
-        if not isinstance(audit, RepresentationAudit):
-            raise ValueError(
-                "`audit` must be a RepresentationAudit, which `audit_representation` "
-                f"returns; got {type(audit).__name__}. Pass a fitted estimator to "
-                "`RepresentationDisplay.from_estimator`."
-            )
+        check_type("audit", audit, RepresentationAudit, "audit_representation")
         self.audit = audit
 
     @classmethod

@@ -8,6 +8,7 @@ import numpy as np
 __all__ = [
     "BESIDE",
     "MAX_NAMED",
+    "check_type",
     "draw_group_panels",
     "group_name",
     "in_words",
@@ -78,6 +79,7 @@ def make_axes(
     A new figure has panels of this size in inches; `kwargs` are those of ``subplots``.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
     if ax is None:
         return plt.subplots(
@@ -89,12 +91,23 @@ def make_axes(
             **kwargs,
         )
     axes = np.array(ax, dtype=object).ravel()
-    if len(axes) != n_rows * n_columns:
+    others = [axis for axis in axes if not isinstance(axis, Axes)]
+    if others or len(axes) != n_rows * n_columns:
         raise ValueError(
             f"`ax` must be None or {n_rows * n_columns} axes, one for each panel "
-            f"({n_rows} x {n_columns}); got {len(axes)}."
+            f"({n_rows} x {n_columns}); got "
+            f"{f'{others[0]!r} among them' if others else len(axes)}."
         )
     return axes[0].figure, axes.reshape(n_rows, n_columns)
+
+
+def check_type(argument: str, value: Any, expected: type, source: str) -> None:
+    """Raise a ValueError unless a display got the object that a function returns."""
+    if not isinstance(value, expected):
+        raise ValueError(
+            f"`{argument}` must be a {expected.__name__}, which `{source}` returns; "
+            f"got {type(value).__name__}."
+        )
 
 
 def draw_group_panels(
