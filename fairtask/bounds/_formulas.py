@@ -99,6 +99,12 @@ def discrepancy_bound(
     Returns
     -------
     bound : float
+
+    Examples
+    --------
+    >>> from fairtask.bounds import discrepancy_bound
+    >>> round(discrepancy_bound(0.1, [2_000, 8_000]), 4)
+    0.1456
     """
     _check_between("discrepancy", discrepancy, largest=1)
     slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
@@ -178,6 +184,13 @@ def adversarial_bound(
     Returns
     -------
     bound : float
+
+    Examples
+    --------
+    >>> from fairtask.bounds import adversarial_bound
+    >>> bound = adversarial_bound(0.45, [2_000, 8_000], complexities=[0, 0])
+    >>> round(bound, 4)
+    0.2456
     """
     _check_between("error", error, largest=0.5)
     slack = generalization_slack(n_samples, delta=delta, complexities=complexities)
@@ -230,6 +243,15 @@ def excess_bound(
     Returns
     -------
     bound : float
+
+    Examples
+    --------
+    >>> from fairtask.bounds import excess_bound
+    >>> bound = excess_bound(
+    ...     0.03, [2_000, 8_000], eta=0.01, lam=0.8, complexities=[0, 0]
+    ... )
+    >>> round(bound, 4)
+    0.1711
     """
     check_one_of("fairness_loss", fairness_loss, list(DIFFERENCE_PER_PENALTY))
     largest = 2 if fairness_loss == "adversarial" else 1

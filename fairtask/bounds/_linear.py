@@ -53,6 +53,21 @@ class LinearCertificate:
     left_out : DataFrame
         The cells that are in no pair: "attribute", "class", "group", and the number of
         samples "n", which is below ``min_group_size``. Nothing is certified for them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairtask.bounds import certified_mean_difference
+    >>> rng = np.random.default_rng(0)
+    >>> h, groups = rng.normal(size=(900, 4)), ["a", "b", "c"] * 300
+    >>> certificate = certified_mean_difference(h, None, sensitive_features=groups)
+    >>> certificate.pairs[["group_1", "group_2", "n_1", "n_2"]]
+      group_1 group_2  n_1  n_2
+    0       a       b  300  300
+    1       a       c  300  300
+    2       b       c  300  300
+    >>> bool(certificate.bound == certificate.pairs["bound"].max())
+    True
     """
 
     bound: float

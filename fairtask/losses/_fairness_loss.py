@@ -54,6 +54,15 @@ def group_sums(columns: Sequence[Tensor], codes: Tensor, n_groups: int) -> list[
     Returns
     -------
     sums : list of Tensor of shape (n_strata, n_groups)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.losses import group_sums
+    >>> losses = torch.tensor([[1.0], [2.0], [4.0]])
+    >>> (sums,) = group_sums([losses], torch.tensor([0, 1, 1]), n_groups=2)
+    >>> sums
+    tensor([[1., 6.]])
     """
     groups = torch.arange(n_groups, device=codes.device)
     # Mixed precision would round the sums and thus their differences.
@@ -221,6 +230,27 @@ class FairnessLoss(CellPenalty, metaclass=ABCMeta):
     ----------
     .. [1] M. Wang, E. X. Fang and H. Liu. "Stochastic compositional gradient descent".
        Mathematical Programming 161, 2017.
+
+    Examples
+    --------
+    The difference between two groups in the mean confidence, over all samples:
+
+    >>> import torch
+    >>> from fairtask.losses import FairnessLoss
+    >>> class ConfidenceGap(FairnessLoss):
+    ...     def compared_classes(self):
+    ...         return ()
+    ...
+    ...     def statistics(self, logits, y):
+    ...         confidence = logits.softmax(-1).amax(-1, keepdim=True)
+    ...         return confidence, torch.ones_like(confidence, dtype=torch.bool)
+    ...
+    ...     def penalty(self, means, present):
+    ...         return (means[..., 0] - means[..., 1]).abs()
+    >>> loss = ConfidenceGap(n_groups=2)
+    >>> logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    >>> loss(logits, y=torch.tensor([0, 0]), groups=torch.tensor([0, 1]))
+    tensor(0.3808)
     """
 
     settings: ClassVar[tuple[str, ...]] = ("positive_classes", "group_momentum")

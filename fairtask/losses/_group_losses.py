@@ -50,6 +50,22 @@ class GroupLossPenalty(FairnessLoss):
         is bounded, and inside a class its mean is an error rate.
     positive_classes, group_momentum
         See `FairnessLoss`.
+
+    Examples
+    --------
+    The largest difference between group losses, squared:
+
+    >>> import torch
+    >>> from fairtask.losses import GroupLossPenalty
+    >>> class SquaredGap(GroupLossPenalty):
+    ...     def penalty(self, means, present):
+    ...         largest = torch.where(present, means, 0).amax(-1)
+    ...         smallest = torch.where(present, means, torch.inf).amin(-1)
+    ...         return (largest - smallest).square()
+    >>> loss = SquaredGap(parity="overall", sample_loss="zero_one")
+    >>> logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    >>> loss(logits, y=torch.tensor([0, 0]), groups=torch.tensor([0, 1]))
+    tensor(0.1450)
     """
 
     settings = (*FairnessLoss.settings, "parity", "sample_loss")

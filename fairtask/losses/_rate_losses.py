@@ -47,6 +47,20 @@ class RatePenalty(FairnessLoss):
     ----------
     .. [1] M. Padala and S. Gujar. "FNNC: achieving fairness through neural networks".
        IJCAI 2020.
+
+    Examples
+    --------
+    The rate of a class among the samples of the others, as in `FalsePositiveRateLoss`:
+
+    >>> import torch
+    >>> from fairtask.losses import RatePenalty
+    >>> class RateOfFalseAlarms(RatePenalty):
+    ...     def counts_in(self, is_class):
+    ...         return ~is_class
+    >>> loss = RateOfFalseAlarms(n_groups=2, tolerance=0.1)
+    >>> logits = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    >>> loss(logits, y=torch.tensor([0, 0]), groups=torch.tensor([0, 1]))
+    tensor(0.2808)
     """
 
     def __init__(

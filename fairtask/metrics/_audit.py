@@ -41,6 +41,29 @@ class RepresentationAudit:
     constant_heads : list of str
         Heads that predict one class for all samples although there are several. No
         group has other rates then, which says nothing about fairness.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fairtask.datasets import make_biased_classification
+    >>> from fairtask.metrics import audit_representation
+    >>> X, y, z = make_biased_classification(n_samples=2_000, random_state=0)
+    >>> audit = audit_representation(
+    ...     StandardScaler().fit(X[:1000]),
+    ...     X[:1000],
+    ...     y[:1000],
+    ...     sensitive_features=z[:1000],
+    ...     X_test=X[1000:],
+    ...     y_test=y[1000:],
+    ...     sensitive_features_test=z[1000:],
+    ...     heads={"prior": DummyClassifier()},
+    ...     n_resamples=0,
+    ... )
+    >>> audit.constant_heads
+    ['prior']
+    >>> audit.performance.loc[("roc_auc", "prior"), "value"].item()
+    0.5
     """
 
     performance: pd.DataFrame

@@ -31,6 +31,22 @@ class BootstrapResult:
         negative. A difference between the largest and the smallest of several noisy
         rates is too large, and a ratio too small. The estimate adds the noise to values
         that are shrunk towards each other, see `bootstrap`.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import bootstrap
+    >>> y_true, y_pred = [0, 1, 1, 1] * 25, [0, 1, 0, 1] * 25
+    >>> result = bootstrap(
+    ...     "group_accuracy_difference",
+    ...     y_true,
+    ...     y_pred,
+    ...     sensitive_features=["f", "f", "m", "m"] * 25,
+    ...     random_state=0,
+    ... )
+    >>> result.value, result.confidence_level, result.distribution.shape
+    (0.5, 0.95, (1000,))
+    >>> bool(0 < result.low < 0.5 < result.high)
+    True
     """
 
     value: float

@@ -93,7 +93,16 @@ def equal_opportunity_difference() -> None:
 
 @group_metric(takes_labels, RATIO, TRUE_POSITIVE_RATE)
 def equal_opportunity_ratio() -> None:
-    """Ratio of the lowest to the highest true positive rate of a group."""
+    """Ratio of the lowest to the highest true positive rate of a group.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import equal_opportunity_ratio
+    >>> equal_opportunity_ratio(
+    ...     [0, 1, 1, 1], [1, 1, 0, 1], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
+    """
 
 
 @group_metric(takes_labels, DIFFERENCE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
@@ -146,12 +155,31 @@ def equalized_odds_ratio() -> None:
 
     where agg is the minimum or the mean. A rate that is 0 in all groups is left out,
     with a warning.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import equalized_odds_ratio
+    >>> y_true, y_pred = [0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1]
+    >>> z = ["a"] * 4 + ["b"] * 4
+    >>> equalized_odds_ratio(y_true, y_pred, sensitive_features=z)
+    0.5
+    >>> equalized_odds_ratio(y_true, y_pred, sensitive_features=z, agg="mean")
+    0.75
     """
 
 
 @group_metric(takes_labels, DIFFERENCE, FALSE_POSITIVE_RATE)
 def false_positive_rate_difference() -> None:
-    """Difference between groups in the false positive rate (predictive equality)."""
+    """Difference between groups in the false positive rate (predictive equality).
+
+    Examples
+    --------
+    >>> from fairtask.metrics import false_positive_rate_difference
+    >>> false_positive_rate_difference(
+    ...     [0, 0, 0, 1], [1, 0, 0, 1], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
+    """
 
 
 @group_metric(takes_labels, DIFFERENCE, FALSE_NEGATIVE_RATE)
@@ -159,6 +187,14 @@ def false_negative_rate_difference() -> None:
     """Difference between groups in the false negative rate.
 
     It equals the difference in the true positive rate.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import false_negative_rate_difference
+    >>> false_negative_rate_difference(
+    ...     [1, 1, 1, 0], [0, 1, 1, 0], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
     """
 
 
@@ -183,12 +219,29 @@ def false_discovery_rate_difference() -> None:
     """Difference between groups in the share of wrong ones among predicted positives.
 
     It equals the difference in the positive predictive value.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import false_discovery_rate_difference
+    >>> false_discovery_rate_difference(
+    ...     [0, 1, 1, 0], [1, 1, 1, 0], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
     """
 
 
 @group_metric(takes_labels, DIFFERENCE, FALSE_OMISSION_RATE)
 def false_omission_rate_difference() -> None:
-    """Difference between groups in the share of positives among predicted negatives."""
+    """Difference between groups in the share of positives among predicted negatives.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import false_omission_rate_difference
+    >>> false_omission_rate_difference(
+    ...     [0, 1, 0, 1], [0, 0, 0, 1], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
+    """
 
 
 @group_metric(takes_labels, DIFFERENCE, BASE_RATE)
@@ -196,6 +249,14 @@ def base_rate_difference() -> None:
     """Difference between groups in the rate of positive labels.
 
     It is about the data. Predictions are only used to know the classes.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import base_rate_difference
+    >>> base_rate_difference(
+    ...     [0, 1, 1, 1], [1, 1, 0, 1], sensitive_features=["a", "a", "b", "b"]
+    ... )
+    0.5
     """
 
 

@@ -43,6 +43,24 @@ class FairnessReport(pd.DataFrame):
         Whether all predictions are one class although `y_true` has several. No group
         has other rates then, which says nothing about fairness; a printed report says
         so.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import fairness_report
+    >>> report = fairness_report(
+    ...     [0, 1, 0, 1] * 25,
+    ...     [0, 1, 1, 1] * 25,
+    ...     sensitive_features=["f", "f", "m", "m"] * 25,
+    ...     random_state=0,
+    ... )
+    >>> report["selection_rate"].tolist()
+    [0.5, 1.0]
+    >>> report.overall["selection_rate"].item()
+    0.75
+    >>> report.differences.loc[
+    ...     ("sensitive_feature", "demographic_parity_difference"), "value"
+    ... ].item()
+    0.5
     """
 
     differences: pd.DataFrame

@@ -36,6 +36,22 @@ class ReportComparison:
         For each attribute, the number of samples that are in none of its groups.
     greater_is_better : dict of str to bool
         For statistics and metrics that can be better or worse.
+
+    Examples
+    --------
+    >>> from fairtask.metrics import compare_reports, fairness_report
+    >>> y, z = [0, 0, 1, 1] * 50, ["f", "m"] * 100
+    >>> before, after = (
+    ...     fairness_report(
+    ...         y, y_pred, sensitive_features=z, n_resamples=2, random_state=0
+    ...     )
+    ...     for y_pred in ([0, 1, 0, 1] * 50, [0, 0, 1, 1] * 50)
+    ... )
+    >>> comparison = compare_reports(before, after, random_state=0)
+    >>> comparison.overall.loc["accuracy", ["before", "after", "change"]].tolist()
+    [0.5, 1.0, 0.5]
+    >>> comparison.greater_is_better["accuracy"]
+    True
     """
 
     overall: pd.DataFrame

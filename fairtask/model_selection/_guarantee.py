@@ -39,6 +39,25 @@ class BudgetChoice:
         "disparity", "constant" (whether it predicts one class for all samples),
         "limit" (the upper limit of the disparity, NaN if it was not tested), "delta"
         (the probability with which this limit may fail) and "qualifies".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from fairtask.model_selection import choose_within_budget
+    >>> X, y, z = np.zeros((40, 1)), [0, 1] * 20, ["f", "f", "m", "m"] * 10
+    >>> choice = choose_within_budget(
+    ...     {"prior": DummyClassifier().fit(X, y)},
+    ...     X,
+    ...     y,
+    ...     sensitive_features=z,
+    ...     budget=0.1,
+    ... )
+    >>> choice.table[["disparity", "constant", "qualifies"]]
+           disparity  constant  qualifies
+    prior        0.0      True      False
+    >>> choice.name is None
+    True
     """
 
     name: Any
