@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.dummy import DummyClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -344,6 +345,10 @@ def of_other_modules() -> Iterator[Call]:
         yield Call("formula", name, getattr(bounds, name), {**sizes, **own})
     for name, loss in losses.FAIRNESS_LOSSES.items():
         yield Call("loss", name, loss, defaults_of(loss))
+    distance = losses.GroupMeanDistance
+    sizes = {"n_features": 2, "strata": torch.eye(2, dtype=torch.bool)}
+    arguments = {**defaults_of(distance), **sizes}
+    yield Call("loss", "GroupMeanDistance", distance, arguments)
 
 
 CALLS = [

@@ -119,6 +119,8 @@ class GroupMeanDistance(CellPenalty):
         super().__init__(group_momentum)
         check_size("n_features", n_features, 1)
         check_size("n_groups", n_groups, 2)
+        if not isinstance(strata, Tensor):
+            raise ValueError(f"`strata` must be a tensor; got {strata!r}.")
         if strata.ndim != 2 or strata.dtype != torch.bool or not strata.numel():
             raise ValueError(
                 "`strata` must be bool, of shape (n_strata, n_classes); got "
