@@ -27,7 +27,7 @@ def are_codes(codes: Any, n_classes: int) -> bool:
 
 def check_size(argument: str, value: Any, smallest: int) -> None:
     """Raise a ValueError unless it is an integer of at least `smallest`."""
-    if not isinstance(value, Integral) or value < smallest:
+    if not isinstance(value, Integral) or value is True or value < smallest:
         raise ValueError(
             f"`{argument}` must be an integer of at least {smallest}; got {value!r}."
         )
