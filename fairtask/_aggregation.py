@@ -27,8 +27,7 @@ def check_aggregator(aggregator: Any) -> Any:
         from torchjd.aggregation import Aggregator
     except ImportError as error:
         raise ImportError(
-            "`aggregator` needs torchjd; install it with `pip install "
-            "scikit-fairtask[moo]`."
+            "`aggregator` needs torchjd; install it with `pip install torchjd`."
         ) from error
     if not isinstance(aggregator, Aggregator):
         raise ValueError(

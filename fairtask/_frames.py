@@ -200,7 +200,7 @@ def no_dates(where: str, found: Any) -> str:
     """Say that dates or times are of no use, and what to pass in their place."""
     return (
         f"{where} must not hold dates or times; its type is {found}. Turn them into "
-        "numbers, such as days or years, or into strings."
+        "numbers, such as days or years, or, if they are names, into strings."
     )
 
 

@@ -171,7 +171,7 @@ def representation_width(module: nn.Module, example: torch.Tensor, name: str) ->
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise ValueError(
             f"`{name}` cannot compute the representation of a sample of shape {shape}: "
-            f"{error}"
+            f"{str(error).rstrip('.')}."
         ) from error
     finally:
         module.train(was_training)

@@ -34,6 +34,8 @@ def save(estimator: Any, path: str | Path) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r}.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file in it.")
     estimator._modality.check_portable()
     tasks, attributes = estimator._expected
     content = {
@@ -95,6 +97,8 @@ def _write(
 
 def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Return the description and the tensors of a file, as they were written."""
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder, not a file.")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = file.metadata() or {}
@@ -138,7 +142,9 @@ def _build(
     cls: type, content: dict[str, Any], tensors: dict[str, torch.Tensor], device: Any
 ) -> Any:
     if content["class"] != cls.__name__:
-        raise ValueError(f"it holds a {content['class']}; load it with that class.")
+        raise ValueError(
+            f"it holds a model of the class {content['class']}; load it with that one."
+        )
     parameters = _unpack_each(content["parameters"])
     if device is not None:
         parameters["device"] = device

@@ -1,6 +1,7 @@
 """Tables: checked, encoded and represented."""
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -33,6 +34,11 @@ MAX_UNIQUE = 0.9
 MIN_NAMES = 50
 """More distinct categories than both, as a share of the rows and in number, are names
 of the samples."""
+
+DATE = re.compile(
+    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})([T ]\d.*)?"
+)
+"""Text of a date, such as 2024-05-31 or 31.5.2024, with or without a time."""
 
 UNKNOWN = -1
 """Code of a category that `fit` did not see."""
@@ -286,6 +292,12 @@ class TableEncoder:
             )
             self.ignored.append(name)
             return
+        if len(known) > MIN_NAMES and all(DATE.fullmatch(str(c)) for c in known):
+            warn_user(
+                UserWarning,
+                f"`X` column {name!r} holds dates as text: each of {len(known)} dates "
+                "is a category. Turn them into numbers, such as days or years.",
+            )
         if len(known) > MAX_CATEGORIES:
             self.grouped.append(name)
             known = known[: MAX_CATEGORIES - 1]

@@ -28,6 +28,8 @@ from fairtask.model_selection import (
     GroupRatesDisplay,
     LatentDisplay,
     ParetoFrontDisplay,
+    ReportComparisonDisplay,
+    RepresentationDisplay,
     least_disparity,
 )
 from fairtask.model_selection._displays._shared import literal
@@ -629,6 +631,20 @@ class TestLatentDisplay:
     def test_estimator_must_be_fitted(self):
         with pytest.raises(NotFittedError):
             latent(make_classifier())
+
+
+@pytest.mark.parametrize(
+    ("display", "message"),
+    [
+        (GroupRatesDisplay, "`report` must be a FairnessReport, which `fair"),
+        (RepresentationDisplay, "`audit` must be a RepresentationAudit, which `audit_"),
+        (ReportComparisonDisplay, "`comparison` must be a ReportComparison, which"),
+    ],
+)
+def test_other_objects_are_refused(display, message):
+    table = pd.DataFrame({"n": [1]})
+    with pytest.raises(ValueError, match=f"{message}.*; got DataFrame"):
+        display(table)
 
 
 def test_axes_of_the_user(classifier):

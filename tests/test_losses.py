@@ -329,6 +329,15 @@ class TestRunningMeans:
         # Momentum 1 - 50 / 200 of group 0; that of group 1 is capped at 0.99.
         assert loss.running_means.tolist()[0] == pytest.approx([0.25, 0.202])
 
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+    @pytest.mark.parametrize("good", [[(0.2, 0.6)], []])
+    def test_a_batch_that_is_not_finite_leaves_the_means(self, good, bad):
+        loss, without = self.loss(0.75), self.loss(0.75)
+        for losses in good:
+            assert evaluate(loss, *losses) == evaluate(without, *losses)
+        assert evaluate(loss, bad, 0.6).isnan()
+        assert evaluate(loss, 0.5, 0.1) == evaluate(without, 0.5, 0.1)
+
     def test_means_are_saved_with_the_module(self):
         loss, restored = self.loss(0.75), self.loss(0.75)
         evaluate(loss, 0.2, 0.6)
@@ -539,6 +548,11 @@ class TestMisuse:
             *MISTAKES,
             ({"logits": torch.zeros(4, 3)}, r"`logits` .* `n_classes=2`; .*\(4, 3\)"),
             ({"logits": torch.zeros(4)}, r"`logits` must .* Of one logit t per sample"),
+            *(
+                ({name: torch.zeros(4).numpy()}, f"`{name}` must be a tensor .*ndarray")
+                for name in ("logits", "y", "groups", "weight")
+            ),
+            ({"groups": None}, "`groups` must be a tensor of torch; got NoneType"),
         ],
     )
     def test_error_names_the_argument(self, make_loss, changes, message):

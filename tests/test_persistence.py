@@ -149,7 +149,7 @@ class TestUnknownContent:
         [
             (lambda c: c.pop("groups"), "cannot be loaded: 'groups'"),
             (lambda c: c.update(format=1), "format 2 is expected; its format is 1"),
-            (lambda c: c.update({"class": "Other"}), "holds a Other; load it with"),
+            (lambda c: c.update({"class": "Other"}), "model of the class Other; load"),
             (lambda c: c["parameters"].update(new=1), "unexpected .* 'new'"),
             (lambda c: c["parameters"].update(lam=2), "'lam' parameter"),
             (lambda c: c["parameters"].update(lam={"call": 1}), r"\['call'\]"),
@@ -249,6 +249,14 @@ class TestUnknownContent:
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         fit().save(tmp_path / "none" / "model")
+
+
+def test_folder_in_place_of_a_file(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder; name a file in it"):
+        fit().save(tmp_path)
+    with pytest.raises(IsADirectoryError, match="is a folder, not a file"):
+        AuxiliaryFairnessClassifier.load(tmp_path)
+    assert not list(tmp_path.parent.glob("*.part"))
 
 
 def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):

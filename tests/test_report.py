@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask import metrics
-from fairtask.metrics import fairness_report
+from fairtask.metrics import compare_reports, fairness_report
 
 # a: 4 positives of which 3 are found, 2 negatives of which 1 is; b: 2 and 1, 2 and 0.
 Y = np.array([1, 1, 1, 1, 0, 0, 1, 1, 0, 0])
@@ -224,6 +224,31 @@ class TestChosenMetrics:
     def test_error_names_the_argument(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             report(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("names", "pos_label", "named"),
+    [
+        ([0, 1], None, None),
+        ([-1, 1], None, None),
+        ([False, True], None, None),
+        ([1, 2], None, "2"),
+        ([0, 1], 0, "0"),
+        (["accept", "reject"], None, "'reject'"),
+        (["accept", "reject"], "accept", "'accept'"),
+        (["a", "b", "c"], None, None),
+        (["a", "b", "c"], "b", "'b'"),
+    ],
+)
+def test_positive_class_is_named_unless_it_is_1(names, pos_label, named):
+    y, z = np.resize(names, 120), np.repeat(["f", "m"], 60)
+    table = fairness_report(
+        y, y, sensitive_features=z, pos_label=pos_label, n_resamples=0
+    )
+    comparison = compare_reports(table, table, n_resamples=2)
+    for text in (table.to_text(), comparison.to_text()):
+        assert ("The positive class is" in text) == (named is not None)
+        assert f"The positive class is {named}." in text or named is None
 
 
 class TestUnknownGroups:

@@ -186,7 +186,7 @@ class TestText:
         )
         (sentence,) = [s for s in sentences if "samples, the selection rate" in s]
         assert "The change is unlikely to be due to chance (95%" in sentence
-        assert not any("In the group b" in s for s in sentences)
+        assert not any("In group b" in s for s in sentences)
 
     def test_groups_that_lost_are_named(self):
         # All of b lose what they had, and the difference vanishes.
@@ -194,9 +194,25 @@ class TestText:
         (sentence,) = [
             s
             for s in comparison.sentences()
-            if "In the group b of sensitive_feature, the true positive" in s
+            if "In group b of sensitive_feature, the true positive" in s
         ]
         assert "from 1.000 to 0.000. The change, for the worse, is" in sentence
+
+    @pytest.mark.parametrize("which", ["before", "after"])
+    def test_a_model_that_predicts_one_class_comes_first(self, which):
+        reports = {"before": report(Y), "after": report(Y)}
+        reports[which] = report(np.zeros(200))
+        comparison = compare_reports(**reports, random_state=0)
+        assert comparison.is_constant == {name: name == which for name in reports}
+        note = f"The model {which} the change predicts one class for all samples"
+        assert comparison.to_text().startswith(note)
+
+    def test_zero_has_no_sign(self):
+        table = report(np.zeros(200))
+        table.low["selection_rate"] = -1e-9
+        assert "0.000 [0.000, " in repr(table)
+        comparison = compare_reports(report(Y), report(Y), random_state=0)
+        assert "-0.000" not in comparison.to_text()
 
     def test_html(self):
         z = np.where(Z == "a", "<b>", Z)

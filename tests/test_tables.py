@@ -79,6 +79,21 @@ def test_rare_categories_share_a_code():
     assert_array_equal(encoder.transform(later), [[0], [253], [254], [254], [254]])
 
 
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y/%m/%d %H:%M"])
+def test_dates_as_text_are_noticed(form):
+    dates = pd.date_range("2024-01-01", periods=60).strftime(form).to_list()
+    with pytest.warns(UserWarning, match="column 'a' holds dates as text: each of 60"):
+        TableEncoder.fit(column(dates * 2))
+
+
+@pytest.mark.parametrize(
+    "names", [[f"1.2.{i}" for i in range(60)], ["2024-01-01", "2025-01-01"] * 30]
+)
+def test_other_names_are_no_dates(names, recwarn):
+    TableEncoder.fit(column(names * 2))
+    assert not recwarn
+
+
 def test_names_of_the_samples_are_ignored():
     table = column([f"id {i}" for i in range(60)]).assign(n=range(60))
     with pytest.warns(UserWarning, match="`X` column 'a' is ignored: 60 of its 60"):

@@ -46,6 +46,7 @@ def check_number(
 
 def check_columns(argument: str, values: Tensor, setting: str, expected: int) -> None:
     """Raise a ValueError unless `values` have as many columns as a setting says."""
+    _check_tensor(argument, values)
     if values.ndim == 2 and values.shape[1] == expected:
         return
     hint = ""
@@ -61,8 +62,12 @@ def check_samples(
     n_samples: int, y: Tensor, groups: Tensor, weight: Tensor | None
 ) -> None:
     """Raise a ValueError unless there is an entry of the right type per sample."""
-    for name, column in (("y", y), ("groups", groups), ("weight", weight)):
-        if column is not None and column.shape != (n_samples,):
+    columns = {"y": y, "groups": groups}
+    if weight is not None:
+        columns["weight"] = weight
+    for name, column in columns.items():
+        _check_tensor(name, column)
+        if column.shape != (n_samples,):
             raise ValueError(
                 f"`{name}` must have the shape ({n_samples},), an entry per sample; "
                 f"got the shape {tuple(column.shape)}."
@@ -101,6 +106,15 @@ def check_values(
                 "`weight` must hold finite numbers of at least 0; found "
                 f"{high if low >= 0 else low}."
             )
+
+
+def _check_tensor(argument: str, value: Any) -> None:
+    """Raise a ValueError unless it is a tensor."""
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"`{argument}` must be a tensor of torch; got {type(value).__name__}. Make "
+            "one of an array with `torch.as_tensor`."
+        )
 
 
 def _range_of(values: Tensor) -> tuple[float, float]:

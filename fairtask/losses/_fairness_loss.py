@@ -164,13 +164,17 @@ class CellPenalty(nn.Module):
                 means,
             )
             present = sizes > 0
+            # NaN and infinity, of a batch that a loop of mixed precision then skips,
+            # would stay in the means for ever.
+            is_finite = means.isfinite().reshape(*sizes.shape, -1).all(-1)
+            tracked = present & is_finite
             self.running_means.copy_(
-                torch.where(present.reshape(cells), moved, self.running_means)
+                torch.where(tracked.reshape(cells), moved, self.running_means)
             )
-            self.seen.logical_or_(present)
+            self.seen.logical_or_(tracked)
         # NOTE: the value is that of the running means, the gradient that of the batch.
-        # The graph keeps `seen`, which a later batch changes in place: hence the clone.
-        return self.running_means + (means - means.detach()), self.seen.clone()
+        # The graph keeps the cells, and a later batch changes `seen` in place.
+        return self.running_means + (means - means.detach()), self.seen | present
 
     def _momentum(self, sizes: Tensor) -> Tensor:
         """Momentum of each cell, given the number of its samples in the batch."""

@@ -124,7 +124,9 @@ def compare_reports(
         by_group=by_group,
         confidence_level=confidence_level,
         n_unknown=dict(before.n_unknown),
+        is_constant={"before": before.is_constant, "after": after.is_constant},
         greater_is_better={k: v for k, v in better.items() if v is not None},
+        _notes=before._notes(),
     )
 
 

@@ -67,7 +67,7 @@ class BootstrapResult:
         return float(np.isnan(self.distribution).mean())
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]"
 
 
 def intervals(

@@ -12,7 +12,7 @@ from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import sample_losses
 
-__all__ = ["FairnessReport", "format_intervals", "unknown_notes"]
+__all__ = ["FairnessReport", "format_intervals"]
 
 
 class FairnessReport(pd.DataFrame):
@@ -202,8 +202,16 @@ class FairnessReport(pd.DataFrame):
         return f"{groups}\n{notes}<p>{self._heading()}</p>\n{differences}"
 
     def _notes(self) -> list[str]:
-        """Say how many samples are in no row."""
-        return unknown_notes(self.n_unknown)
+        """Say which class is positive, unless it is 1, and who is in no row."""
+        samples = self._samples
+        positives = [samples.classes[code] for code in samples.positives]
+        named = len(positives) == 1 and positives[0] != 1
+        notes = [f"The positive class is {positives[0]!r}."] if named else []
+        return notes + [
+            f"{n} sample{' is' if n == 1 else 's are'} in no group of {attribute}."
+            for attribute, n in self.n_unknown.items()
+            if n
+        ]
 
     def _heading(self) -> str:
         names = self.differences.index.unique("metric")
@@ -232,15 +240,6 @@ class FairnessReport(pd.DataFrame):
         return groups, values.unstack("attribute").loc[metrics, attributes]
 
 
-def unknown_notes(n_unknown: Mapping[str, int]) -> list[str]:
-    """Say how many samples are in no group of each attribute."""
-    return [
-        f"{n} sample{' is' if n == 1 else 's are'} in no group of {attribute}."
-        for attribute, n in n_unknown.items()
-        if n
-    ]
-
-
 def _mean_value(y_true: Any, y_pred: Any, *, values: Any, sample_weight: Any) -> float:
     return np.average(values, weights=sample_weight)
 
@@ -254,8 +253,8 @@ def format_intervals(
 ) -> pd.Series:
     """Write numbers, with their limits where there are any."""
     rows = [
-        f"{value:.{digits}f}"
-        + (f" [{a:.{digits}f}, {b:.{digits}f}]" if np.isfinite(a) else "")
+        f"{value:z.{digits}f}"
+        + (f" [{a:z.{digits}f}, {b:z.{digits}f}]" if np.isfinite(a) else "")
         for value, a, b in zip(values, low, high, strict=True)
     ]
     return pd.Series(rows, index=values.index, name=values.name)

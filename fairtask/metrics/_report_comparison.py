@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask.metrics._report import format_intervals, unknown_notes
+from fairtask.metrics._report import format_intervals
 
 __all__ = ["ReportComparison"]
 
@@ -34,6 +34,8 @@ class ReportComparison:
         Of all intervals.
     n_unknown : dict of str to int
         For each attribute, the number of samples that are in none of its groups.
+    is_constant : dict of str to bool
+        Whether the model "before", or that "after", predicts one class for all samples.
     greater_is_better : dict of str to bool
         For statistics and metrics that can be better or worse.
 
@@ -59,7 +61,9 @@ class ReportComparison:
     by_group: pd.DataFrame
     confidence_level: float
     n_unknown: Mapping[str, int]
+    is_constant: Mapping[str, bool]
     greater_is_better: Mapping[str, bool]
+    _notes: list[str]
 
     def sentences(self, digits: int = 3) -> list[str]:
         """Say what changed, in sentences for readers who need no tables.
@@ -68,7 +72,8 @@ class ReportComparison:
         samples. A change whose interval contains 0 may be due to chance. Of many such
         changes, some have an interval without 0 by chance as well. A difference can
         also become smaller because a group lost: there is a sentence for each group of
-        which a statistic is clearly worse.
+        which a statistic is clearly worse. The first sentence names a model that
+        predicts one class for all samples, if there is one.
 
         Parameters
         ----------
@@ -79,32 +84,36 @@ class ReportComparison:
         -------
         sentences : list of str
         """
-        sentences = []
+        sentences = [
+            f"The model {name} the change predicts one class for all samples, so that "
+            "the rates of its groups cannot differ."
+            for name, is_constant in self.is_constant.items()
+            if is_constant
+        ]
         for (attribute, metric), row in _rows(self.differences):
             subject = f"Between the groups of {attribute}, the {_words(metric)}"
             sentences.append(self._sentence(subject, metric, row, digits))
         for key, row in _rows(self.overall):
             statistic, where = _statistic_and_class(key)
-            subject = f"Of all samples, the {_words(statistic)}{where}"
+            subject = f"Over all samples, the {_words(statistic)}{where}"
             sentences.append(self._sentence(subject, statistic, row, digits))
         for (attribute, group, *rest), row in _rows(self.by_group):
             statistic, where = _statistic_and_class(rest)
             if self._verdict(statistic, row) == "worse":
                 subject = (
-                    f"In the group {group} of {attribute}, the {_words(statistic)}"
-                    f"{where}"
+                    f"In group {group} of {attribute}, the {_words(statistic)}{where}"
                 )
                 sentences.append(self._sentence(subject, statistic, row, digits))
-        return sentences + unknown_notes(self.n_unknown)
+        return sentences + self._notes
 
     def _sentence(self, subject: str, name: str, row: Any, digits: int) -> str:
         if np.isnan(row["change"]):
             return f"{subject} cannot be compared."
-        before, after = (f"{row[column]:.{digits}f}" for column in ("before", "after"))
+        before, after = (f"{row[column]:z.{digits}f}" for column in ("before", "after"))
         sentence = f"{subject} went from {before} to {after}"
         if np.isnan(row["low"]):
             return f"{sentence}; its change has no interval."
-        limits = f"{row['low']:+.{digits}f} to {row['high']:+.{digits}f}"
+        limits = f"{row['low']:+z.{digits}f} to {row['high']:+z.{digits}f}"
         verdict = {
             "better": ", for the better, is unlikely to be due to chance",
             "worse": ", for the worse, is unlikely to be due to chance",
@@ -155,7 +164,7 @@ class ReportComparison:
             ("All samples", self.overall),
             ("Groups", self.by_group),
         ):
-            shown = table[["before", "after"]].map(f"{{:.{digits}f}}".format)
+            shown = table[["before", "after"]].map(f"{{:z.{digits}f}}".format)
             shown["change"] = format_intervals(
                 table["change"], table["low"], table["high"], digits
             )

@@ -72,7 +72,9 @@ def fairness_report(
     attributes : {"each", "intersection"}, default="each"
         Whether the groups are those of each attribute, or the combinations that occur.
     pos_label : int, float, bool or str, default=None
-        The positive class. Of more than two classes each has a row if none is named.
+        The positive class. By default it is 1 if the labels are among {0, 1} or
+        {-1, 1}, and else the second of two sorted labels; a printed report names it. Of
+        more than two classes each has a row if none is named.
     labels : array-like, default=None
         All classes, if `y_true` may lack some.
     groups : sequence, dict or list of sequences, default=None

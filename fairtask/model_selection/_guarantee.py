@@ -355,9 +355,10 @@ def _reason(
         row = table.iloc[chosen]
         return (
             f"{names[chosen]!r} has the best performance, "
-            f"{row['performance']:.4g}, of the {table['qualifies'].sum()} of {n} "
-            f"candidates that qualified; its {disparity!r} is {row['disparity']:.4g}, "
-            f"with an upper limit of {row['limit']:.4g} for a budget of {budget:g}."
+            f"{row['performance']:.4g}, of the candidates that qualified "
+            f"({table['qualifies'].sum()} of {n}); its {disparity!r} is "
+            f"{row['disparity']:.4g}, with an upper limit of {row['limit']:.4g} for a "
+            f"budget of {budget:g}."
         )
     useless = [names[i] for i in np.flatnonzero(table["limit"] <= budget)]
     if useless:
@@ -375,7 +376,7 @@ def _reason(
         "candidates, if they are left out beforehand."
     )
     return (
-        f"No candidate qualified for a budget of {budget:g}. Of {n_tested} that were "
-        f"tested of {n}, {names[least]!r} has the least upper limit of {disparity!r}: "
-        f"{row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
+        f"No candidate qualified for a budget of {budget:g}. Of those that were tested "
+        f"({n_tested} of {n}), {names[least]!r} has the least upper limit of "
+        f"{disparity!r}: {row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
     )

@@ -75,6 +75,7 @@ class ReportComparisonDisplay:
         level = f"{100 * self.comparison.confidence_level:g}%"
         values.set_title("before (ring) and after (dot)", fontsize="medium")
         changes.set_title(f"change, with {level} intervals", fontsize="medium")
+        changes.set_xlabel("hollow: may be due to chance")
         changes.set_yticks(positions, [""] * len(positions))
         values.set_yticks(positions, self._labels())
         return self

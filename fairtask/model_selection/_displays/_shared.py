@@ -1,5 +1,6 @@
 """Styles, names and axes that several displays need."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,8 @@ def group_name(group: Any) -> str:
 
 def in_words(name: str) -> str:
     """Return the name of a metric as words."""
-    return literal({"roc_auc": "AUC"}.get(name, name.replace("_", " ")))
+    words = name.replace("_", " ")
+    return literal(re.sub(r"\b(roc )?auc\b", "AUC", words))
 
 
 def make_axes(
