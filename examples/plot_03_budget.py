@@ -37,12 +37,7 @@ display = search.plot_front()
 from fairtask.model_selection import choose_within_budget, fit_candidates
 
 candidates = fit_candidates(
-    search,
-    X_train,
-    y_train,
-    performance="roc_auc",
-    disparity="equalized_odds_difference",
-    sensitive_features=people_train["sex"],
+    search, X_train, y_train, sensitive_features=people_train["sex"]
 )
 choice = choose_within_budget(
     candidates, X_test, y_test, sensitive_features=people_test["sex"], budget=0.08

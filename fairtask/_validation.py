@@ -120,7 +120,7 @@ def check_distinct(names: Iterable[Hashable], argument: str) -> None:
     duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
         raise ValueError(
-            f"`{argument}` must have distinct names; {duplicates} occur more than once."
+            f"`{argument}` must have distinct names; found several of {duplicates}."
         )
 
 

@@ -68,7 +68,7 @@ def certified_difference(
         classes the bound is one on the equalized-odds difference.
     groups : array-like, or dict or list of array-likes, optional
         The groups of the attribute, or of each, where the samples may lack some.
-    delta : float in (0, 1), default=0.05
+    delta : float in (0, 0.5], default=0.05
         Probability with which the bound may fail.
 
     Returns

@@ -39,7 +39,7 @@ def generalization_slack(
     ----------
     n_samples : sequence of 2 int
         Number of samples of each group.
-    delta : float in (0, 1), default=0.05
+    delta : float in (0, 0.5], default=0.05
         Probability with which the bound may fail.
     complexities : sequence of 2 float, default=(0.0, 0.0)
         Expected Rademacher complexity of the hypotheses, for as many samples of each
@@ -270,8 +270,11 @@ def excess_bound(
 
 def check_delta(delta: Any) -> None:
     """Raise a ValueError if this is not a probability of failing."""
-    if not (_is_finite(delta) and 0 < delta < 1):
-        raise ValueError(f"`delta` must be a number in (0, 1); got {delta!r}.")
+    if not (_is_finite(delta) and 0 < delta <= 0.5):
+        raise ValueError(
+            "`delta` is the probability that the bound fails and must be in (0, 0.5]; "
+            f"got {delta!r}. For a confidence of 95 %, pass 0.05."
+        )
 
 
 def warn_if_vacuous(bound: float) -> float:

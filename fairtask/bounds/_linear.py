@@ -163,7 +163,7 @@ def certified_mean_difference(
         group makes the bound infinite. The certificate then says nothing of that group
         in that class, and lists both in ``left_out``. It holds for the other pairs if
         the number was not chosen by the bounds. None: every group counts.
-    delta : float in (0, 1), default=0.05
+    delta : float in (0, 0.5], default=0.05
         Probability with which the bound may fail.
 
     Returns

@@ -23,8 +23,8 @@ def fit_candidates(
     X: Any,
     y: Any,
     *,
-    performance: str,
-    disparity: str,
+    performance: str | None = None,
+    disparity: str | None = None,
     n_jobs: int | None = None,
     **fit_params: Any,
 ) -> dict[str, Any]:
@@ -45,8 +45,9 @@ def fit_candidates(
         Samples to fit the candidates to: those of the search.
     y : array-like of shape (n_samples,)
         Their labels.
-    performance, disparity : str
-        Names of scores in ``scoring``, see `best_under_budget`. Candidates of which
+    performance, disparity : str, default=None
+        Names of scores in ``scoring``, see `best_under_budget`. None: those that an
+        `~fairtask.AuxiliaryFairnessClassifierCV` chose by. Candidates of which
         one is undefined are left out, as are those that predict one class for all
         samples of a fold.
     n_jobs : int, default=None
@@ -92,6 +93,10 @@ def fit_candidates(
             f"{search!r}."
         )
     results = read_results(results)
+    if performance is None:
+        performance = getattr(search, "performance", None)
+    if disparity is None:
+        disparity = getattr(search, "disparity", None)
     gain = read_scores(results, performance, is_disparity=False)
     cost = read_scores(results, disparity, is_disparity=True)
     points = np.column_stack([gain.means, cost.means])

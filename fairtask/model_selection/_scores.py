@@ -91,7 +91,7 @@ def read_results(search: Any) -> Mapping[str, Any]:
 
 
 def read_scores(
-    cv_results: Mapping[str, Any], name: str, *, is_disparity: bool
+    cv_results: Mapping[str, Any], name: Any, *, is_disparity: bool
 ) -> Scores:
     """Read one score of all candidates.
 
