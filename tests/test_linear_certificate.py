@@ -274,7 +274,7 @@ class TestInput:
             ({"sensitive_features": ["a"]}, "sensitive_features"),
             ({"groups": ["a", "c"]}, "'b'"),
             ({"min_group_size": 0}, "`min_group_size` must be an integer of at least"),
-            ({"delta": 1}, "`delta` must be a number in"),
+            ({"delta": 1}, "`delta` is the probability that"),
         ],
     )
     def test_error_names_the_argument(self, changes, message):
