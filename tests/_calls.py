@@ -285,7 +285,7 @@ def of_estimator(
     yield Call("parameter", name, construct, parameters)
     weighted = {**data, "sample_weight": None}
     yield Call(f"fit {modality}", f"{name}.fit", fit, weighted)
-    if not hasattr(cls, "partial_fit") or isinstance(cls.partial_fit, property):
+    if not hasattr(cls(**settings), "partial_fit"):
         return
     of_validation = {f"{argument}_val": value for argument, value in data.items()}
     yield Call(f"fit {modality}", f"{name}.fit of two parts", validate, of_validation)

@@ -425,7 +425,7 @@ class TestClusters:
     @pytest.mark.parametrize(
         ("cluster", "message"),
         [
-            ([1, 2], "`cluster` must have as many samples as `y_true`"),
+            ([1, 2], "`cluster` must have one row per sample: expected 4"),
             ([1, None, None, 2], "`cluster` must name .* 2 have a missing value"),
             (np.ones((4, 2)), "`cluster` must have one value per sample"),
             (pd.Series([1, 1, 2, 2], index=[3, 2, 1, 0]), "`cluster`"),
