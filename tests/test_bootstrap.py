@@ -381,6 +381,15 @@ class TestClusters:
             assert np.array_equal(one.distribution, other.distribution)
             assert (one.low, one.high) == (other.low, other.high)
 
+    def test_clusters_that_do_not_count_are_not_drawn(self):
+        _, score, z = make_data(100)
+        counting = resample_positives(score > 0.5, z, cluster=np.arange(100))
+        # Those of weight 0 come first.
+        twice = [np.tile(values, 2) for values in (score > 0.5, z)]
+        weights, clusters = np.repeat([0, 1], 100), np.arange(200)
+        result = resample_positives(*twice, cluster=clusters, sample_weight=weights)
+        assert np.array_equal(result.distribution, counting.distribution)
+
     @given(seed=st.integers(0, 99))
     @settings(max_examples=10)
     def test_replicates_are_the_statistics_of_repeated_clusters(self, seed):
@@ -425,7 +434,7 @@ class TestClusters:
     @pytest.mark.parametrize(
         ("cluster", "message"),
         [
-            ([1, 2], "`cluster` must have one row per sample: expected 4"),
+            ([1, 2], "`cluster` must have one row per sample: expected 4, found 2"),
             ([1, None, None, 2], "`cluster` must name .* 2 have a missing value"),
             (np.ones((4, 2)), "`cluster` must have one value per sample"),
             (pd.Series([1, 1, 2, 2], index=[3, 2, 1, 0]), "`cluster`"),

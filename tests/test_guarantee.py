@@ -142,6 +142,27 @@ class TestLimits:
         assert row["limit"] == pytest.approx(1 - result.low, abs=0.01)
         assert "'1 - demographic_parity_ratio'" in choice.reason
 
+    def test_more_candidates_do_not_lower_a_limit(self):
+        """Holm's procedure needs it, and the exact test alone does not give it."""
+        pred = np.repeat([1, 0, 1, 0], [5, 15, 4, 16])
+        data = {"X": pred[:, None], "y": 1 - pred, "z": np.repeat([0, 1], 20)}
+        limits = [
+            choose(
+                [EVEN] * n,
+                **data,
+                disparity="demographic_parity_difference",
+                confidence_level=0.9,
+                budget=0,
+            ).table["limit"][0]
+            for n in (11, 12)
+        ]
+        alone = [
+            certified_difference(pred, sensitive_features=data["z"], delta=0.1 / n)
+            for n in (11, 12)
+        ]
+        assert alone[0] > alone[1]
+        assert limits == pytest.approx([alone[0]] * 2)
+
     def test_a_group_without_positives_has_an_infinite_limit(self):
         lacks = (z == 0) | (y == 0)
         with pytest.warns(UndefinedMetricWarning):
@@ -149,6 +170,13 @@ class TestLimits:
         assert choice.table["limit"].tolist() == [np.inf]
         with pytest.raises(BudgetNotMetError, match="A group lacks the samples"):
             choice.estimator  # noqa: B018
+
+    def test_a_level_with_one_group_has_no_difference(self):
+        level = np.where((z == 0) & (np.arange(3_000) % 4 == 0), "alone", "both")
+        both = level == "both"
+        with pytest.warns(UndefinedMetricWarning, match="1 of 1 groups"):
+            limit = self.limit(EVEN, control_features=level)
+        assert limit == self.limit(EVEN, X=X[both], y=y[both], z=z[both])
 
 
 def limits_of(values):

@@ -1,5 +1,6 @@
 """A bound from held-out samples, for any number of groups."""
 
+from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
 
@@ -12,10 +13,20 @@ from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
 from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
-from fairtask.bounds._two_samples import BettingTest, ExactTest, approximate_limits
+from fairtask.bounds._two_samples import (
+    BettingTest,
+    DifferenceTest,
+    ExactTest,
+    approximate_limits,
+)
 from fairtask.exceptions import VacuousBoundWarning
 
-__all__ = ["certified_difference", "encode_groups", "encode_strata"]
+__all__ = [
+    "certified_difference",
+    "difference_of_rates",
+    "encode_groups",
+    "encode_strata",
+]
 
 
 def certified_difference(
@@ -147,12 +158,11 @@ def certified_difference(
             )
             continue
         cells = _losses_of_cells(losses, stratum, codes, len(group_names))
-        absent = [
-            (i, g)
-            for i, row in enumerate(cells)
-            for g in range(len(row))
-            if not len(row[g])
-        ]
+        sizes, sums = (
+            np.array([[reduce(losses) for losses in row] for row in cells])
+            for reduce in (len, np.sum)
+        )
+        absent = np.argwhere(sizes == 0).tolist()
         if absent:
             i, g = absent[0]
             warn_user(
@@ -161,7 +171,11 @@ def certified_difference(
                 f"group {group_names.tolist()[g]!r} of {name}",
             )
             return float("inf")
-        bounds.append(_largest_difference(cells, delta, zero_one=zero_one))
+        bounds.append(
+            difference_of_rates(sums, sizes, [delta])
+            if zero_one
+            else _difference_of_means(cells, sums / sizes, sizes, delta)
+        )
     return warn_if_vacuous(max(bounds)) if bounds else float("nan")
 
 
@@ -214,26 +228,60 @@ def _losses_of_cells(
     return [parts[i : i + n_groups] for i in range(0, n_cells, n_groups)]
 
 
-def _largest_difference(
-    cells: list[list[np.ndarray]], delta: float, *, zero_one: bool
+def difference_of_rates(
+    events: np.ndarray, sizes: np.ndarray, deltas: Iterable[float]
+) -> float:
+    """Bound on the largest difference between rates, from counts.
+
+    Parameters
+    ----------
+    events, sizes : ndarray of shape (n_strata, n_groups)
+        Number of samples for which the event happened, and of all samples.
+    deltas : iterable of float
+        The bound is no lower than with any of these.
+    """
+    return _largest_limit(
+        ExactTest(events[stratum, pair], sizes[stratum, pair], delta)
+        for delta in deltas
+        for stratum, *pair in _pairs(events / sizes, sizes, delta)
+    )
+
+
+def _difference_of_means(
+    cells: list[list[np.ndarray]], means: np.ndarray, sizes: np.ndarray, delta: float
 ) -> float:
     """Bound on the largest difference, from the losses of each stratum and group."""
-    # NOTE: `delta` is not divided by the number of pairs. The pair with the largest
-    # expected difference does not depend on the samples. It is enough that the bound of
-    # this one pair holds, since the maximum over all pairs can only be larger.
-    make_test = ExactTest if zero_one else BettingTest
-    sizes = np.array([[len(losses) for losses in row] for row in cells])
-    means = np.array([[losses.mean() for losses in row] for row in cells])
+    return _largest_limit(
+        BettingTest(cells[stratum][first], cells[stratum][second], delta)
+        for stratum, first, second in _pairs(means, sizes, delta)
+    )
+
+
+def _pairs(
+    means: np.ndarray, sizes: np.ndarray, delta: float
+) -> list[tuple[int, int, int]]:
+    """List strata and pairs of groups, those first that are likely to differ most.
+
+    The first pair decides nearly always: to test the others at its limit is quick.
+    """
     likely = approximate_limits(means, sizes, delta)
     pairs = [
-        (stratum, *pair)
-        for stratum in range(len(cells))
-        for pair in permutations(range(sizes.shape[1]), 2)
+        (stratum, first, second)
+        for stratum in range(len(sizes))
+        for first, second in permutations(range(sizes.shape[1]), 2)
     ]
+    return sorted(pairs, key=lambda pair: -likely[pair])
+
+
+def _largest_limit(tests: Iterable[DifferenceTest]) -> float:
+    """Return the largest limit of these tests, at least 0.
+
+    NOTE: `delta` is not divided by the number of pairs. The pair with the largest
+    expected difference does not depend on the samples. It is enough that the bound of
+    this one pair holds, since the maximum over all pairs can only be larger.
+    """
     bound = 0.0
-    # The first pair decides nearly always: to test the others at its limit is quick.
-    for stratum, first, second in sorted(pairs, key=lambda pair: -likely[pair]):
-        test = make_test(cells[stratum][first], cells[stratum][second], delta)
+    for test in tests:
         if not test.rejects(bound):
             bound = test.limit(bound)
     return bound

@@ -1,6 +1,7 @@
 """Tests of the difference between the expected losses of two groups."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from math import log, sqrt
 
 import numpy as np
@@ -94,9 +95,14 @@ class ExactTest(DifferenceTest):
 
     Parameters
     ----------
-    first, second : ndarray of shape (n_samples,)
-        Losses of each group, 0 or 1.
+    events, sizes : iterable of two int
+        Number of samples with a loss of 1, and of all samples, of each group.
     delta : float
+
+    Notes
+    -----
+    The order depends on `delta`, which makes limits narrow. Therefore a limit may rise
+    a little where `delta` grows.
 
     References
     ----------
@@ -107,11 +113,14 @@ class ExactTest(DifferenceTest):
        1994.
     """
 
-    def __init__(self, first: np.ndarray, second: np.ndarray, delta: float) -> None:
-        if len(first) > len(second):  # the second rate should be the one known well
-            first, second = 1 - second, 1 - first
-        counts = int(first.sum()), int(second.sum())
-        sizes = self.n_first, n = len(first), len(second)
+    def __init__(
+        self, events: Iterable[int], sizes: Iterable[int], delta: float
+    ) -> None:
+        counts, sizes = tuple(map(int, events)), tuple(map(int, sizes))
+        if sizes[0] > sizes[1]:  # the second rate should be the one known well
+            counts = sizes[1] - counts[1], sizes[0] - counts[0]
+            sizes = sizes[::-1]
+        self.n_first, n = sizes
         self.level = delta * (1 - NUISANCE_SHARE)
         self.low, self.high = _clopper_pearson(counts[1], n, delta * NUISANCE_SHARE)
         self.second = _likely_counts(n, self.low, self.high)
@@ -197,7 +206,7 @@ def _shrunk(
 
 
 def _largest_counts(
-    counts: tuple[int, int], sizes: tuple[int, int], second: np.ndarray, delta: float
+    counts: Sequence[int], sizes: Sequence[int], second: np.ndarray, delta: float
 ) -> np.ndarray:
     """Largest count of the first group in a table with at most the observed limit.
 

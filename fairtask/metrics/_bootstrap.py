@@ -44,14 +44,15 @@ def bootstrap(
         \max_{a,b} \left( v_a - v_b + \sqrt{(u_a - v_a)^2 + (v_b - l_b)^2} \right)
 
     from limits :math:`l, u` of each group [1]_. The upper limit takes those of the
-    confidence level: Wilson's for rates and, with a number of samples derived from the
-    standard error, for AUC and losses in [0, 1]; for a loss without a bound those of a
-    gamma distribution. The lower limit takes wider ones, which hold together for all
-    pairs that may be the largest [2]_: their width is the quantile, over the resamples,
-    of the largest studentised error of these pairs. They are those of Clopper and
-    Pearson, as are all limits of groups with fewer than 15 samples of the kind needed.
-    The mean of a loss without a bound has no upper limit, it is infinite, where a group
-    has fewer than 30 samples.
+    confidence level: Wilson's for rates and AUC, those of Clopper and Pearson for
+    losses in [0, 1], and those of a gamma distribution for a loss without a bound. The
+    number of samples is derived from the standard error, except for rates. The lower
+    limit takes wider ones, which hold together for all pairs that may be the largest
+    [2]_: their width is the quantile, over the resamples, of the largest studentised
+    error of these pairs. Of rates, AUC and losses in [0, 1] they are those of Clopper
+    and Pearson, as are all limits of groups with fewer than 15 samples of the kind
+    needed. The mean of a loss without a bound has no upper limit, it is infinite, where
+    a group has fewer than 30 samples.
 
     The largest of several noisy differences is too large on average. ``result.bias``
     estimates by how much: the noise of the resamples is added to values of the groups

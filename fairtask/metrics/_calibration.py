@@ -83,23 +83,14 @@ class GroupCalibration(GroupStatistics):
         errors: np.ndarray,
         n: np.ndarray,
         z: float,
+        *,
+        strict: bool = False,
     ) -> np.ndarray:
         """Return NaN.
 
         NOTE: The errors of bins have no sign, so that noise adds up in each sample and
         once more in each resample. Neither is around the truth.
         """
-        return np.full_like(values, np.nan)
-
-    def strict_limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-    ) -> np.ndarray:
-        """Return NaN."""
         return np.full_like(values, np.nan)
 
 

@@ -205,7 +205,7 @@ class _Stratum:
         lower, upper = (
             np.where(
                 is_strict,
-                self.family.strict_limit(*numbers, side),
+                self.family.limit(*numbers, side, strict=True),
                 self.family.limit(*numbers, side),
             )
             for side in (-z, z)

@@ -161,20 +161,12 @@ class GroupRates(GroupStatistics):
         errors: np.ndarray,
         n: np.ndarray,
         z: float,
+        *,
+        strict: bool = False,
     ) -> np.ndarray:
-        """Compute Wilson's limit of each rate."""
-        return wilson_limit(values, self._n_independent(values, errors, n), z)
-
-    def strict_limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-    ) -> np.ndarray:
-        """Compute the limit of Clopper and Pearson of each rate."""
-        return exact_limit(values, self._n_independent(values, errors, n), z)
+        """Compute Wilson's limit of each rate, or Clopper and Pearson's if strict."""
+        of_share = exact_limit if strict else wilson_limit
+        return of_share(values, self._n_independent(values, errors, n), z)
 
     def _n_independent(
         self, values: np.ndarray, errors: np.ndarray, n: np.ndarray

@@ -151,7 +151,9 @@ class GroupedSamples:
         counted = ~is_unknown.all(axis=1) & (weights > 0)
         clusters = None
         if cluster is not None:
+            # Only clusters with a sample that counts are drawn.
             clusters = _encode_clusters(cluster, n_samples)[counted]
+            clusters = np.unique(clusters, return_inverse=True)[1]
         return cls(
             classes=classes,
             positives=positives,

@@ -90,13 +90,17 @@ class GroupLosses(GroupStatistics):
         errors: np.ndarray,
         n: np.ndarray,
         z: float,
+        *,
+        strict: bool = False,
     ) -> np.ndarray:
         """Compute limits of the means of losses.
 
         NOTE: Most losses are small and few are large, so that Student's upper limits
         are too low. A mean in [0, 1] is taken as a share, and the mean of a loss
         without a bound as that of exponential variables, which gives a gamma
-        distribution. In both cases their number follows from the standard error.
+        distribution. In both cases their number follows from the standard error. A
+        large loss may be so rare that few samples say nothing of it: strict limits are
+        infinite then.
         """
         if statistic.largest == 1:
             return exact_limit(values, n_of_share(values, errors, n), z)
@@ -104,22 +108,8 @@ class GroupLosses(GroupStatistics):
             m = np.fmin((values / errors) ** 2, largest_number(n))
             limits = 2 * m * values / chi2.isf(norm.cdf(z), 2 * m)
         limits = np.where(np.isinf(n), values, limits)
-        return np.where(np.isnan(errors), np.nan, limits)
-
-    def strict_limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-    ) -> np.ndarray:
-        """Compute limits; infinite for few samples of a loss without a bound.
-
-        A large loss may be so rare that few samples say nothing of it.
-        """
-        limits = self.limit(statistic, values, errors, n, z)
-        if statistic.largest == 1:
+        limits = np.where(np.isnan(errors), np.nan, limits)
+        if not strict:
             return limits
         unknown = (n < self.few) | (np.isfinite(n) & (values == 0))
         return np.where(unknown, np.sign(z) * np.inf, limits)
@@ -170,29 +160,21 @@ class GroupAUCs(GroupStatistics):
         errors: np.ndarray,
         n: np.ndarray,
         z: float,
+        *,
+        strict: bool = False,
     ) -> np.ndarray:
         """Compute Wilson's limit with a number of samples derived from the errors.
 
         NOTE: Areas of few samples may be 1 in nearly all resamples, with an error near
         0. Therefore the number is at most three times the size of the smaller class,
-        more than common distributions of scores lead to.
+        more than common distributions of scores lead to. Strict limits are those of
+        Clopper and Pearson. Whatever the scores, the squared error is at most
+        v (1 - v) / n.
         """
+        if strict:
+            return exact_limit(values, n_of_share(values, errors, n), z)
         m = n_of_share(values, errors, n, largest=3 * n)
         return wilson_limit(values, m, z)
-
-    def strict_limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-    ) -> np.ndarray:
-        """Compute the limit of Clopper and Pearson with such a number of samples.
-
-        NOTE: Whatever the scores, the squared error is at most v (1 - v) / n.
-        """
-        return exact_limit(values, n_of_share(values, errors, n), z)
 
 
 @dataclass(frozen=True)

@@ -164,27 +164,16 @@ class GroupStatistics(ABC):
         errors: np.ndarray,
         n: np.ndarray,
         z: float,
+        *,
+        strict: bool = False,
     ) -> np.ndarray:
         """Compute confidence limits of a statistic.
 
         From observed values, their standard errors in the resamples (NaN without
         any), effective numbers of samples, all of one shape, and a quantile of the
-        normal distribution, which is negative for a lower limit.
-        """
-
-    @abstractmethod
-    def strict_limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-    ) -> np.ndarray:
-        """Compute a limit that also holds for few samples, and far in the tails.
-
-        Many groups are compared with such quantiles. The arguments are those of
-        `limit`. A limit is infinite where nothing is known.
+        normal distribution, which is negative for a lower limit. A strict limit also
+        holds for few samples and far in the tails, where many groups are compared. It
+        is infinite where nothing is known.
         """
 
     def limits(self, errors: list[np.ndarray], z: float) -> list[np.ndarray]:

@@ -138,7 +138,8 @@ def choose_within_budget(
         Between 0.5 and 1.
     limit : {"exact", "bootstrap"}, default="exact"
         - "exact": `~fairtask.bounds.certified_difference`, for differences between
-          rates. The guarantee holds for any number of samples.
+          rates. The guarantee holds for any number of samples, and for the groups in
+          them: name those that count with ``groups`` where some may be missing.
         - "bootstrap": `~fairtask.metrics.bootstrap`, for every metric that has
           intervals. The guarantee holds for many samples, approximately; the limit is
           lower.
@@ -222,9 +223,11 @@ def choose_within_budget(
     check_one_of("multiplicity", multiplicity, ("holm", "fixed_sequence"))
     check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
     score = _make_scorer(performance, sensitive_features)
+    delta = 1 - confidence_level
     limits = UpperLimits(
         metric,
         limit == "exact",
+        delta / np.arange(len(models), 0, -1),
         y,
         resampling={
             "n_resamples": n_resamples,
@@ -254,7 +257,7 @@ def choose_within_budget(
         lambda i, delta: limits.limit(comparisons[i], delta),
         len(models),
         budget,
-        1 - confidence_level,
+        delta,
     )
     table["qualifies"] = (
         (table["limit"] <= budget) & ~table["constant"] & table["performance"].notna()

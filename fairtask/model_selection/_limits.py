@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from fairtask.bounds import certified_difference
-from fairtask.exceptions import VacuousBoundWarning
+from fairtask.bounds._certificate import difference_of_rates
 from fairtask.metrics import BootstrapResult, bootstrap
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._group_metric import GroupMetric
@@ -28,7 +27,9 @@ class UpperLimits:
     ----------
     metric : GroupMetric
     is_exact : bool
-        Whether limits are `certified_difference`, or those of `bootstrap`.
+        Whether limits are those of `certified_difference`, or of `bootstrap`.
+    deltas : ndarray
+        All probabilities with which a limit may be asked for.
     y_true : array-like of shape (n_samples,)
     resampling : mapping
         Arguments of `bootstrap`.
@@ -45,6 +46,7 @@ class UpperLimits:
         self,
         metric: GroupMetric,
         is_exact: bool,
+        deltas: np.ndarray,
         y_true: Any,
         *,
         resampling: Mapping[str, Any],
@@ -52,6 +54,7 @@ class UpperLimits:
     ) -> None:
         self.metric = metric
         self.is_exact = is_exact
+        self.deltas = deltas
         self.y_true = y_true
         self.resampling = resampling
         self.metric_params = metric_params
@@ -99,14 +102,14 @@ class UpperLimits:
     def limit(self, comparison: Comparison, delta: float) -> float:
         """Return the limit that the true disparity exceeds with probability `delta`.
 
-        It is infinite where the disparity is undefined.
+        It is infinite where the disparity is undefined, and does not rise where `delta`
+        grows, which several tests of one candidate need.
         """
+        if self.is_exact:
+            return _exact_limit(comparison, self.deltas[self.deltas >= delta])
         with warnings.catch_warnings():
             # `compare` has warned; an infinite limit stands in the table.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            warnings.simplefilter("ignore", VacuousBoundWarning)
-            if self.is_exact:
-                return _exact_limit(comparison, delta)
             result = bootstrap(
                 self.metric.name,
                 self.y_true,
@@ -120,7 +123,7 @@ class UpperLimits:
         return np.inf if np.isnan(high) else high
 
 
-def _exact_limit(comparison: Comparison, delta: float) -> float:
+def _exact_limit(comparison: Comparison, deltas: np.ndarray) -> float:
     """Return the certified bound on a difference between rates.
 
     NOTE: `delta` is not divided by the numbers of attributes, classes and pairs of
@@ -128,23 +131,12 @@ def _exact_limit(comparison: Comparison, delta: float) -> float:
     enough that the bound on this one holds, since the largest bound is no lower.
     """
     bounds = []
+    strata: Any = comparison.statistics.strata
     for tables in comparison.samples.tables():
-        sizes, events = [], []  # of each rate, and in it of each group
-        strata: Any = comparison.statistics.strata
-        for rate, c in strata:
-            (among,) = rate.needs
-            sizes.append(among.count(tables, c))
-            events.append(rate.count(tables, c))
-        counts = np.array([np.subtract(sizes, events), events], dtype=np.int64)
-        if len(tables) < 2 or not np.all(sizes):
+        events = np.array([rate.count(tables, c) for rate, c in strata])
+        sizes = np.array([rate.needs[0].count(tables, c) for rate, c in strata])
+        if not sizes.all():
             return np.inf  # nothing is known of a group without samples
-        happened, rates, groups = (
-            np.repeat(codes.ravel(), counts.ravel())
-            for codes in np.indices(counts.shape)
-        )
-        bounds.append(
-            certified_difference(
-                happened, sensitive_features=groups, strata=rates, delta=delta
-            )
-        )
-    return max(bounds)
+        if len(tables) > 1:
+            bounds.append(difference_of_rates(events, sizes, deltas))
+    return max(bounds, default=np.inf)
