@@ -163,10 +163,13 @@ class TestLimits:
         assert alone[0] > alone[1]
         assert limits == pytest.approx([alone[0]] * 2)
 
-    def test_a_group_without_positives_has_an_infinite_limit(self):
-        lacks = (z == 0) | (y == 0)
+    @pytest.mark.parametrize("limit", ["exact", "bootstrap"])
+    def test_a_group_without_positives_has_an_infinite_limit(self, limit):
+        group = np.where(np.arange(len(z)) % 10 == 0, 2, z)
+        lacks = (group != 2) | (y == 0)
+        data = {"X": X[lacks], "y": y[lacks], "z": group[lacks]}
         with pytest.warns(UndefinedMetricWarning):
-            choice = choose([EVEN], X=X[lacks], y=y[lacks], z=z[lacks])
+            choice = choose([EVEN], **data, limit=limit)
         assert choice.table["limit"].tolist() == [np.inf]
         with pytest.raises(BudgetNotMetError, match="A group lacks the samples"):
             choice.estimator  # noqa: B018

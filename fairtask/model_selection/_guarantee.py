@@ -161,7 +161,8 @@ def choose_within_budget(
     **metric_params
         Further arguments of the metric, such as ``groups``. With ``limit="exact"`` they
         may be ``attributes``, ``control_features``, ``groups``, ``labels`` and
-        ``pos_label``.
+        ``pos_label``. ``sample_weight`` counts in the disparity, and not in the
+        performance.
 
     Returns
     -------

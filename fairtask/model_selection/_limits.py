@@ -107,6 +107,8 @@ class UpperLimits:
         """
         if self.is_exact:
             return _exact_limit(comparison, self.deltas[self.deltas >= delta])
+        if comparison.left_out() and "min_group_size" not in self.metric_params:
+            return np.inf  # nothing is known of a group without samples
         with warnings.catch_warnings():
             # `compare` has warned; an infinite limit stands in the table.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
