@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": examples_to_run(),
     "ignore_pattern": r"demo\.py|__init__\.py",
+    "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,

@@ -20,7 +20,7 @@ X, y, sex = adult.data, adult.target, adult.sensitive_features["sex"]
 X_train, X_test, y_train, y_test, sex_train, sex_test = train_test_split(
     X, y, sex, train_size=15_000, test_size=15_000, stratify=y, random_state=0
 )
-X_train.head()
+X_train.iloc[:5, :8]
 
 # %%
 # The labels differ between women and men already. A model that repeats them will, too.
