@@ -109,3 +109,14 @@ for lam in (1.0, 0.9):
     clf.fit(bank.data.iloc[train], y[train], sensitive_features=z[train].numpy())
     table[lam] = judge(clf.predict_proba(bank.data.iloc[test]))
 pd.DataFrame(table).T.rename_axis("lam").round(3)
+
+# %%
+# A ratio of 1 means that the losses of both groups are the same.
+import matplotlib.pyplot as plt
+
+ratios = pd.DataFrame(table).T.rename_axis("lam").drop(columns="AUC")
+ax = ratios.plot.barh(figsize=(6, 2.5))
+ax.axvline(1, color="black", linestyle=":")
+ax.set(xlabel="mean loss of the other clients, divided by that of 25 to 60")
+ax.figure.set_layout_engine("constrained")
+plt.show()
