@@ -434,6 +434,7 @@ class TestReport:
         save(store, "mine", Y_TRUE, lam=0.2)
         save(store, "mine", Y_PRED, lam=0.8)
         store.save_error(Run("other", 0), {"error": "ValueError: <never>"})
+        plt.close("all")  # those of other tests
         page = report()
         assert plt.get_fignums() == []
         assert {path.name for path in page.parent.iterdir()} == {

@@ -107,7 +107,7 @@ def test_none_is_no_attribute():
         (
             pd.DataFrame([[0, 1]], columns=["sex", "sex"]),
             1,
-            r"must have distinct names; \['sex'\]",
+            r"must have distinct names; found several of \['sex'\]",
         ),
     ],
 )

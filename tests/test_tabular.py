@@ -607,7 +607,7 @@ class TestBadInput:
                 X,
                 pd.DataFrame({"a": y, "b": y}).set_axis(["a", "a"], axis=1),
                 z,
-                r"`y` must have distinct names; \['a'\]",
+                r"`y` must have distinct names; found several of \['a'\]",
             ),
             (np.where(X[3, 1] == X, np.inf, X), y, z, "`X`: Input X contains infinity"),
             (

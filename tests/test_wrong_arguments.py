@@ -7,6 +7,7 @@ names an argument. A value that suits the argument may pass, with or without a w
 
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 
 from tests._calls import CALLS, VALUES, wrong_values
@@ -36,6 +37,7 @@ def problem(call, argument, value):
 @pytest.mark.parametrize("call", ALL_CALLS, ids=lambda call: call.name)
 def test_call_works(call):
     call()
+    plt.close("all")
 
 
 @pytest.mark.parametrize("call", ALL_CALLS, ids=lambda call: call.name)
@@ -45,4 +47,5 @@ def test_errors_name_an_argument(call):
         for argument, values in wrong_values(call, ALL_CALLS)
         for value in values
     ]
+    plt.close("all")
     assert [found for found in problems if found[1] is not None] == []
