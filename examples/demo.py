@@ -1,9 +1,10 @@
 """From a raw table to a model within a fairness budget, judged on other data.
 
-Run by ``make demo`` and ``make demo DATASET=adult``.
+Run by ``make demo`` and ``make demo DATASET=compas``.
 """
 
 import argparse
+import textwrap
 import time
 from pathlib import Path
 
@@ -12,20 +13,25 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessClassifierCV
-from fairtask.datasets import fetch_adult, make_biased_classification
+from fairtask.datasets import (
+    fetch_adult,
+    fetch_compas,
+    make_biased_classification,
+)
 from fairtask.metrics import audit_representation, compare_reports, fairness_report
 
 mpl.use("Agg")
 
 LAMBDAS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
-BUDGETS = {"adult": 0.07, "synthetic": 0.1}
+FETCH = {"adult": fetch_adult, "compas": fetch_compas}
+BUDGETS = {"adult": 0.07, "compas": 0.1, "synthetic": 0.1}
 
 
 def load(dataset):
     """Return the table, the labels and one sensitive attribute."""
-    if dataset == "adult":
-        adult = fetch_adult()
-        return adult.data, adult.target, adult.sensitive_features["sex"]
+    if dataset in FETCH:
+        data = FETCH[dataset]()
+        return data.data, data.target, data.sensitive_features["sex"]
     X, y, z = make_biased_classification(n_samples=20_000, random_state=0)
     names = [f"x{i}" for i in range(X.shape[1])]
     return pd.DataFrame(X, columns=names), pd.Series(y), pd.Series(z, name="group")
@@ -105,7 +111,8 @@ def main():
 
     print("\nWhat the budget changed:\n")
     comparison = compare_reports(*reports, n_resamples=200, random_state=0)
-    print("\n".join(comparison.sentences()))
+    for sentence in comparison.sentences():
+        print(textwrap.fill(sentence, 80, initial_indent="- ", subsequent_indent="  "))
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / f"pareto_{arguments.dataset}.png"
