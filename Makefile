@@ -31,6 +31,9 @@ docs: $(VENV)/.installed-doc
 
 # The wheel, without the sources beside it, in the lowest versions that are supported.
 OLDEST = $(VENV)-oldest
+# Old versions warn of the new versions of what they use themselves.
+OLD_WARNINGS = -W ignore::DeprecationWarning -W ignore::FutureWarning \
+	-W ignore::PendingDeprecationWarning -W ignore::pytest.PytestRemovedIn10Warning
 
 package: $(VENV)/.installed-release
 	rm -rf build dist
@@ -41,9 +44,9 @@ package: $(VENV)/.installed-release
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check \
 		-c .ci/oldest.txt "$$(echo dist/*.whl)[test]"
 	rm -rf build/installed && mkdir -p build/installed
-	cp -r tests pyproject.toml build/installed
+	cp -r docs tests pyproject.toml build/installed
 	cd build/installed && $(abspath $(OLDEST))/bin/pytest -n auto --dist loadfile \
-		-m "not slow and not real_data" tests
+		-m "not slow and not real_data" $(OLD_WARNINGS) tests
 
 clean:
 	rm -rf .venv .venv-oldest build dist docs/_build docs/auto_examples docs/api/generated demo_output

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from fairtask._frames import DATES, as_pandas, from_arrow, no_dates
 
@@ -123,7 +122,7 @@ def _any_of(types: Iterable[type], classes: tuple[type, ...]) -> bool:
 def _plain(column: pd.Series) -> pd.Series:
     """Return a column without the types of Arrow, and not sparse."""
     if isinstance(column.dtype, pd.ArrowDtype):
-        return from_arrow(pa.chunked_array(column), name=column.name)
+        return from_arrow(column.array.__arrow_array__(), name=column.name)
     if isinstance(column.dtype, pd.SparseDtype):
         return pd.Series(np.asarray(column), index=column.index, name=column.name)
     return column

@@ -139,8 +139,19 @@ def check_n_rows(values: Any, n_found: int, argument: str, n_samples: int) -> No
 
 def from_arrow(data: Any, *, name: Any = None) -> Any:
     """Return a table or a column of Arrow as one of pandas, with exact integers."""
-    converted = data.to_pandas(types_mapper=EXACT_TYPES.get)
-    return converted if isinstance(data, pa.Table) else converted.rename(name)
+    if isinstance(data, pa.Table):
+        fields = [f.with_type(_with_signed_codes(f.type)) for f in data.schema]
+        data = data.cast(pa.schema(fields, metadata=data.schema.metadata))
+        return data.to_pandas(types_mapper=EXACT_TYPES.get)
+    data = data.cast(_with_signed_codes(data.type))
+    return data.to_pandas(types_mapper=EXACT_TYPES.get).rename(name)
+
+
+def _with_signed_codes(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column, with codes of categories that pandas can have."""
+    if not pa.types.is_dictionary(kind):
+        return kind
+    return pa.dictionary(pa.int64(), kind.value_type, kind.ordered)
 
 
 def as_table(X: Any, argument: str) -> Any:

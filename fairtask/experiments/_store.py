@@ -189,7 +189,9 @@ class Store:
         A file in the place of another run is a damaged one.
         """
         try:
-            arrow = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+            arrow = pyarrow.parquet.read_table(
+                path, page_checksum_verification=True, partitioning=None
+            )
             details = json.loads((arrow.schema.metadata or {})[METADATA])
             is_in_place = self._path(_run_of(details), SUCCESS) == path
         except (KeyError, OSError, TypeError, ValueError):  # pyarrow raises several

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
@@ -95,7 +96,8 @@ class RepresentedSamples:
 
 def _represent(transformer: Any, X: Any, argument: str) -> np.ndarray:
     """Return ``transform(X)`` as a finite array of floats with two dimensions."""
-    if not hasattr(transformer, "transform"):
+    is_table = isinstance(transformer, pd.DataFrame | pd.Series)  # has the method too
+    if is_table or not hasattr(transformer, "transform"):
         raise ValueError(
             "`transformer` must have the method `transform`; got "
             f"{type(transformer).__name__}."
