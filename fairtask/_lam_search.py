@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -262,9 +262,8 @@ class LamSearch(FairnessEstimator):
         return self
 
     @available_if(_has_partial_fit)
-    def partial_fit(self) -> NoReturn:
+    def partial_fit(self) -> None:
         """Not available: a part of the samples chooses no ``lam``."""
-        raise NotImplementedError
 
     def save(self, path: Any) -> None:
         """Write `estimator_`, the model with the chosen ``lam``, to a file.
