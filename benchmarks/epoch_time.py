@@ -12,11 +12,12 @@
 The samples are Adult's, or those of --synthetic. The methods take turns, so that a
 change of the machine's speed meets all of them. Times are those of the process, which
 other programs disturb less. Ratios are taken round by round, and their median is
-printed with the range. One thread.
+printed with the range. One thread. With --device cuda, times are those of the clock.
 
     python benchmarks/epoch_time.py
     python benchmarks/epoch_time.py --against ../another/checkout
     python benchmarks/epoch_time.py --synthetic 30000 100 5 20 --others
+    python benchmarks/epoch_time.py --device cuda
 """
 
 import argparse
@@ -70,9 +71,9 @@ def make_trunk(X, y):
     )
 
 
-def fit_fairtask(X, y, Z, n_epochs):
+def fit_fairtask(X, y, Z, n_epochs, device):
     classifier = AuxiliaryFairnessClassifier(
-        max_epochs=n_epochs, device="cpu", random_state=0
+        max_epochs=n_epochs, device=device, random_state=0
     )
     classifier.fit(X, y, sensitive_features=Z)
 
@@ -80,11 +81,11 @@ def fit_fairtask(X, y, Z, n_epochs):
 class Divergence:
     """GLD on (class, group) cells of one attribute, with running means."""
 
-    def __init__(self, n_groups):
+    def __init__(self, n_groups, device):
         self.n_groups = n_groups
-        self.cells = torch.arange(2 * n_groups)
-        self.running = torch.zeros(2 * n_groups)
-        self.seen = torch.zeros(2 * n_groups, dtype=torch.bool)
+        self.cells = torch.arange(2 * n_groups, device=device)
+        self.running = torch.zeros(2 * n_groups, device=device)
+        self.seen = torch.zeros(2 * n_groups, dtype=torch.bool, device=device)
 
     def __call__(self, losses, y, z):
         """Return the penalty of a batch."""
@@ -102,18 +103,18 @@ class Divergence:
         return torch.expm1(divergence).mean()
 
 
-def fit_by_hand(X, y, Z, n_epochs):
+def fit_by_hand(X, y, Z, n_epochs, device):
     """GLD through a probe, and the distance, for each attribute."""
     from fairtask.losses import GroupMeanDistance  # another checkout may not have it
 
     torch.manual_seed(0)
-    trunk, task = make_trunk(X, y), nn.Linear(64, 2)
-    probes = [nn.Linear(64, 2) for _ in Z.T]
+    trunk, task = make_trunk(X, y).to(device), nn.Linear(64, 2, device=device)
+    probes = [nn.Linear(64, 2, device=device) for _ in Z.T]
     n_groups = [int(z.max()) + 1 for z in Z.T]
-    divergences = [Divergence(n) for n in n_groups]
+    divergences = [Divergence(n, device) for n in n_groups]
     strata = torch.eye(2, dtype=torch.bool)
-    distances = [GroupMeanDistance(64, strata, n) for n in n_groups]
-    X, y, Z = torch.tensor(X), torch.tensor(y), torch.tensor(Z)
+    distances = [GroupMeanDistance(64, strata, n).to(device) for n in n_groups]
+    X, y, Z = (torch.tensor(part, device=device) for part in (X, y, Z))
     batch_size = batch_size_of(X)
     heads = [parameter for probe in probes for parameter in probe.parameters()]
     optimizer = torch.optim.AdamW(
@@ -127,7 +128,7 @@ def fit_by_hand(X, y, Z, n_epochs):
     )
     for _ in range(n_epochs):
         total = 0.0
-        for indices in torch.randperm(len(X)).split(batch_size):
+        for indices in torch.randperm(len(X), device=device).split(batch_size):
             Xb, yb, Zb = X[indices], y[indices], Z[indices]
             h = trunk(Xb)
             loss = LAM * cross_entropy(task(h), yb)
@@ -145,7 +146,7 @@ def fit_by_hand(X, y, Z, n_epochs):
             total += loss.item()
 
 
-def fit_skorch(X, y, Z, n_epochs):
+def fit_skorch(X, y, Z, n_epochs, device):
     NeuralNetClassifier(
         nn.Sequential(make_trunk(X, y), nn.Linear(64, 2)),
         criterion=nn.CrossEntropyLoss,
@@ -157,10 +158,11 @@ def fit_skorch(X, y, Z, n_epochs):
         max_epochs=n_epochs,
         train_split=None,
         verbose=0,
+        device=device,
     ).fit(X, y)
 
 
-def fit_scikit_learn(X, y, Z, n_epochs):
+def fit_scikit_learn(X, y, Z, n_epochs, device):
     classifier = MLPClassifier(
         (128, 64),
         learning_rate_init=LR,
@@ -172,7 +174,7 @@ def fit_scikit_learn(X, y, Z, n_epochs):
     classifier.fit(X, y)
 
 
-def fit_fairlearn(X, y, Z, n_epochs):
+def fit_fairlearn(X, y, Z, n_epochs, device):
     classifier = AdversarialFairnessClassifier(
         backend="torch",
         predictor_model=[128, "relu", 64, "relu"],
@@ -180,6 +182,7 @@ def fit_fairlearn(X, y, Z, n_epochs):
         learning_rate=LR,
         batch_size=batch_size_of(X),
         epochs=n_epochs,
+        cuda=device if device != "cpu" else None,
         random_state=0,
     )
     classifier.fit(X, y, sensitive_features=Z[:, 0])
@@ -207,11 +210,11 @@ def make_samples(n, d, n_attributes, n_groups):
     return X, y, rng.integers(n_groups, size=(n, n_attributes))
 
 
-def answer(n_epochs, *sizes):
+def answer(n_epochs, device, *sizes):
     """Fit once per line of the standard input, and print the seconds."""
     data = make_samples(*sizes) if sizes else load_adult()
     for _ in sys.stdin:
-        print(seconds_of(fit_fairtask, data, n_epochs), flush=True)
+        print(seconds_of(fit_fairtask, data, n_epochs, device), flush=True)
 
 
 class OtherTree:
@@ -235,12 +238,13 @@ class OtherTree:
         return float(self.process.stdout.readline())
 
 
-def seconds_of(fit, data, n_epochs):
+def seconds_of(fit, data, n_epochs, device):
     torch.set_num_threads(1)
-    start = time.process_time()
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    start = clock()
     with warnings.catch_warnings(action="ignore"):  # epochs are too few to learn
-        fit(*data, n_epochs)
-    return (time.process_time() - start) / n_epochs
+        fit(*data, n_epochs, device)
+    return (clock() - start) / n_epochs
 
 
 def main():
@@ -256,15 +260,16 @@ def main():
         metavar=("SAMPLES", "FEATURES", "ATTRIBUTES", "GROUPS"),
     )
     parser.add_argument("--others", action="store_true", help="two packages more")
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     data = make_samples(*asked.synthetic) if asked.synthetic else load_adult()
     methods = METHODS | OTHERS if asked.others else METHODS
     turns = {
-        name: partial(seconds_of, fit, data, asked.epochs)
+        name: partial(seconds_of, fit, data, asked.epochs, asked.device)
         for name, fit in methods.items()
     }
     if asked.against:
-        other = OtherTree(asked.against, asked.epochs, *asked.synthetic)
+        other = OtherTree(asked.against, asked.epochs, asked.device, *asked.synthetic)
         turns["other tree"] = other.seconds
     rounds = [
         {name: turn() for name, turn in turns.items()} for _ in range(asked.rounds + 1)
@@ -273,7 +278,8 @@ def main():
     n, d = data[0].shape
     print(
         f"{'Synthetic' if asked.synthetic else 'Adult'}, n={n}, {d} features, "
-        f"{data[2].shape[1]} attribute(s), one thread, median of rounds"
+        f"{data[2].shape[1]} attribute(s), {asked.device}, one thread, "
+        "median of rounds"
     )
     print(seconds.median().map("{:.3f} s per epoch".format).to_string())
     for name in list(turns)[1:]:

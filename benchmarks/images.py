@@ -77,7 +77,7 @@ def epoch_by_hand(paths, y, options):
     torch.manual_seed(0)
     model = timm.create_model(options.backbone, pretrained=False, num_classes=2)
     config = timm.data.resolve_model_data_config(model)
-    model = model.to(memory_format=torch.channels_last).train()
+    model = model.to(options.device, memory_format=torch.channels_last).train()
     loader = DataLoader(
         Files(paths, y, config, options.image_size),
         batch_size=options.batch_size,
@@ -90,7 +90,8 @@ def epoch_by_hand(paths, y, options):
     for _ in range(2):
         start, total = time.perf_counter(), 0.0
         for X, target in loader:
-            X = X.contiguous(memory_format=torch.channels_last)
+            X = X.to(options.device, memory_format=torch.channels_last)
+            target = target.to(options.device)
             loss = torch.nn.functional.cross_entropy(model(X), target)
             optimizer.zero_grad()
             loss.backward()
@@ -111,7 +112,8 @@ def epoch_of_fairtask(paths, y, z, options, lam):
         num_workers=options.workers,
         max_epochs=2,
         lam=lam,
-        device="cpu",
+        mixed_precision=False,
+        device=options.device,
         random_state=0,
     )
     return clf.fit(paths, y, sensitive_features=z).history_["dur"].iloc[-1]
@@ -180,6 +182,7 @@ def main():
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("-n", type=int, default=640, help="images of an epoch")
     parser.add_argument("--peak-memory", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
