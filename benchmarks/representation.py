@@ -5,10 +5,13 @@ Heads are fitted to its representation of that part, for its own task and for ta
 its training did not know, and judged on the test part. EOD is the larger of the
 differences in true and in false positive rate; groups with fewer than 10 positives or
 negatives in the test part are left out, and the worst of several attributes counts.
-FairFace has one split, and seeds of the network in place of hold-outs.
+FairFace has one split, and seeds of the network in place of hold-outs. Its backbone is
+frozen in the case "fairface", and fine-tuned in "fairface-tuned", which needs a GPU.
 
     python benchmarks/representation.py --jobs 2 --weights WEIGHTS --tables docs/tables
     python benchmarks/representation.py --cases compas/sex --methods fairtask erased
+    python benchmarks/representation.py --cases fairface-tuned/gender,race --jobs 6 \
+        --weights WEIGHTS --methods single-task fairtask-regularised fairtask
 """
 
 import argparse
@@ -29,6 +32,18 @@ from fairtask.metrics import audit_representation
 
 CASES = "adult/sex adult/race adult/sex,race compas/sex compas/race bank/age"
 CASES += " adult-other/sex adult-other/race fairface/gender,race"
+FACES = ("fairface", "fairface-tuned")
+
+# In place of the recipe for a frozen backbone.
+FINE_TUNED = {
+    "freeze": None,
+    "augmentation": {"scale": (0.7, 1)},
+    "lr": 3e-4,
+    "weight_decay": 0.05,
+    "batch_size": 32,
+    "max_epochs": 5,
+    "num_workers": 1,
+}
 
 # The parameters of the estimator that a method changes; "fairtask-..." are built in.
 METHODS = {
@@ -56,7 +71,8 @@ METRICS = {"roc_auc": "AUC", "accuracy": "ACC", "equalized_odds_difference": "EO
 
 def load(dataset, attributes):
     """Return the samples of a case, and labels of tasks that training does not know."""
-    name = {"adult-other": "adult", "fairface": "fairface-split"}.get(dataset, dataset)
+    names = {"adult-other": "adult"} | dict.fromkeys(FACES, "fairface-split")
+    name = names.get(dataset, dataset)
     case = DataSource.of(name, attributes).load()
     if dataset == "adult-other":
         hours, status = case.X["hours-per-week"], case.X["marital-status"].astype(str)
@@ -65,7 +81,7 @@ def load(dataset, attributes):
             "more than 40 hours": (hours > 40).to_numpy().astype(int),
             "married": status.str.startswith("Married").to_numpy().astype(int),
         }
-    if dataset == "fairface":
+    if dataset in FACES:
         age = fetch_fairface().age
         bands = (age >= "20-29").astype(int) + (age >= "40-49").astype(int)
         return case, {"age in three bands": bands.to_numpy()}
@@ -77,7 +93,7 @@ def audits(dataset, attributes, method, seed, parameters):
     case, other_tasks = load(dataset, attributes)
     parts = make_parts(case, seed)
     train, test = parts["train"], parts["test"]
-    kind = "image" if dataset == "fairface" else "table"
+    kind = "image" if dataset in FACES else "table"
     built_in = method if method.startswith("fairtask-") else "fairtask"
     own = {} if method == built_in else METHODS[method]
     setting = Setting(
@@ -160,10 +176,12 @@ def main():
     for case in asked.cases:
         dataset, attributes = case.split("/")
         repeats, parameters = asked.repeats, {}
-        if dataset == "fairface":
+        if dataset in FACES:
             repeats = min(3, repeats)
             overlay = {"file": str(asked.weights)}
             parameters = {"backbone_params": {"pretrained_cfg_overlay": overlay}}
+            if dataset == "fairface-tuned":
+                parameters |= FINE_TUNED
         seeds = range(asked.first_seed, asked.first_seed + repeats)
         jobs += [
             (dataset, attributes.split(","), method, seed, parameters)
