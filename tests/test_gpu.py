@@ -112,7 +112,7 @@ class TestTables:
         assert not np.array_equal(classifier.predict_proba(X)[1], before)
 
     def test_search_trains_all_values_on_the_device(self):
-        settings = {"lams": 3, "cv": 2, "max_epochs": 3, "dropout": 0.0}
+        settings = {"lams": [0.5, 0.9], "cv": 2, "max_epochs": 5, "dropout": 0.0}
         search, on_cpu = (
             AuxiliaryFairnessClassifierCV(device=device, random_state=0, **settings)
             for device in ("cuda", "cpu")
