@@ -1,8 +1,6 @@
 """Choosing `lam` by cross-validation, with all values trained at once."""
 
 import copy
-import inspect
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
 from numbers import Integral, Real
@@ -11,40 +9,32 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from sklearn.base import _fit_context, clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from fairtask._data import SampleDataset
 from fairtask._estimator import FairnessEstimator, estimator
-from fairtask._frames import as_pandas, check_same_rows
-from fairtask._labels import encode_labels
+from fairtask._folds import cv_results, score_fold
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
 from fairtask._reading import Expected
 from fairtask._search_settings import (
+    choose,
     make_rule,
     make_scoring,
     read_lams,
+    read_samples,
     split,
-    try_scoring,
 )
-from fairtask._sensitive import attribute_table, encode_sensitive_features
 from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS
-from fairtask._validation import (
-    check_distinct,
-    others_by_name,
-    read_weights,
-    warn_user,
-)
+from fairtask._validation import others_by_name, warn_user
 from fairtask.model_selection import ParetoFrontDisplay
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective
@@ -166,97 +156,40 @@ class LamSearch(FairnessEstimator):
         FitFailedWarning
             If a training in a fold diverged. Its scores are NaN.
         """
-        if sensitive_features is None:
-            raise ValueError(
-                "`sensitive_features` must be given: the choice of `lam` depends on "
-                "the difference between groups; got None."
-            )
-        if self._make_modality().open(X, "X") is not None:
-            raise ValueError(
-                "`X` must be in memory, where it is cut into folds; got Parquet files."
-            )
-        if self.warm_start:
-            raise ValueError(
-                "`warm_start=True` has no use in a search; set it on `estimator_`."
-            )
-        check_same_rows(
-            {
-                "X": X,
-                "y": y,
-                "sensitive_features": sensitive_features,
-                "sample_weight": sample_weight,
-            }
-        )
-        X, y = as_pandas(X, "X"), as_pandas(y, "y")
-        if isinstance(X, pd.DataFrame):
-            check_distinct(X.columns, "X")
-        n_samples = _num_samples(X)
-        codes, tasks = encode_labels(y, n_samples=n_samples)
-        sensitive = encode_sensitive_features(
+        self._check_can_search(X, sensitive_features)
+        data, labels = read_samples(
+            X,
+            y,
             sensitive_features,
-            n_samples=n_samples,
+            sample_weight,
             intersectional=self.intersectional,
         )
-        n_groups = {
-            name: len(groups)
-            for name, groups in zip(sensitive.names, sensitive.groups, strict=True)
-        }
-        if max(n_groups.values()) < 2:
-            raise ValueError(
-                "`sensitive_features` must have two known groups, whose difference "
-                f"decides on `lam`; numbers of known groups: {n_groups}."
-            )
-        data = {
-            "X": X,
-            "y": y,
-            "sensitive_features": attribute_table(sensitive_features),
-        }
-        if sample_weight is not None:
-            data["sample_weight"] = read_weights(sample_weight, n_samples)
-        for part in (X, y):
-            if isinstance(part, pd.DataFrame | pd.Series):
-                # Columns of arrays have no index of their own.
-                data["sensitive_features"] = data["sensitive_features"].set_axis(
-                    part.index
-                )
         validation = {
             "X_val": X_val,
             "y_val": y_val,
             "sensitive_features_val": sensitive_features_val,
         }
         data |= {k: v for k, v in validation.items() if v is not None}
+
         lams = self._check_lams()
         scores = {"performance": self.performance, "disparity": self.disparity}
         rule = make_rule(self.rule, self.budget, **scores)
-        scoring = make_scoring(self.scoring, y, **scores)
-        if self.scoring is None:
-            groups = data["sensitive_features"]
-            try_scoring(scoring, tasks.decode(codes), X, y, groups, **scores)
-        splits = split(self.cv, X, y)
+        scoring = make_scoring(self.scoring, data, labels, **scores)
+        splits = split(self.cv, data["X"], data["y"])
+
         search = self._unfitted()
         folds = Parallel(n_jobs=self.n_jobs)(
-            # Each argument is sent to other processes once, not for every fold.
-            delayed(_evaluate)(search, lams, scoring, train, test, **data)
+            # Samples are cut there: other processes get all of them once.
+            delayed(score_fold)(search, lams, scoring, train, test, data)
             for train, test in splits
         )
-        results = _cv_results(lams, list(scoring), folds)
-        best: Any = rule(results)
-        if not isinstance(best, int | np.integer) or not 0 <= best < len(lams):
-            raise ValueError(
-                "`rule` must return the position of a candidate, from 0 to "
-                f"{len(lams) - 1}; got {best!r}."
-            )
-        single = self._with_lam(lams[best]).fit(**data)
-        own = self.get_params(deep=False)
-        for name in set(vars(self)) - set(own):
-            delattr(self, name)  # of an earlier fit
-        for name, value in vars(single).items():
-            if name not in own:
-                setattr(self, name, value)
-        self.estimator_ = single
+        results = cv_results(lams, list(scoring), folds)
+        best = choose(rule, results)
+
+        self._become(self._with_lam(lams[best]).fit(**data))
         self.lams_ = np.array(lams)
         self.lam_ = lams[best]
-        self.best_index_ = int(best)
+        self.best_index_ = best
         self.cv_results_ = results
         self.n_splits_ = len(splits)
         return self
@@ -316,6 +249,21 @@ class LamSearch(FairnessEstimator):
             chosen=self.best_index_,
         )
 
+    def _check_can_search(self, X: Any, sensitive_features: Any) -> None:
+        if sensitive_features is None:
+            raise ValueError(
+                "`sensitive_features` must be given: the choice of `lam` depends on "
+                "the difference between groups; got None."
+            )
+        if self._make_modality().open(X, "X") is not None:
+            raise ValueError(
+                "`X` must be in memory, where it is cut into folds; got Parquet files."
+            )
+        if self.warm_start:
+            raise ValueError(
+                "`warm_start=True` has no use in a search; set it on `estimator_`."
+            )
+
     def _check_lams(self) -> list[float]:
         """Return the values of `lam`."""
         return read_lams(self.lams)
@@ -331,20 +279,40 @@ class LamSearch(FairnessEstimator):
         parameters = {n: getattr(self, n) for n in names if n != "lam"}
         return clone(self._single(**parameters, lam=lam))
 
+    def _become(self, single: FairnessEstimator) -> None:
+        """Take over what `single` has learnt, in place of an earlier fit."""
+        parameters = self.get_params(deep=False)
+        for name in set(vars(self)) - set(parameters):
+            delattr(self, name)
+        for name, value in vars(single).items():
+            if name not in parameters:
+                setattr(self, name, value)
+        self.estimator_ = single
+
     def _fit_all(
         self, lams: Sequence[float], data: dict[str, Any]
     ) -> list[FairnessEstimator | None]:
         """Return a fitted estimator for each `lam`; None where a training diverged."""
-        is_alone = self.lams_at_once == 1 or self.callbacks or min(lams) == 1
-        if is_alone or self.optimizer not in OPTIMIZERS or self.aggregator is not None:
+        if not self._can_stack(lams):
             return [_fit_or_none(self._with_lam(lam), data) for lam in lams]
         fitted: list[FairnessEstimator | None] = []
-        for start in range(0, len(lams), self.lams_at_once or len(lams)):
+        at_once = self.lams_at_once or len(lams)
+        for start in range(0, len(lams), at_once):
             stack = self._unfitted()
-            stack._stacked = lams[start : start + (self.lams_at_once or len(lams))]
+            stack._stacked = lams[start : start + at_once]
             super(LamSearch, stack).fit(**data)
             fitted += stack._fitted
         return fitted
+
+    def _can_stack(self, lams: Sequence[float]) -> bool:
+        """Whether the networks of several `lam` can be trained at once."""
+        return (
+            self.lams_at_once != 1
+            and not self.callbacks
+            and min(lams) < 1  # otherwise there are no fairness losses to weigh
+            and self.optimizer in OPTIMIZERS
+            and self.aggregator is None
+        )
 
     # The methods below make the training of one network one of several.
 
@@ -441,80 +409,3 @@ def _fit_or_none(
 
 def _warn_of_failure(lam: float, error: ValueError) -> None:
     warn_user(FitFailedWarning, f"`lam={lam:.4g}` has no scores in a fold: {error}")
-
-
-def _evaluate(
-    search: LamSearch,
-    lams: Sequence[float],
-    scoring: dict[str, Callable],
-    train_rows: np.ndarray,
-    test_rows: np.ndarray,
-    **data: Any,
-) -> dict[str, list[float]]:
-    """Fit on the training rows of a fold, and score on its test rows.
-
-    `data` are the arguments of `fit`.
-    """
-    train, test = _cut(data, train_rows), _cut(data, test_rows)
-    start = time.perf_counter()
-    models = search._fit_all(lams, train)
-    middle = time.perf_counter()
-    for model in filter(None, models):
-        remembering: Any = model  # several scorers ask for the same predictions
-        remembering._logits = _remember(model._logits)
-    results: dict[str, list[float]] = {}
-    for name, scorer in scoring.items():
-        groups = {}
-        if "sensitive_features" in inspect.signature(scorer).parameters:
-            groups["sensitive_features"] = test["sensitive_features"]
-        results[name] = [
-            np.nan if model is None else scorer(model, test["X"], test["y"], **groups)
-            for model in models
-        ]
-    n = len(lams)
-    results["fit_time"] = [(middle - start) / n] * n
-    results["score_time"] = [(time.perf_counter() - middle) / n] * n
-    return results
-
-
-def _remember(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of samples that computes its result for the last ones once."""
-    last: dict[str, Any] = {}
-
-    def remembered(X: Any, *args: Any) -> Any:
-        if "X" not in last or last["X"] is not X:
-            last.update(X=X, result=function(X, *args))
-        return last["result"]
-
-    return remembered
-
-
-def _cut(data: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    """Return these rows of all arguments of `fit`; validation samples stay whole."""
-    return {
-        name: part if name.endswith("_val") else _safe_indexing(part, rows)
-        for name, part in data.items()
-    }
-
-
-def _cv_results(
-    lams: Sequence[float], names: Sequence[str], folds: list[dict[str, list[float]]]
-) -> dict[str, Any]:
-    """Return the results by the names that `GridSearchCV` gives them."""
-    results: dict[str, Any] = {}
-    for name in ("fit_time", "score_time"):
-        times = np.array([fold[name] for fold in folds])
-        results[f"mean_{name}"] = times.mean(axis=0)
-        results[f"std_{name}"] = times.std(axis=0)
-    results["param_lam"] = np.ma.MaskedArray(lams, mask=False)
-    results["params"] = [{"lam": lam} for lam in lams]
-    for name in names:
-        scores = np.array([fold[name] for fold in folds])
-        for k, of_fold in enumerate(scores):
-            results[f"split{k}_test_{name}"] = of_fold
-        mean = scores.mean(axis=0)
-        results[f"mean_test_{name}"] = mean
-        results[f"std_test_{name}"] = scores.std(axis=0)
-        ranked = np.where(np.isnan(mean), -np.inf, mean)
-        results[f"rank_test_{name}"] = rankdata(-ranked, method="min").astype(np.int32)
-    return results

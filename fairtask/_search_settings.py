@@ -1,4 +1,4 @@
-"""The settings of a search over `lam`, checked before any training."""
+"""The samples and settings of a search over `lam`, checked before any training."""
 
 import inspect
 import warnings
@@ -12,16 +12,80 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _num_samples
 
-from fairtask._validation import named_in_errors
+from fairtask._frames import as_pandas, check_same_rows
+from fairtask._labels import encode_labels
+from fairtask._sensitive import attribute_table, encode_sensitive_features
+from fairtask._validation import check_distinct, named_in_errors, read_weights
 from fairtask.metrics import make_fairness_scoring
 from fairtask.metrics._names import find_metric, metric_of_name
 from fairtask.model_selection import best_under_budget, knee_point, least_disparity
 
-__all__ = ["make_rule", "make_scoring", "read_lams", "split", "try_scoring"]
+__all__ = [
+    "choose",
+    "make_rule",
+    "make_scoring",
+    "read_lams",
+    "read_samples",
+    "split",
+]
 
 SMALLEST_LAM = 0.05
 """Where `lams` is a number of values, the smallest of them; the largest is 1."""
+
+
+def read_samples(
+    X: Any,
+    y: Any,
+    sensitive_features: Any,
+    sample_weight: Any,
+    *,
+    intersectional: bool,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Check samples before they are cut into folds.
+
+    Returns
+    -------
+    data : dict
+        The samples by the names that they have in `fit`. Groups are a DataFrame, and
+        the index of all tables is the same.
+    labels : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+        The labels, as an estimator predicts them.
+    """
+    check_same_rows(
+        {
+            "X": X,
+            "y": y,
+            "sensitive_features": sensitive_features,
+            "sample_weight": sample_weight,
+        }
+    )
+    X, y = as_pandas(X, "X"), as_pandas(y, "y")
+    if isinstance(X, pd.DataFrame):
+        check_distinct(X.columns, "X")
+    n_samples = _num_samples(X)
+    codes, tasks = encode_labels(y, n_samples=n_samples)
+    sensitive = encode_sensitive_features(
+        sensitive_features, n_samples=n_samples, intersectional=intersectional
+    )
+    n_groups = {
+        name: len(groups)
+        for name, groups in zip(sensitive.names, sensitive.groups, strict=True)
+    }
+    if max(n_groups.values()) < 2:
+        raise ValueError(
+            "`sensitive_features` must have two known groups, whose difference "
+            f"decides on `lam`; numbers of known groups: {n_groups}."
+        )
+    groups = attribute_table(sensitive_features)
+    for part in (X, y):
+        if isinstance(part, pd.DataFrame | pd.Series):
+            groups = groups.set_axis(part.index)  # columns of arrays have none
+    data = {"X": X, "y": y, "sensitive_features": groups}
+    if sample_weight is not None:
+        data["sample_weight"] = read_weights(sample_weight, n_samples)
+    return data, tasks.decode(codes)
 
 
 def read_lams(lams: int | Sequence[float]) -> list[float]:
@@ -98,14 +162,44 @@ def _check_takes_results(rule: Callable[..., int]) -> None:
         ) from error
 
 
+def choose(rule: Callable[[Any], int], results: dict[str, Any]) -> int:
+    """Return the position of the candidate that the rule chooses."""
+    best: Any = rule(results)
+    n_candidates = len(results["params"])
+    if not isinstance(best, int | np.integer) or not 0 <= best < n_candidates:
+        raise ValueError(
+            "`rule` must return the position of a candidate, from 0 to "
+            f"{n_candidates - 1}; got {best!r}."
+        )
+    return int(best)
+
+
 def make_scoring(
     scoring: dict[str, Callable] | None,
-    y: Any,
+    data: dict[str, Any],
+    labels: np.ndarray,
     *,
     performance: str,
     disparity: str,
 ) -> dict[str, Callable]:
-    """Return the scorers by name, or raise a ValueError where they do not suit `y`."""
+    """Return the scorers by name.
+
+    Parameters
+    ----------
+    scoring : dict or None
+        Scorers of the user's own. None: make them of the two names.
+    data : dict
+        Arguments of `fit`, see `read_samples`.
+    labels : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+        The labels in ``data["y"]``, as an estimator predicts them.
+    performance, disparity : str
+        Names of the scores that decide.
+
+    Raises
+    ------
+    ValueError
+        If a name is not that of a scorer, or the scores do not suit the samples.
+    """
     names = [performance, disparity]
     if performance == disparity:
         raise ValueError(
@@ -120,7 +214,7 @@ def make_scoring(
                 f"`performance` and `disparity`; it lacks {missing}."
             )
         return scoring
-    kind = type_of_target(y)
+    kind = type_of_target(data["y"])
     if "multioutput" in kind or kind == "multilabel-indicator":
         raise ValueError(
             "`scoring` must have functions for several tasks: the scores of "
@@ -137,37 +231,33 @@ def make_scoring(
             f"`sklearn.metrics.get_scorer_names`; got {performance!r}."
         )
     find_metric(disparity, "disparity")
-    return make_fairness_scoring(names)
-
-
-def try_scoring(
-    scoring: dict[str, Callable],
-    labels: np.ndarray,
-    X: Any,
-    y: Any,
-    sensitive_features: pd.DataFrame,
-    *,
-    performance: str,
-    disparity: str,
-) -> None:
-    """Raise a ValueError if the scores of random predictions are not defined.
-
-    That takes no training. They will not be defined in a part of the samples either.
-    """
-    guess = DummyClassifier(strategy="uniform", random_state=0).fit(X, labels)
+    scorers = make_fairness_scoring(names)
     for argument, name in {"performance": performance, "disparity": disparity}.items():
-        groups = {}
-        if metric_of_name(name) is not None:
-            groups["sensitive_features"] = sensitive_features
-        problem: Any = "the score is NaN"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                is_defined = np.isfinite(scoring[name](guess, X, y, **groups))
-            except (TypeError, ValueError) as error:
-                is_defined, problem = False, error
-        if not is_defined:
-            raise ValueError(
-                f"`{argument}={name!r}` must be defined for these labels and groups; "
-                f"for random predictions: {problem}."
-            )
+        _check_defined(scorers[name], name, argument, data, labels)
+    return scorers
+
+
+def _check_defined(
+    scorer: Callable, name: str, argument: str, data: dict[str, Any], labels: np.ndarray
+) -> None:
+    """Raise a ValueError if the score of random predictions is not defined.
+
+    That takes no training. It will not be defined in a part of the samples either.
+    """
+    X, y = data["X"], data["y"]
+    guess = DummyClassifier(strategy="uniform", random_state=0).fit(X, labels)
+    groups = {}
+    if metric_of_name(name) is not None:
+        groups["sensitive_features"] = data["sensitive_features"]
+    problem: Any = "the score is NaN"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            is_defined = np.isfinite(scorer(guess, X, y, **groups))
+        except (TypeError, ValueError) as error:
+            is_defined, problem = False, error
+    if not is_defined:
+        raise ValueError(
+            f"`{argument}={name!r}` must be defined for these labels and groups; "
+            f"for random predictions: {problem}."
+        )

@@ -327,7 +327,7 @@ class TestErrors:
         ids=str,
     )
     def test_parameters_fail_before_any_training(self, settings, message, monkeypatch):
-        monkeypatch.delattr("fairtask._lam_search._evaluate")
+        monkeypatch.delattr("fairtask._lam_search.score_fold")
         with pytest.raises(ValueError, match=message):
             make_search(**settings).fit(X, y, sensitive_features=z)
 
@@ -342,7 +342,7 @@ class TestErrors:
         ],
     )
     def test_samples_fail_before_any_training(self, arguments, message, monkeypatch):
-        monkeypatch.delattr("fairtask._lam_search._evaluate")
+        monkeypatch.delattr("fairtask._lam_search.score_fold")
         with pytest.raises(ValueError, match=message):
             make_search().fit(**{"X": X, "y": y, "sensitive_features": z} | arguments)
 
