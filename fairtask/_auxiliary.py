@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator
+from fairtask._parameters import estimator
 from fairtask._penalty import Auxiliary
 from fairtask.losses import FAIRNESS_LOSSES, PARITIES, SAMPLE_LOSSES, FairnessLoss
 from fairtask.modules import FAIRNESS_HEADS

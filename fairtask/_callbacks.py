@@ -1,5 +1,6 @@
 """Callbacks of the training loop."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,22 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
-__all__ = ["LEARNING_RATES", "BestEpoch", "LearningRate", "ProgressBar"]
+__all__ = [
+    "LEARNING_RATES",
+    "BestEpoch",
+    "LearningRate",
+    "ProgressBar",
+    "copy_callbacks",
+]
 
 WARM_UP = 0.1
 """Share of the batches over which "cosine" raises the learning rate."""
+
+CALLBACK_NAMES = (
+    *("best_epoch", "learning_rate", "progress_bar"),
+    *("epoch_timer", "train_loss", "valid_loss", "print_log"),  # skorch's own
+)
+"""Names that a user's callbacks cannot have."""
 
 
 def _one_cycle(optimizer: Optimizer, *, n_steps: int, **_: Any) -> OneCycleLR:
@@ -157,3 +170,40 @@ class ProgressBar(Callback):
         """Close the bar and drop it, because its stream cannot be pickled."""
         self.bar_.close()
         self.bar_ = None
+
+
+def copy_callbacks(callbacks: list | None, lr_schedule: str) -> list:
+    """Check the callbacks of a user and return copies.
+
+    A callback keeps its state, and belongs to one training.
+    """
+    names, given = [], []
+    for entry in callbacks or []:
+        name, callback = None, entry
+        if isinstance(entry, tuple) and len(entry) == 2:
+            name, callback = entry
+        if not isinstance(callback, Callback):
+            raise ValueError(
+                "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
+                f"got {entry!r}."
+            )
+        if name is None:
+            # skorch numbers these where there are several, but no given name.
+            names.append(type(callback).__name__)
+        else:
+            names.append(name)
+            given.append(name)
+        if lr_schedule != "constant" and isinstance(callback, LRScheduler):
+            raise ValueError(
+                "`callbacks` has a schedule of the learning rate, and so has "
+                f"`lr_schedule={lr_schedule!r}`; set it to 'constant'."
+            )
+    for name in given:
+        is_free = isinstance(name, str) and name not in CALLBACK_NAMES
+        if not is_free or names.count(name) > 1:
+            raise ValueError(
+                "`callbacks` must have distinct names, other than "
+                f"{sorted(CALLBACK_NAMES)}; got {name!r}. A callback without a name "
+                "has that of its class."
+            )
+    return copy.deepcopy(callbacks or [])

@@ -1,21 +1,13 @@
 """The estimator: `fit` from top to bottom, predictions, files and histories."""
 
 import copy
-import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, fields
 from functools import partial, wraps
 from numbers import Integral, Real
 from pathlib import Path
-from typing import (
-    Any,
-    ClassVar,
-    Literal,
-    Self,
-    TypeVar,
-    dataclass_transform,
-)
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -36,20 +28,16 @@ from torch import nn
 
 from fairtask import _diagnosis, _persistence
 from fairtask._callbacks import LEARNING_RATES
-from fairtask._columns import check_same_kind
 from fairtask._data import SampleDataset, Samples
 from fairtask._epoch_scores import EPOCH_SCORES, EpochScore, softmax
 from fairtask._erasure import erase_means
-from fairtask._frames import check_n_rows, check_same_rows
+from fairtask._frames import check_same_rows
 from fairtask._history import group_cells, group_table, history_table
-from fairtask._labels import (
-    Tasks,
-    check_task_names,
-    label_columns,
-)
+from fairtask._labels import Tasks, are_right
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
+from fairtask._parameters import estimator, is_same_setting
 from fairtask._parquet_samples import ParquetSource, read_named
 from fairtask._processes import of_first_process
 from fairtask._reading import Expected, Reader
@@ -62,9 +50,12 @@ from fairtask._stored import StoredSamples
 from fairtask._threads import threads_for
 from fairtask._training import (
     OPTIMIZERS,
+    Model,
+    continue_model,
     continue_net,
+    make_losses,
+    make_model,
     make_net,
-    make_network,
     make_stream,
     processes_for,
     resolve_max_epochs,
@@ -75,11 +66,8 @@ from fairtask._validation import (
     others_by_name,
     read_weights,
 )
-from fairtask.modules import MultiTaskNetwork
 
-__all__ = ["FairnessEstimator", "estimator", "is_binary"]
-
-Estimator = TypeVar("Estimator", bound=BaseEstimator)
+__all__ = ["FairnessEstimator", "is_binary"]
 
 
 def is_binary(estimator: "FairnessEstimator") -> bool:
@@ -104,31 +92,6 @@ def _unchanged_on_error(fit: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return wrapper
-
-
-@dataclass_transform(eq_default=False)
-def estimator(cls: type[Estimator]) -> type[Estimator]:
-    """Write the constructor of an estimator, from the parameters that it declares.
-
-    The constructor of a dataclass is the one that scikit-learn wants: it only assigns.
-    Subclasses inherit parameters, and editors and type checkers see the signature. It
-    lists the parameters of the modality first, then those of the method and those of
-    the training: those of each class before those of the classes that it derives from.
-    """
-    cls = dataclass(eq=False, repr=False)(cls)
-    declared = {
-        name: depth
-        for depth, base in enumerate(cls.__mro__)
-        for name in vars(base).get("__annotations__", {})
-    }
-    signature = inspect.signature(cls.__init__)
-    parameters = sorted(
-        signature.parameters.values(),
-        key=lambda p: (p.kind, declared.get(p.name, -1)),
-    )
-    ordered = signature.replace(parameters=parameters)
-    cls.__init__.__signature__ = ordered
-    return cls
 
 
 @estimator
@@ -440,7 +403,7 @@ class FairnessEstimator(
         fixed = (*modality.fixed_parameters, *method.fixed_parameters)
         for name in ("intersectional", *fixed):
             before, now = self._fitted_parameters.get(name), getattr(self, name, None)
-            if not _is_same_setting(before, now):
+            if not is_same_setting(before, now):
                 raise ValueError(
                     f"`{name}` was {before!r} when the network was made and cannot "
                     f"become {now!r} in a continued training; set warm_start=False, "
@@ -474,65 +437,39 @@ class FairnessEstimator(
         """Train a new network, or the one there is, and check the result."""
         processes = processes_for(samples, validation, self.get_params(deep=False))
         device = check_device(self.device)
-        some_samples = samples.in_memory()
-        losses = self._losses_to_compare(
-            method, some_samples, expected, continues=continues, is_stream=is_stream
+        model = self._make_model(
+            modality,
+            method,
+            samples,
+            expected,
+            seeds,
+            continues=continues,
+            is_stream=is_stream,
         )
-        if not continues:
-            modality.learn(some_samples)
-        del some_samples
-        network, objective, width = make_network(
-            modality, method, *expected, losses, seeds, pretrained=not continues
-        )
-        if is_stream and network.erasure is not None:
-            raise ValueError(
-                "`erase=True` cannot be used with `partial_fit`: a part of the samples "
-                "does not determine the groups' means. Call `fit` instead, or start a "
-                "new estimator with erase=False."
-            )
-        if continues:
-            # Into new modules: a training that fails leaves the old ones as they were.
-            try:
-                network.load_state_dict(self.net_.module_.state_dict())
-                objective.load_state_dict(self.net_.criterion_.state_dict())
-            except RuntimeError as error:
-                raise ValueError(
-                    "The parameters do not fit the network that is trained further: "
-                    f"{error}"
-                ) from error
-        compared = list(losses)
         dataset_valid, epoch_score = None, None
-        with threads_for(network, device, self.n_threads):
+        with threads_for(model.network, device, self.n_threads):
             make_source = partial(
-                modality.make_source, device=device, trunk=network.trunk
+                modality.make_source, device=device, trunk=model.network.trunk
             )
             dataset = samples.dataset(
-                compared, partial(make_source, is_trained_on=True)
+                model.compared, partial(make_source, is_trained_on=True)
             )
             if validation is not None:
-                dataset_valid = validation.dataset(compared, make_source)
+                dataset_valid = validation.dataset(model.compared, make_source)
         if validation is not None and self.early_stopping:
             epoch_score = EpochScore(self.epoch_scoring, validation, *expected)
+        max_epochs = resolve_max_epochs(self.max_epochs, len(samples))
         # A continued training does not repeat its batches and dropout.
         n_epochs = len(self.net_.history) if continues else 0
         net = self._make_net(
-            modality,
-            method,
-            network,
-            objective,
-            expected,
-            compared,
-            device,
+            model,
             n_samples=len(samples),
-            random=make_stream(
-                network, objective, method, self.optimizer, seeds[2] + n_epochs, device
-            ),
-            max_epochs=1
-            if is_stream
-            else resolve_max_epochs(self.max_epochs, len(samples)),
+            device=device,
+            max_epochs=1 if is_stream else max_epochs,
             is_planned=not is_stream,
             validation=dataset_valid,
             epoch_score=epoch_score,
+            random=make_stream(model, self.optimizer, seeds[2] + n_epochs, device),
             processes=processes,
         )
         net.initialize()
@@ -542,35 +479,39 @@ class FairnessEstimator(
         net.release(keep_average=is_stream)
         if net.interrupted_:
             raise KeyboardInterrupt
-        self._finish(modality, net, dataset, expected, losses, width, is_stream)
+        self._finish(model, net, dataset, is_stream=is_stream)
         return self
 
-    def _finish(
+    def _make_model(
         self,
         modality: Modality,
-        net: FairnessNet,
-        dataset: SampleDataset,
+        method: Method,
+        samples: Samples | StoredSamples,
         expected: Expected,
-        losses: dict[int, list[Any]],
-        width: int,
+        seeds: Sequence[int],
+        *,
+        continues: bool,
         is_stream: bool,
-    ) -> None:
-        """Check a trained network, and become fitted."""
-        compared = list(losses)
-        _diagnosis.check_finite(net, modality.divergence_remedy)
-        if not is_stream:  # the first parts of a stream have learnt little
-            _diagnosis.warn_if_never_scored(net)
-            names = [expected.attributes.names[s] for s in compared]
-            _diagnosis.warn_if_useless(
-                net, dataset, expected.tasks, names, modality.divergence_remedy
+    ) -> Model:
+        """Return a new network with its objective, or one with the weights so far."""
+        some_samples = samples.in_memory()
+        losses = self._losses_to_compare(
+            method, some_samples, expected, continues=continues, is_stream=is_stream
+        )
+        if not continues:
+            modality.learn(some_samples)
+        model = make_model(
+            modality, method, expected, losses, seeds, pretrained=not continues
+        )
+        if is_stream and model.network.erasure is not None:
+            raise ValueError(
+                "`erase=True` cannot be used with `partial_fit`: a part of the samples "
+                "does not determine the groups' means. Call `fit` instead, or start a "
+                "new estimator with erase=False."
             )
-        if net.module_.erasure is not None:
-            dataset = dataset.in_memory()
-            before = _diagnosis.task_fits(net, dataset)
-            erase_means(net, dataset, list(losses.values()))
-            after = _diagnosis.task_fits(net, dataset)
-            _diagnosis.warn_if_erased(before, after, expected.tasks, width)
-        self._set_fitted(modality, net, expected, compared, width)
+        if continues:
+            continue_model(model, self.net_)
+        return model
 
     def _losses_to_compare(
         self,
@@ -586,90 +527,72 @@ class FairnessEstimator(
         A network that is trained further keeps its attributes. In the first part of a
         stream, announced groups count that have not occurred yet.
         """
-        if not method.uses_groups and not continues:
-            return {}
-        tasks, attributes = expected
-        losses = {
-            s: method.make_losses(tasks, len(groups))
-            for s, groups in enumerate(attributes.groups)
-            if (s in self._compared if continues else len(groups) > 1)
-        }
+        attributes = expected.attributes
         if continues:
             if method.uses_groups:
                 known = samples.groups[:, self._compared] != UNKNOWN
                 _diagnosis.warn_if_nothing_is_compared(len(self._compared), known)
-            return losses
+            return make_losses(method, expected, self._compared)
+        if not method.uses_groups:
+            return {}
+        several = [s for s, groups in enumerate(attributes.groups) if len(groups) > 1]
+        losses = make_losses(method, expected, several)
         if not attributes.names:
             _diagnosis.warn_without_sensitive_features()
-        compared = {
-            s: of_attribute
-            for s, of_attribute in losses.items()
-            if (is_stream and len(attributes.groups[s]) > 1)
-            or (
-                not is_stream
-                and method.can_compare(of_attribute, samples.y, samples.groups[:, s])
-            )
-        }
+        if not is_stream:
+            losses = {
+                s: of_attribute
+                for s, of_attribute in losses.items()
+                if method.can_compare(of_attribute, samples.y, samples.groups[:, s])
+            }
         for s, groups in enumerate(attributes.groups):
-            if s not in compared:
+            if s not in losses:
                 _diagnosis.warn_without_two_groups(attributes.names[s], groups)
-        return compared
+        return losses
 
-    def _make_net(
-        self,
-        modality: Modality,
-        method: Method,
-        network: MultiTaskNetwork,
-        objective: nn.Module,
-        expected: Expected,
-        compared: Sequence[int],
-        device: torch.device,
-        **settings: Any,
-    ) -> FairnessNet:
-        """Return a net, named after the tasks and attributes."""
-        tasks, attributes = expected
-        names = [f"task_loss_{name}" for name in tasks.names] or ["task_loss"]
-        names += [f"fairness_loss_{attributes.names[s]}" for s in compared]
-        if getattr(objective, "distances", ()):
-            names += [f"distance_{attributes.names[s]}" for s in compared]
-        return make_net(
-            self,
-            network,
-            objective,
-            device=device,
-            term_names=names,
-            n_groups=[len(groups) for groups in attributes.groups],
-            backward=method.make_backward() if compared else None,
-            average=modality.make_average(),
-            weight_settings=modality.weight_settings(
-                network, lr=self.lr, weight_decay=self.weight_decay
-            ),
-            **settings,
-        )
+    def _make_net(self, model: Model, **settings: Any) -> FairnessNet:
+        """Return the net that trains a model; see `make_net`."""
+        return make_net(self, model, **settings)
 
-    def _set_fitted(
+    def _finish(
         self,
-        modality: Modality,
+        model: Model,
         net: FairnessNet,
-        expected: Expected,
-        compared: list[int],
-        width: int,
+        dataset: SampleDataset,
+        *,
+        is_stream: bool = False,
     ) -> None:
-        self._modality = modality
-        self._expected = expected
-        self._compared = compared
+        """Check a trained network, and become fitted."""
+        tasks, attributes = model.expected
+        remedy = model.modality.divergence_remedy
+        _diagnosis.check_finite(net, remedy)
+        if not is_stream:  # the first parts of a stream have learnt little
+            _diagnosis.warn_if_never_scored(net)
+            names = [attributes.names[s] for s in model.compared]
+            _diagnosis.warn_if_useless(net, dataset, tasks, names, remedy)
+        if net.module_.erasure is not None:
+            dataset = dataset.in_memory()
+            before = _diagnosis.task_fits(net, dataset)
+            erase_means(net, dataset, list(model.losses.values()))
+            after = _diagnosis.task_fits(net, dataset)
+            _diagnosis.warn_if_erased(before, after, tasks, model.width)
+        self._set_fitted(model, net)
+
+    def _set_fitted(self, model: Model, net: FairnessNet) -> None:
+        tasks, attributes = self._expected = model.expected
+        self._modality = model.modality
+        self._compared = model.compared
         # All fields: a subclass may have a constructor with fewer parameters.
         parameters = {field.name: getattr(self, field.name) for field in fields(self)}
         self._fitted_parameters: dict[str, Any] = {
             name: copy.copy(value) if isinstance(value, list | dict) else value
             for name, value in {**parameters, **self.get_params(deep=False)}.items()
         }
-        self._n_features_out = width
+        self._n_features_out = model.width
         self.net_ = net
-        classes = expected.tasks.classes
-        self.classes_ = classes if expected.tasks.is_multioutput else classes[0]
-        self.sensitive_feature_names_ = expected.attributes.names
-        self.groups_ = expected.attributes.groups
+        self.classes_ = tasks.classes if tasks.is_multioutput else tasks.classes[0]
+        self.sensitive_feature_names_ = attributes.names
+        self.groups_ = attributes.groups
 
     def _restore(
         self,
@@ -685,32 +608,17 @@ class FairnessEstimator(
         """
         method, device = self._make_method(), check_device(self.device)
         expected = Expected(tasks, attributes)
-        losses = {
-            s: method.make_losses(expected.tasks, len(expected.attributes.groups[s]))
-            for s in compared
-        }
+        losses = make_losses(method, expected, compared)
         make = partial(
-            make_network,
-            modality,
-            method,
-            *(tasks, attributes, losses, (0, 0)),
-            pretrained=False,
+            make_model, modality, method, expected, losses, (0, 0), pretrained=False
         )
         with torch.device("meta"):  # shapes and types without values
-            check(*make()[:2])
-        network, objective, width = make()
-        net = self._make_net(
-            modality,
-            method,
-            network,
-            objective,
-            expected,
-            compared,
-            device,
-            n_samples=1,
-        )
+            model = make()
+            check(model.network, model.objective)
+        model = make()
+        net = self._make_net(model, n_samples=1, device=device)
         net.initialize(makes_optimizer=False)
-        self._set_fitted(modality, net, expected, compared, width)
+        self._set_fitted(model, net)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of each sample.
@@ -861,20 +769,7 @@ class FairnessEstimator(
         if table is not None:
             y = read_named(table, y, "y")
             sample_weight = read_named(table, sample_weight, "sample_weight")
-        tasks = self._expected.tasks
-        columns, names = label_columns(y, declared=tasks.classes)
-        if len(columns) != len(tasks.classes):
-            raise ValueError(
-                f"`y` must have {len(tasks.classes)} column(s), one per task; got "
-                f"{len(columns)}."
-            )
-        check_task_names(names, tasks)
-        y_pred = y_pred.reshape(len(y_pred), -1)
-        check_n_rows(y, len(columns[0]), "y", len(y_pred))
-        is_right = np.ones(len(y_pred), dtype=bool)
-        for k, (column, classes) in enumerate(zip(columns, tasks.classes, strict=True)):
-            check_same_kind(pd.unique(column), classes, "`y`")
-            is_right &= y_pred[:, k] == column
+        is_right = are_right(y_pred, y, self._expected.tasks)
         if sample_weight is not None:
             sample_weight = read_weights(sample_weight, len(y_pred))
         return float(np.average(is_right, weights=sample_weight))
@@ -971,14 +866,3 @@ class FairnessEstimator(
         tags.target_tags.multi_output = True
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _is_same_setting(before: Any, now: Any) -> bool:
-    """Whether two values of a parameter mean the same, such as [8] and (8,)."""
-    if isinstance(before, nn.Module) or isinstance(now, nn.Module):
-        return before is now  # another of the same form has other weights
-    before, now = (
-        np.array(value).tolist() if isinstance(value, tuple | np.ndarray) else value
-        for value in (before, now)
-    )
-    return repr(before) == repr(now)

@@ -23,6 +23,7 @@ from fairtask._validation import check_distinct, named_in_errors
 __all__ = [
     "NO_LABELS",
     "Tasks",
+    "are_right",
     "class_weights",
     "encode_labels",
     "label_columns",
@@ -167,6 +168,42 @@ def check_task_names(names: list[str], known: Tasks, argument: str = "y") -> Non
         raise ValueError(
             f"`{argument}` must have the columns {known.names}, as before; got {names}."
         )
+
+
+def are_right(y_pred: np.ndarray, y: Any, tasks: Tasks) -> np.ndarray:
+    """Whether the predictions for a sample are those of all tasks.
+
+    Parameters
+    ----------
+    y_pred : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+        Output of `Tasks.decode`.
+    y : array-like of the same shape
+        Labels.
+    tasks : Tasks
+
+    Returns
+    -------
+    are_right : ndarray of shape (n_samples,), bool
+
+    Raises
+    ------
+    ValueError
+        If `y` does not hold labels of these tasks, or has another number of rows.
+    """
+    columns, names = label_columns(y, declared=tasks.classes)
+    if len(columns) != len(tasks.classes):
+        raise ValueError(
+            f"`y` must have {len(tasks.classes)} column(s), one per task; got "
+            f"{len(columns)}."
+        )
+    check_task_names(names, tasks)
+    y_pred = y_pred.reshape(len(y_pred), -1)
+    check_n_rows(y, len(columns[0]), "y", len(y_pred))
+    is_right = np.ones(len(y_pred), dtype=bool)
+    for k, (column, classes) in enumerate(zip(columns, tasks.classes, strict=True)):
+        check_same_kind(pd.unique(column), classes, "`y`")
+        is_right &= y_pred[:, k] == column
+    return is_right
 
 
 def label_columns(

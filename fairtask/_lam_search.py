@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY
+from dataclasses import KW_ONLY, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -18,12 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from fairtask._data import SampleDataset
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator
 from fairtask._folds import cv_results, score_fold
-from fairtask._method import Method
-from fairtask._modality import Modality
 from fairtask._net import FairnessNet
-from fairtask._reading import Expected
+from fairtask._parameters import estimator
 from fairtask._search_settings import (
     choose,
     make_rule,
@@ -33,7 +31,7 @@ from fairtask._search_settings import (
     split,
 )
 from fairtask._stack import ModuleStack
-from fairtask._training import OPTIMIZERS
+from fairtask._training import OPTIMIZERS, Model
 from fairtask._validation import others_by_name, warn_user
 from fairtask.model_selection import ParetoFrontDisplay
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
@@ -322,73 +320,53 @@ class LamSearch(FairnessEstimator):
             parameters["lam"] = torch.tensor(min(self._stacked), dtype=torch.float32)
         return parameters
 
-    def _make_net(
-        self,
-        modality: Modality,
-        method: Method,
-        network: MultiTaskNetwork,
-        objective: Any,
-        *args: Any,
-        **settings: Any,
-    ) -> FairnessNet:
-        networks: Any = NetworkStack(network, len(self._stacked))
+    def _make_net(self, model: Model, **settings: Any) -> FairnessNet:
+        networks: Any = NetworkStack(model.network, len(self._stacked))
         # A copy: the losses themselves stay as they are.
-        objectives = ObjectiveStack(copy.deepcopy(objective), self._stacked)
+        objectives = ObjectiveStack(copy.deepcopy(model.objective), self._stacked)
+        stack = replace(model, network=networks, objective=objectives)
         settings["processes"] = None  # `vmap` knows no sums over processes
-        net = super()._make_net(
-            modality, method, networks, objectives, *args, **settings
-        )
+        net = super()._make_net(stack, **settings)
         net.n_groups = ()  # no history of group losses
         net.verbose = 0  # the terms would be lists
         return net
 
     def _finish(
         self,
-        modality: Modality,
+        model: Model,
         net: FairnessNet,
         dataset: SampleDataset,
-        expected: Expected,
-        losses: dict[int, list[Any]],
-        width: int,
-        is_stream: bool,
+        *,
+        is_stream: bool = False,
     ) -> None:
         self._fitted = [
-            self._take(i, modality, net, dataset, expected, losses, width)
-            for i in range(len(self._stacked))
+            self._take(i, model, net, dataset) for i in range(len(self._stacked))
         ]
 
     def _take(
-        self,
-        i: int,
-        modality: Modality,
-        net: FairnessNet,
-        dataset: SampleDataset,
-        expected: Expected,
-        losses: dict[int, list[Any]],
-        width: int,
+        self, i: int, model: Model, net: FairnessNet, dataset: SampleDataset
     ) -> FairnessEstimator | None:
         """Return network `i` as a fitted estimator."""
         single = self._with_lam(self._stacked[i])
         method = single._make_method()
-        network = net.module_.copy(i)
+        network, losses = net.module_.copy(i), model.losses
         if not method.uses_groups:
             losses, network.fairness_heads, network.erasure = {}, nn.ModuleList(), None
-        alone = single._make_net(
-            modality,
-            method,
-            network,
-            method.make_objective(list(losses.values()), width),
-            expected,
-            list(losses),
-            torch.device(net.device),
-            n_samples=len(dataset),
+        alone = replace(
+            model,
+            method=method,
+            losses=losses,
+            network=network,
+            objective=method.make_objective(list(losses.values()), model.width),
         )
-        alone.initialize(makes_optimizer=False)
+        device = torch.device(net.device)
+        own_net = single._make_net(alone, n_samples=len(dataset), device=device)
+        own_net.initialize(makes_optimizer=False)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(single, name, getattr(self, name))
         try:
-            single._finish(modality, alone, dataset, expected, losses, width, False)
+            single._finish(alone, own_net, dataset)
         except ValueError as error:
             _warn_of_failure(self._stacked[i], error)
             return None

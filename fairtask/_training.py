@@ -1,34 +1,36 @@
-"""The network of one training, and the net that trains it."""
+"""The model of one training, and the net that trains it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar
+from fairtask._callbacks import BestEpoch, LearningRate, ProgressBar, copy_callbacks
 from fairtask._data import SampleDataset, Samples, batch_sizes
 from fairtask._epoch_scores import EpochScore
-from fairtask._labels import Tasks
 from fairtask._method import Method
 from fairtask._modality import Modality
 from fairtask._net import FairnessNet
 from fairtask._processes import Processes, find_processes
 from fairtask._random import OwnStream, RandomStream
-from fairtask._sensitive import SensitiveAttributes
+from fairtask._reading import Expected
 from fairtask._stored import StoredSamples
 from fairtask.modules import ACTIVATIONS, MeanErasure, MultiTaskNetwork
 
 __all__ = [
     "OPTIMIZERS",
+    "Model",
+    "continue_model",
     "continue_net",
+    "make_losses",
+    "make_model",
     "make_net",
-    "make_network",
     "make_stream",
     "processes_for",
     "resolve_max_epochs",
@@ -45,12 +47,6 @@ SILENT = {nn.Linear, nn.ModuleList, nn.Sequential, *ACTIVATIONS.values()}
 
 MIN_CYCLE = 10
 """Fewer steps than this leave no room to warm up and cool down."""
-
-CALLBACK_NAMES = (
-    *("best_epoch", "learning_rate", "progress_bar"),
-    *("epoch_timer", "train_loss", "valid_loss", "print_log"),  # skorch's own
-)
-"""Names that a user's callbacks cannot have."""
 
 
 class SinglePrecision(TorchFunctionMode):
@@ -105,24 +101,77 @@ def processes_for(
     return processes
 
 
-def make_network(
+@dataclass
+class Model:
+    """A network with its objective, and what both are made from.
+
+    Attributes
+    ----------
+    modality : Modality
+    method : Method
+    expected : Expected
+        Labels and groups.
+    losses : dict of int to list
+        Losses of each attribute that is compared, by its position; see
+        `Method.make_losses`.
+    network : MultiTaskNetwork
+    objective : Objective, or a module with its ``forward``
+    width : int
+        Width of the representation.
+    """
+
+    modality: Modality
+    method: Method
+    expected: Expected
+    losses: dict[int, list[Any]]
+    network: MultiTaskNetwork
+    objective: Any
+    width: int
+
+    @property
+    def compared(self) -> list[int]:
+        """Positions of the attributes that are compared."""
+        return list(self.losses)
+
+    @property
+    def term_names(self) -> list[str]:
+        """Names of the terms of the objective, after the tasks and attributes."""
+        tasks, attributes = self.expected
+        compared = [attributes.names[s] for s in self.losses]
+        names = [f"task_loss_{name}" for name in tasks.names] or ["task_loss"]
+        names += [f"fairness_loss_{name}" for name in compared]
+        if getattr(self.objective, "distances", ()):
+            names += [f"distance_{name}" for name in compared]
+        return names
+
+
+def make_losses(
+    method: Method, expected: Expected, compared: Iterable[int]
+) -> dict[int, list[Any]]:
+    """Return the losses of the attributes at these positions."""
+    return {
+        s: method.make_losses(expected.tasks, len(expected.attributes.groups[s]))
+        for s in compared
+    }
+
+
+def make_model(
     modality: Modality,
     method: Method,
-    tasks: Tasks,
-    attributes: SensitiveAttributes,
+    expected: Expected,
     losses: dict[int, list[Any]],
     seeds: Sequence[int],
     *,
     pretrained: bool,
-) -> tuple[MultiTaskNetwork, nn.Module, int]:
-    """Return a new network, its objective, and the width of the representation.
+) -> Model:
+    """Return a new network with its objective.
 
     The first seed is for trunk and task heads, the second for the fairness heads.
     """
-    n_classes = tasks.n_classes
+    tasks, attributes = expected
     with SinglePrecision(), RandomStream(seeds[0]):
         trunk, width = modality.make_trunk(pretrained=pretrained)
-        task_heads = [modality.make_head(width, n) for n in n_classes]
+        task_heads = [modality.make_head(width, n) for n in tasks.n_classes]
     if method.needs_trained_trunk and not any(
         weight.requires_grad for weight in trunk.parameters()
     ):
@@ -133,24 +182,17 @@ def make_network(
     with SinglePrecision(), RandomStream(seeds[1]):
         heads = [
             method.make_fairness_head(
-                width, n_classes, len(attributes.groups[s]), modality.make_head
+                width, tasks.n_classes, len(attributes.groups[s]), modality.make_head
             )
             for s in losses
         ]
     objective = method.make_objective(list(losses.values()), width)
     erasure = MeanErasure(width) if method.erases and losses else None
-    network = method.network_class(trunk, task_heads, heads, erasure)
-    return network.float(), objective, width
+    network = method.network_class(trunk, task_heads, heads, erasure).float()
+    return Model(modality, method, expected, losses, network, objective, width)
 
 
-def make_stream(
-    network: MultiTaskNetwork,
-    objective: nn.Module,
-    method: Method,
-    optimizer: Any,
-    seed: int,
-    device: Any,
-) -> RandomStream:
+def make_stream(model: Model, optimizer: Any, seed: int, device: Any) -> RandomStream:
     """Return the random numbers of a training.
 
     Modules, optimizers and aggregators that are not known may draw from torch's global
@@ -158,13 +200,27 @@ def make_stream(
     """
     is_known = (
         optimizer in OPTIMIZERS
-        and method.make_backward() is None
+        and model.method.make_backward() is None
         and all(
             type(module).__module__.startswith("fairtask.") or type(module) in SILENT
-            for module in (*network.modules(), *objective.modules())
+            for module in (*model.network.modules(), *model.objective.modules())
         )
     )
     return (OwnStream if is_known else RandomStream)(seed, device)
+
+
+def continue_model(model: Model, before: FairnessNet) -> None:
+    """Take over the weights.
+
+    They go into new modules: a training that fails leaves the old ones as they were.
+    """
+    try:
+        model.network.load_state_dict(before.module_.state_dict())
+        model.objective.load_state_dict(before.criterion_.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"The parameters do not fit the network that is trained further: {error}"
+        ) from error
 
 
 def continue_net(net: FairnessNet, before: FairnessNet, *, is_stream: bool) -> None:
@@ -200,8 +256,7 @@ def _optimized(net: FairnessNet) -> list[str]:
 
 def make_net(
     estimator: Any,
-    network: MultiTaskNetwork,
-    objective: Any,
+    model: Model,
     *,
     n_samples: int,
     device: torch.device,
@@ -209,16 +264,15 @@ def make_net(
     is_planned: bool = False,
     validation: SampleDataset | None = None,
     epoch_score: EpochScore | None = None,
+    random: RandomStream | None = None,
     processes: Processes | None = None,
-    **settings: Any,
 ) -> FairnessNet:
-    """Return the net that trains a network as the parameters of an estimator say.
+    """Return the net that trains a model as the parameters of an estimator say.
 
     Parameters
     ----------
     estimator : FairnessEstimator
-    network : MultiTaskNetwork
-    objective : nn.Module
+    model : Model
     n_samples : int
         Number of training samples.
     device : torch.device
@@ -228,10 +282,10 @@ def make_net(
     validation : SampleDataset, optional
     epoch_score : EpochScore, optional
         Score that selects the best epoch.
+    random : RandomStream, optional
+        Random numbers of the training.
     processes : Processes, optional
         Processes that train the network together. The first one shows the progress.
-    **settings
-        Parameters of `FairnessNet`.
     """
     optimizer, of_optimizer = OPTIMIZERS.get(
         estimator.optimizer, (estimator.optimizer, {})
@@ -239,7 +293,7 @@ def make_net(
     if estimator.weight_decay is not None:
         of_optimizer = {**of_optimizer, "weight_decay": estimator.weight_decay}
     batch_size = _resolve_batch_size(estimator.batch_size, n_samples)
-    callbacks = _check_callbacks(estimator.callbacks, estimator.lr_schedule)
+    callbacks = copy_callbacks(estimator.callbacks, estimator.lr_schedule)
     n_steps = max_epochs * len(batch_sizes(n_samples, batch_size, is_trained_on=True))
     if is_planned and estimator.lr_schedule != "constant" and n_steps >= MIN_CYCLE:
         learning_rate = LearningRate(estimator.lr_schedule, n_steps)
@@ -251,21 +305,29 @@ def make_net(
         # The first: a user's callback may end the training after an epoch.
         best_epoch = BestEpoch(epoch_score, estimator.n_iter_no_change)
         callbacks.insert(0, ("best_epoch", best_epoch))
+    modality = model.modality
     return FairnessNet(
-        network,
-        objective,
+        model.network,
+        model.objective,
+        term_names=model.term_names,
+        n_groups=[len(groups) for groups in model.expected.attributes.groups],
+        backward=model.method.make_backward() if model.losses else None,
+        average=modality.make_average(),
         optimizer=optimizer,
         lr=estimator.lr,
         **{f"optimizer__{name}": value for name, value in of_optimizer.items()},
+        weight_settings=modality.weight_settings(
+            model.network, lr=estimator.lr, weight_decay=estimator.weight_decay
+        ),
         batch_size=batch_size,
         max_epochs=max_epochs,
         train_split=None if validation is None else predefined_split(validation),
         callbacks=callbacks,
         device=device,
         n_threads=estimator.n_threads,
+        random=random,
         processes=processes,
         verbose=int(estimator.verbose > 1 and is_shown),
-        **settings,
     )
 
 
@@ -287,37 +349,3 @@ def resolve_max_epochs(max_epochs: int | str, n_samples: int) -> int:
     if max_epochs == "auto":
         return min(30, max(15, n_samples // 1000))
     return int(max_epochs)
-
-
-def _check_callbacks(callbacks: list | None, lr_schedule: str) -> list:
-    """Return copies: a callback keeps its state, and belongs to one training."""
-    names, given = [], []
-    for entry in callbacks or []:
-        name, callback = None, entry
-        if isinstance(entry, tuple) and len(entry) == 2:
-            name, callback = entry
-        if not isinstance(callback, Callback):
-            raise ValueError(
-                "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
-                f"got {entry!r}."
-            )
-        if name is None:
-            # skorch numbers these where there are several, but no given name.
-            names.append(type(callback).__name__)
-        else:
-            names.append(name)
-            given.append(name)
-        if lr_schedule != "constant" and isinstance(callback, LRScheduler):
-            raise ValueError(
-                "`callbacks` has a schedule of the learning rate, and so has "
-                f"`lr_schedule={lr_schedule!r}`; set it to 'constant'."
-            )
-    for name in given:
-        is_free = isinstance(name, str) and name not in CALLBACK_NAMES
-        if not is_free or names.count(name) > 1:
-            raise ValueError(
-                "`callbacks` must have distinct names, other than "
-                f"{sorted(CALLBACK_NAMES)}; got {name!r}. A callback without a name "
-                "has that of its class."
-            )
-    return copy.deepcopy(callbacks or [])

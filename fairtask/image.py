@@ -10,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from fairtask._auxiliary import AuxiliaryEstimator
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator
 from fairtask._images._modality import ImageModality
+from fairtask._parameters import estimator
 
 __all__ = ["AuxiliaryFairnessImageClassifier", "ImageEstimator"]
 

@@ -10,8 +10,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from fairtask._auxiliary import AuxiliaryEstimator
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator
 from fairtask._lam_search import LamSearch
+from fairtask._parameters import estimator
 from fairtask._table_encoding import NUMERIC_ENCODINGS
 from fairtask._tables import TableModality
 from fairtask.modules import ACTIVATIONS

@@ -162,10 +162,10 @@ class TestTrainedTogether:
     ):
         finish = AuxiliaryFairnessClassifier._finish
 
-        def diverge(self, *args):
+        def diverge(self, *args, **kwargs):
             if getattr(self, "lam", None) == 0.3:
                 raise ValueError("The training diverged.")
-            finish(self, *args)
+            finish(self, *args, **kwargs)
 
         monkeypatch.setattr(AuxiliaryFairnessClassifier, "_finish", diverge)
         search = make_search(lams_at_once=lams_at_once)

@@ -10,9 +10,10 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from fairtask._auxiliary import PENALTY_CONSTRAINTS
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator
 from fairtask._labels import Tasks
 from fairtask._method import MakeHead
+from fairtask._parameters import estimator
 from fairtask._penalty import WeightedSum
 from fairtask._validation import check_layer_sizes
 from fairtask.image import ImageEstimator

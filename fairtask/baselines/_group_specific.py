@@ -11,9 +11,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
-from fairtask._estimator import FairnessEstimator, estimator, is_binary
+from fairtask._estimator import FairnessEstimator, is_binary
 from fairtask._frames import check_same_rows
 from fairtask._method import MakeHead, Method
+from fairtask._parameters import estimator
 from fairtask._processes import mean_over_processes
 from fairtask.baselines._adversarial import group_cross_entropy
 from fairtask.image import ImageEstimator

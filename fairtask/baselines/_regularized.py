@@ -10,9 +10,10 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from fairtask._auxiliary import PENALTY_CONSTRAINTS
-from fairtask._estimator import FairnessEstimator, estimator
+from fairtask._estimator import FairnessEstimator
 from fairtask._lam_search import LamSearch
 from fairtask._method import MakeHead
+from fairtask._parameters import estimator
 from fairtask._penalty import Penalty
 from fairtask.image import ImageEstimator
 from fairtask.losses import FairnessLoss
