@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from fairtask._class_weights import class_weights
 from fairtask._data import InMemorySource, Positions, Source
 from fairtask._frames import from_arrow
-from fairtask._labels import NO_LABELS, Tasks, class_weights, encode_labels
+from fairtask._labels import NO_LABELS, Tasks, encode_labels
 from fairtask._parquet import ParquetTable
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile

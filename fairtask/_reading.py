@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 
+from fairtask._class_weights import task_weights
 from fairtask._data import Samples, n_samples_of, of_each_part
 from fairtask._frames import as_pandas, check_same_rows
-from fairtask._labels import Tasks, encode_labels, task_weights
+from fairtask._labels import Tasks, encode_labels
 from fairtask._modality import Modality
 from fairtask._parquet_samples import NamedColumns, read_samples
 from fairtask._sensitive import (

@@ -3,7 +3,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fairtask._labels import encode_labels, positive_codes, task_weights
+from fairtask._class_weights import task_weights
+from fairtask._labels import encode_labels, positive_codes
 
 
 def encode(y, **kwargs):

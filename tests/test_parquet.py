@@ -16,8 +16,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fairtask import AuxiliaryFairnessClassifier, _parquet, _row_file, _stored
+from fairtask._class_weights import class_weights, task_weights
 from fairtask._data import InMemorySource
-from fairtask._labels import Tasks, class_weights, task_weights
+from fairtask._labels import Tasks
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
 from fairtask._stored import StoredSamples, StoredWeights, add_class_totals
