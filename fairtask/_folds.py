@@ -18,7 +18,7 @@ def score_fold(
     scoring: dict[str, Callable],
     train_rows: np.ndarray,
     test_rows: np.ndarray,
-    data: dict[str, Any],
+    **data: Any,
 ) -> dict[str, list[float]]:
     """Fit on the training rows of a fold, and score on its test rows.
 
@@ -30,7 +30,7 @@ def score_fold(
     scoring : dict of str to callable
         Scorers by name.
     train_rows, test_rows : ndarray
-    data : dict
+    **data
         Arguments of `fit`.
 
     Returns

@@ -177,8 +177,8 @@ class LamSearch(FairnessEstimator):
 
         search = self._unfitted()
         folds = Parallel(n_jobs=self.n_jobs)(
-            # Samples are cut there: other processes get all of them once.
-            delayed(score_fold)(search, lams, scoring, train, test, data)
+            # Each argument is sent to other processes once, not for every fold.
+            delayed(score_fold)(search, lams, scoring, train, test, **data)
             for train, test in splits
         )
         results = cv_results(lams, list(scoring), folds)

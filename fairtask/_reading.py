@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 
+from fairtask._attribute_table import attribute_table
 from fairtask._class_weights import task_weights
 from fairtask._data import Samples, n_samples_of, of_each_part
 from fairtask._frames import as_pandas, check_same_rows
@@ -15,7 +16,6 @@ from fairtask._modality import Modality
 from fairtask._parquet_samples import NamedColumns, read_samples
 from fairtask._sensitive import (
     SensitiveAttributes,
-    attribute_table,
     encode_sensitive_features,
 )
 from fairtask._stored import StoredSamples

@@ -14,9 +14,10 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 
+from fairtask._attribute_table import attribute_table
 from fairtask._frames import as_pandas, check_same_rows
 from fairtask._labels import encode_labels
-from fairtask._sensitive import attribute_table, encode_sensitive_features
+from fairtask._sensitive import encode_sensitive_features
 from fairtask._validation import check_distinct, named_in_errors, read_weights
 from fairtask.metrics import make_fairness_scoring
 from fairtask.metrics._names import find_metric, metric_of_name

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from fairtask._attribute_table import DEFAULT_NAME, attribute_table
 from fairtask._columns import (
     as_column,
     check_no_missing_names,
@@ -14,27 +15,27 @@ from fairtask._columns import (
     codes_of,
     exact_names,
 )
-from fairtask._frames import are_columns, as_pandas, check_n_rows, check_same_rows
+from fairtask._frames import check_n_rows
 from fairtask._validation import check_distinct, warn_user
 
 __all__ = [
     "UNKNOWN",
     "SensitiveAttributes",
     "SensitiveFeatures",
-    "attribute_table",
     "encode_sensitive_features",
 ]
 
 UNKNOWN = -1
 """Code of a sample that belongs to no group."""
 
-
-DEFAULT_NAME = "sensitive_feature"
 MAX_GROUPS = 50
 """More distinct values than this are no groups, if numbers or hardly repeated."""
 
 FEW = 10
 """With fewer samples than this one prediction changes a rate by more than .1."""
+
+Encoded = tuple[np.ndarray, pd.Index]
+"""Codes of the samples, and the groups that they stand for."""
 
 
 @dataclass(frozen=True)
@@ -143,20 +144,38 @@ def encode_sensitive_features(
     if known is not None:
         _check_same_groups(groups, known)
     if sensitive_features is None:
-        if known is not None:
-            names, expected = known.names, known.groups
-        else:
-            names = _names_of(groups)
-            if intersectional and len(names) > 1:
-                raise ValueError(
-                    "`groups` of an intersection must be those of one attribute, such "
-                    f"as {{{' & '.join(names)!r}: [(...), ...]}}; got {groups!r}."
-                )
-            expected = _expected_groups(groups, names) or []
-        codes = np.full((n_samples, len(names)), UNKNOWN, dtype=np.int64)
-        return SensitiveFeatures(codes, names, expected)
+        attributes = known or _announced(groups, intersectional)
+        codes = np.full((n_samples, len(attributes.names)), UNKNOWN, dtype=np.int64)
+        return SensitiveFeatures(codes, attributes.names, attributes.groups)
     table = attribute_table(sensitive_features, argument)
     check_n_rows(sensitive_features, len(table), argument, n_samples)
+    names, columns = _read_table(table, argument)
+    if intersectional and len(columns) > 1:
+        names, columns = [" & ".join(names)], [_intersect(columns)]
+        if known is None:
+            _check_combinations(*columns[0], f"`{argument}` column {names[0]!r}")
+    elif known is None:
+        _warn_if_one_hot(columns, names, argument)
+    if known is not None:
+        _check_same_names(names, known, argument)
+    expected = _expected_groups(groups, names) if known is None else known.groups
+    encoded = []
+    for i, (name, (codes, index)) in enumerate(zip(names, columns, strict=True)):
+        where = f"`{argument}` column {name!r}"
+        if known is None or unseen == "unknown":  # otherwise others are an error
+            _check_few(index, n_samples, where)
+        found = np.asarray(index)
+        if expected is not None:
+            codes, found = _recode(
+                codes, found, expected[i], unseen=unseen, where=where
+            )
+        encoded.append((codes, found))
+    codes = np.column_stack([codes for codes, _ in encoded])
+    return SensitiveFeatures(codes, names, [found for _, found in encoded])
+
+
+def _read_table(table: pd.DataFrame, argument: str) -> tuple[list[str], list[Encoded]]:
+    """Return the names of the attributes, and their columns as codes."""
     if table.shape[1] == 0:
         raise ValueError(f"`{argument}` must have at least one column; got 0.")
     names = [str(name) for name in table.columns]
@@ -165,97 +184,7 @@ def encode_sensitive_features(
         _read_column(table.iloc[:, i], f"`{argument}` column {name!r}")
         for i, name in enumerate(names)
     ]
-    if intersectional and len(columns) > 1:
-        names = [" & ".join(names)]
-        columns = [_intersect(columns)]
-        if known is None:
-            _check_combinations(*columns[0], f"`{argument}` column {names[0]!r}")
-    elif known is None:
-        _warn_if_one_hot(columns, names, argument)
-    if known is not None and not known.names:
-        raise ValueError(
-            f"`{argument}` must be None, as in the first call of `fit` or "
-            "`partial_fit`, which made the network without sensitive attributes."
-        )
-    if known is not None and names != known.names:
-        raise ValueError(
-            f"`{argument}` must have the columns {known.names}, as before; got {names}."
-        )
-    if known is not None:
-        expected_groups: list[np.ndarray] | None = known.groups
-    else:
-        expected_groups = _expected_groups(groups, names)
-    encoded = []
-    for i, (name, (codes, index)) in enumerate(zip(names, columns, strict=True)):
-        where = f"`{argument}` column {name!r}"
-        if known is None or unseen == "unknown":  # otherwise others are an error
-            _check_few(index, n_samples, where)
-        found = np.asarray(index)
-        if expected_groups is not None:
-            codes, found = _recode(
-                codes, found, expected_groups[i], unseen=unseen, where=where
-            )
-        encoded.append((codes, found))
-    codes = np.column_stack([codes for codes, _ in encoded])
-    return SensitiveFeatures(codes, names, [found for _, found in encoded])
-
-
-def attribute_table(
-    sensitive_features: Any, argument: str = "sensitive_features"
-) -> pd.DataFrame:
-    """Return sensitive attributes as a data frame with a column each.
-
-    The columns of dicts and lists must hold the same rows if they have an index.
-    """
-    if isinstance(sensitive_features, Mapping):
-        return _join(sensitive_features, argument)
-    sensitive_features = as_pandas(sensitive_features, argument)
-    if isinstance(sensitive_features, pd.DataFrame):
-        return sensitive_features
-    if are_columns(sensitive_features):
-        columns = {
-            f"{DEFAULT_NAME}_{i}" if column.name is None else column.name: column
-            for i, column in enumerate(sensitive_features)
-        }
-        return _join(columns, argument)
-    name = getattr(sensitive_features, "name", None)
-    name = DEFAULT_NAME if name is None or name == "" else name
-    if isinstance(sensitive_features, pd.Series):
-        return sensitive_features.to_frame(name)
-    if not isinstance(sensitive_features, np.ndarray):
-        # numpy would turn [None, "a"] or [1, "a"] into strings.
-        sensitive_features = np.asarray(sensitive_features, dtype=object)
-    if sensitive_features.ndim == 1:
-        return pd.DataFrame({name: sensitive_features})
-    if sensitive_features.ndim == 2:
-        n_attributes = sensitive_features.shape[1]
-        return pd.DataFrame(
-            sensitive_features,
-            columns=[f"{DEFAULT_NAME}_{i}" for i in range(n_attributes)],
-        )
-    raise ValueError(
-        f"`{argument}` must have shape (n_samples,) or (n_samples, "
-        f"n_attributes); got an array with {sensitive_features.ndim} dimensions."
-    )
-
-
-def _join(columns: Mapping, argument: str) -> pd.DataFrame:
-    """Return columns of one length as a data frame, row by row."""
-    check_same_rows({argument: columns})
-    by_name = {
-        name: as_column(column, f"{argument}[{name!r}]").reset_index(drop=True)
-        for name, column in columns.items()
-    }
-    lengths = {name: len(column) for name, column in by_name.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(
-            f"`{argument}` as a dict must have columns of one length; got {lengths}."
-        )
-    return pd.DataFrame(by_name)
-
-
-Encoded = tuple[np.ndarray, pd.Index]
-"""Codes of the samples, and the groups that they stand for."""
+    return names, columns
 
 
 def _intersect(columns: list[Encoded]) -> Encoded:
@@ -309,6 +238,20 @@ def _warn_if_one_hot(columns: list[Encoded], names: list[str], argument: str) ->
         )
 
 
+def _check_same_names(
+    names: list[str], known: SensitiveAttributes, argument: str
+) -> None:
+    if not known.names:
+        raise ValueError(
+            f"`{argument}` must be None, as in the first call of `fit` or "
+            "`partial_fit`, which made the network without sensitive attributes."
+        )
+    if names != known.names:
+        raise ValueError(
+            f"`{argument}` must have the columns {known.names}, as before; got {names}."
+        )
+
+
 def _check_same_groups(groups: Any, known: SensitiveAttributes) -> None:
     announced = _expected_groups(groups, known.names)
     if announced is not None and not all(
@@ -321,8 +264,19 @@ def _check_same_groups(groups: Any, known: SensitiveAttributes) -> None:
         )
 
 
+def _announced(groups: Any, intersectional: bool) -> SensitiveAttributes:
+    """Return the attributes whose groups are announced, where no sample has them."""
+    names = _names_of(groups)
+    if intersectional and len(names) > 1:
+        raise ValueError(
+            "`groups` of an intersection must be those of one attribute, such "
+            f"as {{{' & '.join(names)!r}: [(...), ...]}}; got {groups!r}."
+        )
+    return SensitiveAttributes(names, _expected_groups(groups, names) or [])
+
+
 def _names_of(groups: Any) -> list[str]:
-    """Names of the attributes whose groups are announced."""
+    """Return the names of the attributes whose groups are announced."""
     if groups is None:
         return []
     if isinstance(groups, Mapping):
