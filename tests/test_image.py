@@ -22,7 +22,7 @@ from torchjd.aggregation import PCGrad
 
 from fairtask import AuxiliaryFairnessImageClassifier
 from fairtask._images._modality import as_images
-from fairtask._images._source import Images
+from fairtask._images._opening import Images
 from fairtask.baselines import (
     AdversarialImageClassifier,
     GroupSpecificImageClassifier,

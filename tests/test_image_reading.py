@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from fairtask._images._modality import as_images
-from fairtask._images._source import Images
+from fairtask._images._opening import Images
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 # No two pixels are equal; shape (2, 3, 3).

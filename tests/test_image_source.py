@@ -6,7 +6,8 @@ from torchvision import transforms
 
 from fairtask._images import _source
 from fairtask._images._modality import as_images
-from fairtask._images._source import Images, ImageSource
+from fairtask._images._opening import Images
+from fairtask._images._source import ImageSource
 from fairtask._random import RandomStream
 
 SIZE = (12, 16)

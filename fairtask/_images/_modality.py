@@ -23,12 +23,8 @@ from fairtask._images._backbone import (
     make_backbone,
     without_decay,
 )
-from fairtask._images._source import (
-    Images,
-    ImageSource,
-    load_pixels,
-    make_augmentation,
-)
+from fairtask._images._opening import Images, load_pixels
+from fairtask._images._source import ImageSource, make_augmentation
 from fairtask._modality import Modality
 from fairtask._validation import check_image_size, check_layer_sizes
 
