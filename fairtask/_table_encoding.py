@@ -8,18 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.sparsefuncs import min_max_axis
 from torch import Tensor, nn
+
+from fairtask._bins import bin_ends
 
 __all__ = ["NUMERIC_ENCODINGS", "NumberEncoding", "TableEncoding", "learn_numbers"]
 
 NUMERIC_ENCODINGS = ("piecewise_linear", "standard")
-
-MAX_BINS = 64
-MIN_SAMPLES_BIN = 64
-MIN_IMPURITY_DECREASE = 1e-4
-"""Settings of the trees, chosen on hold-outs of Adult, Bank Marketing and COMPAS."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +83,18 @@ def learn_numbers(
             [0.0] * n_columns,
             [],
         )
-    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight.astype(float)
     learnt = NumberEncoding([], [], [], [], [], [])
+    counts = weight > 0
     for j, x in enumerate(X.T):
         is_known = ~np.isnan(x)
         if not is_known.all():
             learnt.marked.append(j)
-        used = is_known & (weight > 0)
-        known = x[used].astype(np.float64)
-        mean = np.average(known, weights=weight[used]) if len(known) else 0.0
+        used = is_known & counts
+        known, known_weight = x[used].astype(np.float64), weight[used]
+        mean = np.average(known, weights=known_weight) if len(known) else 0.0
         learnt.neutral.append(float(mean))
-        inputs = _inputs(known, y[used], weight[used], mean, encoding)
+        inputs = _inputs(known, y[used], known_weight, mean, encoding)
         for start, size, is_bin in inputs:
             learnt.column.append(j)
             learnt.left.append(float(start))
@@ -128,24 +125,10 @@ def _inputs(
         return
     yield mean, np.sqrt(np.average((x - mean) ** 2, weights=weight)), False
     if encoding == "piecewise_linear":
-        ends = np.unique(np.concatenate([[low], _splits(x, y, weight), [high]]))
+        ends = sorted({low, *bin_ends(x.astype(np.float32), y, weight), high})
         if len(ends) > 2:
             for left, right in pairwise(ends):
                 yield left, right - left, True
-
-
-def _splits(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the thresholds of a tree."""
-    tree = DecisionTreeClassifier(
-        max_leaf_nodes=MAX_BINS,
-        min_samples_leaf=MIN_SAMPLES_BIN,
-        min_impurity_decrease=MIN_IMPURITY_DECREASE,
-        random_state=0,
-    )
-    # Checks of what has been checked take longer than the tree of a few samples.
-    column = x.astype(np.float32)[:, None]
-    nodes = tree.fit(column, y, sample_weight=weight, check_input=False).tree_
-    return nodes.threshold[nodes.children_left != nodes.children_right]
 
 
 class TableEncoding(nn.Module):

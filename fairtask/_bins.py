@@ -1,0 +1,138 @@
+"""Bins of a number: intervals inside which the shares of the classes differ little."""
+
+from heapq import heappop, heappush
+
+import numpy as np
+
+__all__ = ["bin_ends"]
+
+MAX_BINS = 64
+MIN_SAMPLES_BIN = 64
+MIN_IMPURITY_DECREASE = 1e-4
+"""Settings of the trees, chosen on hold-outs of Adult, Bank Marketing and COMPAS."""
+
+SMALLEST_SHARE = 1e-9
+"""A smaller share of the weight is lost in rounding, and counts as this one."""
+
+
+def bin_ends(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> list[float]:
+    """Return the numbers at which bins meet: the thresholds of a decision tree.
+
+    The tree is that of scikit-learn's `DecisionTreeClassifier` with the Gini impurity,
+    which makes the best split first. A tree on a single column need not sort it in each
+    node, and scikit-learn takes half a millisecond to start one.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples,), float32
+        Finite.
+    y : ndarray of shape (n_samples, n_tasks), int64
+        Class codes.
+    weight : ndarray of shape (n_samples,), float64
+        Above 0.
+    """
+    column = _SortedColumn(x, y, weight)
+    open_nodes: list[tuple] = []
+
+    def add_node(start: int, stop: int, before: np.ndarray) -> None:
+        decrease, middle = column.best_split(start, stop, before)
+        if decrease >= MIN_IMPURITY_DECREASE:
+            heappush(open_nodes, (-decrease, start, middle, stop, before))
+
+    add_node(0, len(x), column.before)
+    ends: list[float] = []
+    while open_nodes and len(ends) < MAX_BINS - 1:
+        _, start, middle, stop, before = heappop(open_nodes)
+        left, right = column.x[middle - 1 : middle + 1].tolist()
+        ends.append(left / 2 + right / 2)  # the sum could be infinite
+        add_node(start, middle, before)
+        add_node(middle, stop, before + column.class_weights(start, middle))
+    return ends
+
+
+class _SortedColumn:
+    """Samples in the order of a number, and the best splits of slices of them.
+
+    The classes of all tasks are numbered together.
+
+    Attributes
+    ----------
+    x, weight : ndarray of shape (n_samples,)
+    codes : ndarray of shape (n_tasks, n_samples)
+        Class of each sample.
+    own : ndarray of shape (n_tasks, n_samples)
+        Weight of the class of each sample in the samples up to this one, plus a
+        constant of the class.
+    before : ndarray of shape (n_classes,)
+        These constants.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> None:
+        order = np.argsort(x)
+        self.x, self.weight = x[order], weight[order]
+        self._weight = weight.sum()
+        sizes = y.max(axis=0) + 1
+        self._first_class = sizes.cumsum() - sizes
+        self._n_classes = sizes.sum()
+        self.codes = np.ascontiguousarray((y[order] + self._first_class).T)
+        # numpy sorts codes of few bits fast.
+        few_bits = self.codes.ravel().astype(np.min_scalar_type(self._n_classes))
+        by_class = np.argsort(few_bits, kind="stable")
+        own = np.empty(len(by_class))
+        own[by_class] = np.tile(self.weight, len(self.codes))[by_class].cumsum()
+        self.own = own.reshape(self.codes.shape)
+        totals = self.class_weights(0, len(x))
+        self.before = totals.cumsum() - totals
+
+    def class_weights(self, start: int, stop: int) -> np.ndarray:
+        """Return the weight of each class in a slice."""
+        weight = self.weight[start:stop]
+        total = np.zeros(self._n_classes)
+        for codes in self.codes[:, start:stop]:
+            total += np.bincount(codes, weight, self._n_classes)
+        return total
+
+    def best_split(
+        self, start: int, stop: int, before: np.ndarray
+    ) -> tuple[float, int]:
+        """Return how much a split lowers the mean impurity, and where it is.
+
+        Parameters
+        ----------
+        start, stop : int
+            The slice.
+        before : ndarray of shape (n_classes,)
+            Weight of each class before it, plus the constant in `own`.
+
+        Returns
+        -------
+        decrease : float
+            Mean over the tasks and all samples. Not above 0 if there is no split.
+        middle : int
+            First sample after the split.
+        """
+        n = stop - start
+        if n < 2 * MIN_SAMPLES_BIN:
+            return 0.0, start
+        # NOTE: the impurity of samples of weight w, of which w_c is in class c, is
+        # 1 - sum_c (w_c / w)^2; times w it is w - squares / w. One more sample, of
+        # weight v, adds v (2 w_c - v) to the squares, where w_c is its class with it.
+        codes, weight = self.codes[:, start:stop], self.weight[start:stop]
+        totals = self.class_weights(start, stop)
+        squares = np.add.reduceat(totals * totals, self._first_class)[:, None]
+        own = self.own[:, start:stop] - before[codes]
+        left_squares = (weight * (2 * own - weight)).cumsum(axis=1)
+        products = (weight * totals[codes]).cumsum(axis=1)
+        right_squares = squares - 2 * products + left_squares
+        left = weight.cumsum()
+        whole = left[-1]
+        right = np.maximum(whole - left, SMALLEST_SHARE * whole)
+        inner = slice(MIN_SAMPLES_BIN - 1, n - MIN_SAMPLES_BIN)
+        explained = left_squares[:, inner] / left[inner]
+        explained += right_squares[:, inner] / right[inner]
+        gain = (explained - squares / whole).sum(axis=0)
+        x = self.x[start:stop]
+        gain[x[inner] == x[MIN_SAMPLES_BIN : n - MIN_SAMPLES_BIN + 1]] = 0
+        best = int(gain.argmax())
+        decrease = gain[best] / (len(codes) * self._weight)
+        return float(decrease), start + MIN_SAMPLES_BIN + best
