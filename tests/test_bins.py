@@ -87,3 +87,13 @@ def test_no_split_among_samples_of_hardly_any_weight():
     assert max(bin_ends(x, y, np.ones(1200))) > 10
     light = np.concatenate([weight, np.full(200, 1e-30)])
     assert max(bin_ends(x, y, light)) < 10
+
+
+def test_a_part_of_many_samples_is_enough(monkeypatch):
+    x, y, weight = draw(0, 10_000, 1, 2, 0)
+    step = (x > 0.3).astype(np.int64)[:, None]
+    every = bin_ends(x, y, weight)
+    monkeypatch.setattr("fairtask._bins.MAX_SAMPLES", 2000)
+    for order in (slice(None), np.argsort(x)):
+        assert bin_ends(x[order], step[order], weight) == [pytest.approx(0.3, abs=0.01)]
+    assert len(bin_ends(x, y, weight)) < len(every)
