@@ -299,6 +299,9 @@ def make_net(
         learning_rate = LearningRate(estimator.lr_schedule, n_steps)
         callbacks.append(("learning_rate", learning_rate))
     is_shown = processes is None or processes.rank == 0
+    verbose = int(estimator.verbose > 1 and is_shown)
+    # skorch makes the table of each epoch, printed or not.
+    printing = {} if verbose else {"callbacks__print_log": None}
     if estimator.verbose == 1 and is_shown:
         callbacks.append(("progress_bar", ProgressBar()))
     if epoch_score is not None:
@@ -327,7 +330,8 @@ def make_net(
         n_threads=estimator.n_threads,
         random=random,
         processes=processes,
-        verbose=int(estimator.verbose > 1 and is_shown),
+        verbose=verbose,
+        **printing,
     )
 
 
