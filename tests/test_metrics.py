@@ -3,6 +3,7 @@ import math
 import pickle
 import re
 import warnings
+from contextlib import nullcontext
 from functools import partial
 
 import fairlearn.metrics as fairlearn
@@ -474,6 +475,13 @@ EVERY = (*HARD, *ON_SCORES)
             {"y_pred": [0.1, 0.2, 0.3, 0.4]},
             "`y_pred` must hold class labels.* 0.1",
         ),
+        (HARD, {"y_pred": [0, 1, 2, 0]}, r"`y_pred` must .*\[0, 1\]; found \[2\] as"),
+        (DIRECTED, {"y_pred": [2, 1, 0, 0], "pos_label": 1}, r"found \[2\] as well"),
+        (
+            HARD,
+            {"y_true": ["no", "yes"] * 2, "y_pred": ["no", "yes "] * 2},
+            "found .'yes '. as well. If `y_true` may lack a class",
+        ),
         (ON_SCORES, {"y_pred": [0, 1, 1]}, "`y_(score|prob)`.* expected 4, found 3"),
         (ON_SCORES, {"y_pred": [[0.5] * 3] * 4}, r"`y_(score|prob)` .*\(4, 3\)"),
         (ON_SCORES, {"y_pred": [0, 1, 1, np.nan]}, "`y_(score|prob)` must be finite"),
@@ -661,6 +669,16 @@ class TestSeveralClasses:
         )
         assert value == pytest.approx(1 / 3)
 
+    def test_predicted_class_that_y_true_lacks(self):
+        metric, y_true = group_accuracy_difference, np.array(list("xyyxyw"))
+        arguments = {"sensitive_features": self.GROUP}
+        with pytest.warns(UserWarning, match=r"`y_true` lacks, \['z'\]") as caught:
+            value = metric(y_true, self.Y_PRED, **arguments)
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        # Whoever names the classes knows it.
+        assert metric(y_true, self.Y_PRED, labels=list("wxyz"), **arguments) == value
+
     def test_labels_must_be_in_the_order_of_the_columns(self):
         with pytest.raises(ValueError, match="`labels` must be sorted"):
             self.compute(group_auc_difference, self.PROBA, labels=list("yxz"))
@@ -690,6 +708,27 @@ def test_two_columns_of_two_classes(name, pos_label):
 def test_one_class(metric, arguments):
     labels = ["no", "no"]
     assert metric(labels, labels, sensitive_features=["a", "b"], **arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("predicted", "pos_label", "is_known"),
+    [
+        ([0, 1], None, True),  # 1 is the positive class
+        ([-1, 1], None, True),
+        (["no", "yes"], "yes", True),
+        (["no", "yes"], None, False),
+    ],
+)
+def test_predicted_class_beside_one_true_class(predicted, pos_label, is_known):
+    expected = nullcontext() if is_known else pytest.warns(UserWarning, match="'yes'")
+    with expected:
+        value = demographic_parity_difference(
+            predicted[:1] * 2,
+            predicted,
+            sensitive_features=["a", "b"],
+            pos_label=pos_label,
+        )
+    assert value == 1
 
 
 @st.composite

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fairtask._columns import check_no_missing_names, check_same_kind, exact_names
 from fairtask._sensitive import MAX_GROUPS
+from fairtask._validation import warn_user
 
 __all__ = ["check_class_labels", "find_classes", "read_classes"]
 
@@ -65,6 +66,8 @@ def find_classes(
     needs_positive: bool,
 ) -> tuple[list, list[int]]:
     """Return the sorted classes and the codes of those that are taken as positive."""
+    if pos_label is not None and not pd.api.types.is_scalar(pos_label):
+        raise ValueError(f"`pos_label` must be one label; got {pos_label!r}.")
     names = " and ".join(f"`{name}`" for name in distinct)
     classes = list(
         dict.fromkeys(label for found in distinct.values() for label in found)
@@ -82,9 +85,9 @@ def find_classes(
                 f"{reprlib.repr(labels)}."
             )
         classes = labels
+    else:
+        _check_predicted(distinct, pos_label)
     if pos_label is not None:
-        if not pd.api.types.is_scalar(pos_label):
-            raise ValueError(f"`pos_label` must be one label; got {pos_label!r}.")
         is_new = len(classes) < 2 and _have_one_type([*classes, pos_label])
         if pos_label not in classes and not is_new:
             raise ValueError(
@@ -93,7 +96,7 @@ def find_classes(
             )
     elif len(classes) > 2:
         return sorted(classes), list(range(len(classes)))
-    elif {0, 1}.issuperset(classes) or {-1, 1}.issuperset(classes):
+    elif _are_conventional(classes):
         pos_label = 1
     elif len(classes) == 2 or not needs_positive:
         pos_label = max(classes)
@@ -104,6 +107,35 @@ def find_classes(
         )
     classes = sorted({*classes, pos_label})
     return classes, [classes.index(pos_label)]
+
+
+def _check_predicted(distinct: Mapping[str, list], pos_label: Any) -> None:
+    """Notice a predicted label that is no true label of any sample.
+
+    It may be misspelt, or of a class that is rare. A third class cannot be meant where
+    the true labels are two: scikit-learn and fairlearn refuse it as well.
+    """
+    true, predicted = distinct["y_true"], distinct.get("y_pred", [])
+    known = {*true, pos_label}
+    others = [label for label in predicted if label not in known]
+    if not others or _are_conventional([*true, *others]):
+        return
+    remedy = "If `y_true` may lack a class, name all classes with `labels`."
+    if len(true) <= 2 < len({*true, *predicted}):
+        raise ValueError(
+            f"`y_pred` must hold labels of `y_true`, {reprlib.repr(true)}; found "
+            f"{reprlib.repr(others)} as well. {remedy}"
+        )
+    warn_user(
+        UserWarning,
+        f"`y_pred` has labels that `y_true` lacks, {reprlib.repr(others)}, which count "
+        f"as classes besides {reprlib.repr(true)}. {remedy}",
+    )
+
+
+def _are_conventional(labels: list) -> bool:
+    """Whether 1 is the positive class among these labels by convention."""
+    return {0, 1}.issuperset(labels) or {-1, 1}.issuperset(labels)
 
 
 def _have_one_type(labels: list) -> bool:

@@ -53,7 +53,8 @@ pos_label : int, float, bool or str, default=None
     the rest, and the worst value counts.
 labels : array-like, default=None
     All classes in sorted order. By default the classes are the labels that occur,
-    which are too few if for example a fold lacks a class.
+    which are too few if for example a fold lacks a class. A predicted label that
+    ``y_true`` lacks is refused where it would be a third one, and else warned of.
 groups : sequence, dict or list of sequences, default=None
     Groups to compare, for example those of the training data: a sequence for one
     attribute; for several a sequence for each (such as ``groups_`` of a fitted

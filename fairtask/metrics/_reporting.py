@@ -76,7 +76,8 @@ def fairness_report(
         {-1, 1}, and else the second of two sorted labels; a printed report names it. Of
         more than two classes each has a row if none is named.
     labels : array-like, default=None
-        All classes, if `y_true` may lack some.
+        All classes, if `y_true` may lack some. A predicted label that it lacks is
+        refused where it would be a third one, and else warned of.
     groups : sequence, dict or list of sequences, default=None
         Groups to show and compare.
     min_group_size : int, default=1
