@@ -620,6 +620,7 @@ class FairnessEstimator(
         net.initialize(makes_optimizer=False)
         self._set_fitted(model, net)
 
+    @others_by_name
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of each sample.
 
@@ -635,6 +636,7 @@ class FairnessEstimator(
         """
         return self._most_probable(self._probabilities(X))
 
+    @others_by_name
     def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Predict the probability of each class.
 
@@ -652,6 +654,7 @@ class FairnessEstimator(
         return probabilities if len(probabilities) > 1 else probabilities[0]
 
     @available_if(is_binary)
+    @others_by_name
     def decision_function(self, X: Any) -> np.ndarray:
         """Compute the log-odds of the second class, for one task of two classes.
 
@@ -667,6 +670,7 @@ class FairnessEstimator(
         """
         return self._log_odds(X)
 
+    @others_by_name
     def transform(self, X: Any) -> np.ndarray:
         """Compute the representation that the heads share.
 
@@ -742,6 +746,7 @@ class FairnessEstimator(
         codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
         return self._expected.tasks.decode(codes)
 
+    @others_by_name
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy; of several tasks, the share with all of them right.
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, replace
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -196,16 +197,42 @@ class LamSearch(FairnessEstimator):
     def partial_fit(self) -> None:
         """Not available: a part of the samples chooses no ``lam``."""
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | Path) -> None:
         """Write `estimator_`, the model with the chosen ``lam``, to a file.
 
         Parameters
         ----------
         path : str or Path
-            File to write. The class of `estimator_` loads it.
+            File to write.
         """
         check_is_fitted(self)
         self.estimator_.save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | torch.device | None = None) -> Any:
+        """Read the model with the chosen ``lam`` that `save` wrote.
+
+        Nothing in the file is executed, and nothing in it is ignored.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to read.
+        device : str or torch.device, default=None
+            Where the model goes, in place of its parameter ``device``.
+
+        Returns
+        -------
+        estimator : object
+            The model, which has the class of `estimator_` and is no search.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, is of another class or format, or has content that
+            is unknown.
+        """
+        return cls._single.load(path, device=device)
 
     @property
     def front_(self) -> pd.DataFrame:

@@ -81,23 +81,35 @@ def named_in_errors(argument: str) -> Iterator[None]:
 
 
 def others_by_name(function: Callable[P, R]) -> Callable[P, R]:
-    """Say in the error for one positional argument too many how to pass it.
+    """Say in the error for a wrong way to pass groups which way is right.
 
-    Groups are the argument that somebody would pass after samples and labels.
+    Groups are the argument that somebody would pass after samples and labels. A
+    function takes them by name, or not at all.
     """
+    parameters = inspect.signature(function).parameters
     positional = [
         name
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in parameters.items()
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
     ]
-    listed = ", ".join(f"`{name}`" for name in positional if name != "self")
+    is_method = positional[:1] == ["self"]
+    listed = ", ".join(f"`{name}`" for name in positional[is_method:])
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        if len(args) > len(positional):
+        name = function.__name__
+        if is_method and args:
+            name = f"{type(args[0]).__name__}.{name}"
+        if "sensitive_features" not in parameters:
+            if "sensitive_features" in kwargs or len(args) > len(positional):
+                raise TypeError(
+                    f"`{name}` takes {listed} and no groups: an estimator learns from "
+                    "`sensitive_features` in `fit`, and needs none afterwards."
+                )
+        elif len(args) > len(positional):
             raise TypeError(
-                f"`{function.__name__}` takes {listed} by position, and other "
-                "arguments by name: pass groups as `sensitive_features=...`."
+                f"`{name}` takes {listed} by position, and other arguments by name: "
+                "pass groups as `sensitive_features=...`."
             )
         return function(*args, **kwargs)
 

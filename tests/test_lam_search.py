@@ -214,8 +214,10 @@ class TestSearch:
         assert search.transform(X).shape == (600, 16)
         assert search.history_.equals(search.estimator_.history_)
         search.save(tmp_path / "model")
-        loaded = AuxiliaryFairnessClassifier.load(tmp_path / "model")
-        assert np.array_equal(loaded.predict_proba(X), search.predict_proba(X))
+        for kind in (AuxiliaryFairnessClassifier, type(search)):
+            loaded = kind.load(tmp_path / "model")
+            assert type(loaded) is AuxiliaryFairnessClassifier
+            assert np.array_equal(loaded.predict_proba(X), search.predict_proba(X))
 
     def test_rows_are_cut_together(self):
         # Every second sample, in an order of its own, with an index of its own.

@@ -640,6 +640,24 @@ class TestBadInput:
             make_classifier().partial_fit(X, y, z)
 
     @pytest.mark.parametrize(
+        ("method", "data"),
+        [
+            ("predict", (X,)),
+            ("predict_proba", (X,)),
+            ("decision_function", (X,)),
+            ("transform", (X,)),
+            ("score", (X, y, None)),
+        ],
+    )
+    def test_groups_are_not_needed_after_fit(self, method, data):
+        predict = getattr(AuxiliaryFairnessClassifier(), method)
+        message = f"`AuxiliaryFairnessClassifier.{method}` takes `X`.* and no groups"
+        with pytest.raises(TypeError, match=message):
+            predict(*data, sensitive_features=z)
+        with pytest.raises(TypeError, match=message):
+            predict(*data, z)
+
+    @pytest.mark.parametrize(
         ("weight", "message"),
         [
             ("w", "`sample_weight` must be a list.* Pass the column"),
