@@ -117,10 +117,10 @@ def upper_limit(losses):
 def by_difference(losses, groups, strata):
     """Berger and Boos, in the order of the measured difference."""
 
-    def largest_counts(counts, sizes, second, delta):
+    def largest_counts(counts, sizes, second, deltas):
         observed = counts[0] / sizes[0] - counts[1] / sizes[1]
         largest = np.floor(sizes[0] * (observed + second / sizes[1]) + 1e-9)
-        return largest.clip(-1, sizes[0]).astype(int)
+        return largest.clip(-1, sizes[0]).astype(int)[None]
 
     with patch("fairtask.bounds._two_samples._largest_counts", largest_counts):
         return certified_difference(losses, sensitive_features=groups, strata=strata)

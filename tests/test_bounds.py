@@ -17,6 +17,7 @@ from fairtask.bounds import (
     generalization_slack,
     group_loss_bound,
 )
+from fairtask.bounds._certificate import difference_of_rates
 from fairtask.bounds._two_samples import ExactTest
 from fairtask.exceptions import VacuousBoundWarning
 from fairtask.metrics import equalized_odds_difference
@@ -219,8 +220,22 @@ class TestCertificate:
     @staticmethod
     def of_counts(counts, sizes, delta):
         """The limit of the difference of the first group from the second."""
-        test = ExactTest(counts, sizes, delta)
+        test = ExactTest(counts, sizes, [delta])
         return 0.0 if test.rejects(0.0) else round(test.limit(0.0), 4)
+
+    @given(st.integers(0, 2**32 - 1))
+    @settings(max_examples=25)
+    def test_many_deltas_at_once(self, seed):
+        rng = np.random.default_rng(seed)
+        shape = rng.integers(1, 3), rng.integers(2, 4)
+        sizes = rng.integers(1, 300, shape)
+        events = rng.binomial(sizes, rng.beta(1, 2, shape))
+        deltas = 0.5 / np.arange(rng.integers(2, 12), 0, -1)
+        alone = [difference_of_rates(events, sizes, [delta]) for delta in deltas]
+        bound = difference_of_rates(events, sizes, deltas)
+        assert bound == pytest.approx(max(alone), abs=1e-6)
+        # The bound falls as deltas are left out, which `choose_within_budget` needs.
+        assert bound > difference_of_rates(events, sizes, deltas[1:]) - 1e-6
 
     @pytest.mark.parametrize("sizes", [(60, 60), (60, 500), (7, 40)])
     def test_how_often_betting_fails(self, sizes):

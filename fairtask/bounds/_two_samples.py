@@ -60,8 +60,9 @@ def approximate_limits(
 class DifferenceTest(ABC):
     """Test of the hypothesis that the difference is at least a number in [0, 1].
 
-    If it is true, it is rejected with probability `delta` at most. A number above a
-    rejected one is rejected as well.
+    If it is true, it is rejected with probability delta at most. A number above a
+    rejected one is rejected as well. A test with several deltas rejects only numbers
+    that the test with each of them rejects.
     """
 
     @abstractmethod
@@ -97,7 +98,7 @@ class ExactTest(DifferenceTest):
     ----------
     events, sizes : iterable of two int
         Number of samples with a loss of 1, and of all samples, of each group.
-    delta : float
+    deltas : sequence of float
 
     Notes
     -----
@@ -114,18 +115,23 @@ class ExactTest(DifferenceTest):
     """
 
     def __init__(
-        self, events: Iterable[int], sizes: Iterable[int], delta: float
+        self, events: Iterable[int], sizes: Iterable[int], deltas: Sequence[float]
     ) -> None:
         counts, sizes = tuple(map(int, events)), tuple(map(int, sizes))
         if sizes[0] > sizes[1]:  # the second rate should be the one known well
             counts = sizes[1] - counts[1], sizes[0] - counts[0]
             sizes = sizes[::-1]
         self.n_first, n = sizes
-        self.level = delta * (1 - NUISANCE_SHARE)
-        self.low, self.high = _clopper_pearson(counts[1], n, delta * NUISANCE_SHARE)
+        smallest = min(deltas)
+        self.level = smallest * (1 - NUISANCE_SHARE)
+        self.low, self.high = _clopper_pearson(counts[1], n, smallest * NUISANCE_SHARE)
         self.second = _likely_counts(n, self.low, self.high)
         self.n_second = n
-        self.largest = _largest_counts(counts, sizes, self.second, delta)
+        # Each delta orders the tables anew: count those that are low by any of these.
+        self.largest = _largest_counts(counts, sizes, self.second, deltas).max(axis=0)
+        # Then a part of the interval must hold each part of a shorter one that begins
+        # in it.
+        self.overlap = (self.high - self.low) / CELLS[-1] if len(deltas) > 1 else 0.0
 
     def rejects(self, difference: float) -> bool:
         """Return whether the difference cannot be as large as this."""
@@ -138,7 +144,7 @@ class ExactTest(DifferenceTest):
         first = first[first <= 1]  # no rate is larger
         if not len(first):
             return -self.level
-        second = first - difference + width
+        second = first - difference + width + self.overlap
         weights = _probabilities(self.second, self.n_second, second)
         # Counts that are hardly possible are left out; each counts as in the tail.
         left_out = 1 - weights.sum(axis=1)
@@ -169,7 +175,7 @@ class BettingTest(DifferenceTest):
     ----------
     first, second : ndarray of shape (n_samples,)
         Losses of each group, in random order.
-    delta : float
+    deltas : sequence of float
 
     References
     ----------
@@ -177,7 +183,9 @@ class BettingTest(DifferenceTest):
        by betting". Journal of the Royal Statistical Society, Series B 86, 2024.
     """
 
-    def __init__(self, first: np.ndarray, second: np.ndarray, delta: float) -> None:
+    def __init__(
+        self, first: np.ndarray, second: np.ndarray, deltas: Sequence[float]
+    ) -> None:
         n = min(len(first), len(second))
         self.differences = _block_means(first, n) - _block_means(second, n)
         number = np.arange(1, n + 1)
@@ -185,7 +193,7 @@ class BettingTest(DifferenceTest):
         squares = (self.differences - means) ** 2
         squares_before = np.concatenate([[0], squares[:-1].cumsum()])
         variances = (PRIOR_VARIANCE + squares_before) / number
-        self.goal = -log(delta)
+        self.goal = -log(min(deltas))
         self.bets = np.sqrt(2 * self.goal / (n * variances))
 
     def doubt(self, difference: float) -> float:
@@ -197,7 +205,7 @@ class BettingTest(DifferenceTest):
 
 
 def _shrunk(
-    counts: np.ndarray, sizes: np.ndarray | int, z: float
+    counts: np.ndarray, sizes: np.ndarray | int, z: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rates with pseudo-counts, and their variances."""
     larger = sizes + z**2 / 2
@@ -206,16 +214,21 @@ def _shrunk(
 
 
 def _largest_counts(
-    counts: Sequence[int], sizes: Sequence[int], second: np.ndarray, delta: float
+    counts: Sequence[int],
+    sizes: Sequence[int],
+    second: np.ndarray,
+    deltas: Sequence[float],
 ) -> np.ndarray:
     """Largest count of the first group in a table with at most the observed limit.
 
-    For each count of the second group; -1 where there is none.
+    For each delta and count of the second group, shape (n_deltas, n_counts); -1 where
+    there is none.
     """
-    z = -ndtri(delta)
+    z = -ndtri(np.array(deltas))[:, None]
     observed, variances = _shrunk(np.array(counts), np.array(sizes), z)
     # Rounding must not exclude the observed table.
-    limit = observed[0] - observed[1] + z * sqrt(variances.sum()) + 1e-9
+    slack = z * np.sqrt(variances.sum(axis=1, keepdims=True))
+    limit = observed[:, :1] - observed[:, 1:] + slack + 1e-9
     rates, variances = _shrunk(second, sizes[1], z)
     # NOTE: the rate p of the first group solves p + z sqrt(p (1 - p) / n + v) = t, with
     # the variance v of the second rate and the size n with pseudo-counts.
