@@ -25,7 +25,11 @@ from fairtask.metrics import (
     group_auc_difference,
     make_fairness_scoring,
 )
-from fairtask.model_selection import choose_within_budget, fit_candidates
+from fairtask.model_selection import (
+    _limits,
+    choose_within_budget,
+    fit_candidates,
+)
 from fairtask.model_selection._guarantee import _fixed_sequence, _holm
 from tests._inputs import make_samples
 
@@ -171,8 +175,40 @@ class TestLimits:
         with pytest.warns(UndefinedMetricWarning):
             choice = choose([EVEN], **data, limit=limit)
         assert choice.table["limit"].tolist() == [np.inf]
-        with pytest.raises(BudgetNotMetError, match="A group lacks the samples"):
+        message = "for want of samples: group 2 has 0 positives, and it takes 1.$"
+        with pytest.raises(BudgetNotMetError, match=message):
             choice.estimator  # noqa: B018
+
+    @pytest.mark.parametrize("min_group_size", [1, 5])
+    def test_a_loss_of_a_small_group_has_an_infinite_limit(self, min_group_size):
+        z = np.repeat([0, 1, 2], [1_500, 1_496, 4])
+        choice = choose(
+            [LogisticRegression().fit(X, y)],
+            z=z,
+            disparity="group_loss_difference",
+            limit="bootstrap",
+            n_resamples=20,
+            min_group_size=min_group_size,
+        )
+        is_left_out = min_group_size > 4
+        assert np.isfinite(choice.table["limit"].item()) == is_left_out
+        reason = "for want of samples: group 2 has 4 samples, and it takes 30."
+        assert (reason in choice.reason) == (not is_left_out)
+
+    def test_resamples_are_drawn_once(self, monkeypatch):
+        drawn = []
+
+        def resample(*arguments):
+            drawn.append(arguments)
+            return draw(*arguments)
+
+        draw = _limits.resample
+        monkeypatch.setattr(_limits, "resample", resample)
+        models = [EVEN, UNEVEN, Column(1)]
+        table = choose(models, limit="bootstrap", n_resamples=50).table
+        assert table["qualifies"].tolist() == [True, False, False]
+        assert table["delta"].tolist() == pytest.approx([0.05 / 3, 0.025, 0.025])
+        assert len(drawn) == 3
 
     def test_a_level_with_one_group_has_no_difference(self):
         level = np.where((z == 0) & (np.arange(3_000) % 4 == 0), "alone", "both")

@@ -140,9 +140,7 @@ class Comparison:
                 ):
                     if chosen.any():
                         groups = self.samples.sensitive.groups[i][chosen]
-                        found.append(
-                            (self._where(i, c), kind, [str(g) for g in groups])
-                        )
+                        found.append((self.where(i, c), kind, [str(g) for g in groups]))
         return found
 
     def all_zero(self) -> list[tuple[str, str]]:
@@ -155,7 +153,7 @@ class Comparison:
             enough = self.count_compared(selected) > 1
             for stratum in np.flatnonzero(enough & np.isnan(self.costs(selected))):
                 statistic, c = self.statistics.strata[self.strata[stratum]]
-                found.append((self._where(i, c), statistic.words))
+                found.append((self.where(i, c), statistic.words))
         return found
 
     def warn_of_undefined(self) -> None:
@@ -173,7 +171,7 @@ class Comparison:
                 n_compared = compared[stratum].sum()
                 if n_compared < smallest:
                     warn_undefined(
-                        f"`{name}`{self._where(i, c)} is undefined and set to NaN: "
+                        f"`{name}`{self.where(i, c)} is undefined and set to NaN: "
                         f"{n_compared} of {compared.shape[1]} groups can be compared, "
                         f"and it takes {'two' if smallest == 2 else 'one'}."
                     )
@@ -183,8 +181,8 @@ class Comparison:
                 "0/0 is undefined."
             )
 
-    def _where(self, i: int, c: int) -> str:
-        """Name the attribute and the class where there are several."""
+    def where(self, i: int, c: int) -> str:
+        """Name an attribute and a class where there are several."""
         names, where = self.names, ""
         if len(names) > 1:
             where += f" of {names[i]!r}"

@@ -16,7 +16,7 @@ from fairtask.metrics import make_fairness_scorer
 from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._names import find_metric, metric_of_name
 from fairtask.metrics._samples import is_constant
-from fairtask.model_selection._limits import UpperLimits
+from fairtask.model_selection._limits import UpperLimits, check_limits
 from fairtask.model_selection._predictions import predict_all
 from fairtask.model_selection._rules import check_budget
 from fairtask.model_selection._scores import name_of_disparity
@@ -225,18 +225,16 @@ def choose_within_budget(
     check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
     score = _make_scorer(performance, sensitive_features)
     delta = 1 - confidence_level
-    limits = UpperLimits(
-        metric,
-        limit == "exact",
-        delta / np.arange(len(models), 0, -1),
-        y,
-        resampling={
-            "n_resamples": n_resamples,
-            "random_state": int(make_generator(random_state).integers(2**31)),
-        },
-        metric_params={"sensitive_features": sensitive_features, **metric_params},
+    check_limits(metric, limit == "exact", metric_params)
+    make_limits = partial(
+        UpperLimits,
+        is_exact=limit == "exact",
+        deltas=(delta / np.arange(len(models), 0, -1)).tolist(),
+        n_resamples=n_resamples,
+        random_state=int(make_generator(random_state).integers(2**31)),
+        leaves_out="min_group_size" in metric_params,
     )
-    rows, comparisons = [], []
+    rows, limits = [], []
     for model in models.values():
         classes, y_pred, y_score = predict_all(
             model,
@@ -244,31 +242,35 @@ def choose_within_budget(
             with_scores=metric.family.output != "y_pred",
             argument="candidates",
         )
-        comparison = limits.compare(y_pred if y_score is None else y_score, classes)
-        comparisons.append(comparison)
+        comparison = metric.compare(
+            y,
+            y_pred if y_score is None else y_score,
+            sensitive_features=sensitive_features,
+            **{"labels": classes, **metric_params},
+        )
+        limits.append(make_limits(comparison))
         rows.append(
             {
                 "performance": score(model, X, y),
-                "disparity": limits.value(comparison),
+                "disparity": limits[-1].value,
                 "constant": is_constant(np.asarray(y), np.asarray(y_pred)),
             }
         )
     table = pd.DataFrame(rows, index=pd.Index(models, tupleize_cols=False))
     table["limit"], table["delta"] = TESTS[multiplicity](
-        lambda i, delta: limits.limit(comparisons[i], delta),
-        len(models),
-        budget,
-        delta,
+        lambda i, delta: limits[i].limit(delta), len(models), budget, delta
     )
     table["qualifies"] = (
         (table["limit"] <= budget) & ~table["constant"] & table["performance"].notna()
     )
-    chosen = None
+    disparity_name = name_of_disparity(metric.name)
     if table["qualifies"].any():
         chosen = int(table["performance"].where(table["qualifies"]).argmax())
-    names = list(models)
-    reason = _reason(chosen, names, table, name_of_disparity(metric.name), budget)
-    name = None if chosen is None else names[chosen]
+        name = list(models)[chosen]
+        reason = _why_chosen(chosen, table, disparity_name, budget)
+    else:
+        name = None
+        reason = _why_none(table, limits, disparity_name, budget)
     return BudgetChoice(name, reason, table, models)
 
 
@@ -346,41 +348,40 @@ def _fixed_sequence(
 TESTS = {"holm": _holm, "fixed_sequence": _fixed_sequence}
 
 
-def _reason(
-    chosen: int | None,
-    names: list[Any],
-    table: pd.DataFrame,
-    disparity: str,
-    budget: float,
+def _why_chosen(chosen: int, table: pd.DataFrame, disparity: str, budget: float) -> str:
+    """Say why the candidate at a position was chosen."""
+    name, row = table.index.tolist()[chosen], table.iloc[chosen]
+    return (
+        f"{name!r} has the best performance, {row['performance']:.4g}, "
+        f"of the candidates that qualified ({table['qualifies'].sum()} of "
+        f"{len(table)}); its {disparity!r} is {row['disparity']:.4g}, with an upper "
+        f"limit of {row['limit']:.4g} for a budget of {budget:g}."
+    )
+
+
+def _why_none(
+    table: pd.DataFrame, limits: list[UpperLimits], disparity: str, budget: float
 ) -> str:
-    """Say why the candidate at a position was chosen, or none."""
-    n = len(table)
-    if chosen is not None:
-        row = table.iloc[chosen]
-        return (
-            f"{names[chosen]!r} has the best performance, "
-            f"{row['performance']:.4g}, of the candidates that qualified "
-            f"({table['qualifies'].sum()} of {n}); its {disparity!r} is "
-            f"{row['disparity']:.4g}, with an upper limit of {row['limit']:.4g} for a "
-            f"budget of {budget:g}."
-        )
-    useless = [names[i] for i in np.flatnonzero(table["limit"] <= budget)]
+    """Say why no candidate was chosen."""
+    refusal = f"No candidate qualified for a budget of {budget:g}"
+    useless = table.index[table["limit"] <= budget].tolist()
     if useless:
         return (
-            f"No candidate qualified for a budget of {budget:g}: {useless} are within "
-            "it, and predict one class for all samples or have no performance."
+            f"{refusal}: {useless} are within it, and predict one class for all "
+            "samples or have no performance."
         )
-    n_tested = table["limit"].notna().sum()
     least = int(table["limit"].argmin())
-    row = table.iloc[least]
-    why = (
-        "A group lacks the samples that it needs, so that nothing is known of it."
-        if np.isinf(row["limit"])
-        else "Limits are lower with more held-out samples and, for 'holm', with fewer "
+    name, row = table.index.tolist()[least], table.iloc[least]
+    remedy = (
+        "Limits are lower with more held-out samples and, for 'holm', with fewer "
         "candidates, if they are left out beforehand."
     )
+    too_few = limits[least].too_few()
+    if np.isinf(row["limit"]) and too_few:
+        remedy = f"There is no limit for want of samples: {'; '.join(too_few)}."
     return (
-        f"No candidate qualified for a budget of {budget:g}. Of those that were tested "
-        f"({n_tested} of {n}), {names[least]!r} has the least upper limit of "
-        f"{disparity!r}: {row['limit']:.4g}; its value is {row['disparity']:.4g}. {why}"
+        f"{refusal}. Of those that were tested ({table['limit'].notna().sum()} of "
+        f"{len(table)}), {name!r} has the least upper limit of "
+        f"{disparity!r}: {row['limit']:.4g}; its value is {row['disparity']:.4g}. "
+        f"{remedy}"
     )

@@ -1,144 +1,151 @@
 """Upper confidence limits of a disparity, from held-out samples."""
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask.bounds._certificate import difference_of_rates
-from fairtask.metrics import BootstrapResult, bootstrap
+from fairtask.metrics._bootstrap import make_generator
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._group_metric import GroupMetric
+from fairtask.metrics._intervals import intervals
 from fairtask.metrics._rates import GroupRates
+from fairtask.metrics._resampling import resample
 from fairtask.metrics._transforms import DIFFERENCE
 from fairtask.model_selection._scores import is_best_at_one
 
-__all__ = ["UpperLimits"]
+__all__ = ["UpperLimits", "check_limits"]
 
 TAKEN_BY_EXACT = {"attributes", "control_features", "groups", "labels", "pos_label"}
 
 
-class UpperLimits:
-    """Disparities of models on the same samples, and their upper limits.
+def check_limits(metric: GroupMetric, is_exact: bool, settings: dict[str, Any]) -> None:
+    """Raise a ValueError if the metric has no such limits with these settings."""
+    if settings.get("attributes") == "each":
+        raise ValueError(
+            "`attributes` must give one number per model, 'worst_case' or "
+            "'intersection'; got 'each'."
+        )
+    if not is_exact:
+        if not metric.family.has_limits:
+            raise ValueError(
+                f"`disparity` must have confidence limits; {metric.name!r} has none."
+            )
+        return
+    if metric.transform is not DIFFERENCE or metric.family is not GroupRates:
+        raise ValueError(
+            "`disparity` must be a difference between rates for `limit='exact'`, "
+            f"such as 'equalized_odds_difference'; {metric.name!r} is none. With "
+            "`limit='bootstrap'` it has a limit that holds for many samples."
+        )
+    others = sorted(settings.keys() - TAKEN_BY_EXACT)
+    if others:
+        raise ValueError(
+            f"`{others[0]}` has no use with `limit='exact'`, which compares all "
+            "groups with each other and counts each sample once; use "
+            "`limit='bootstrap'`."
+        )
 
-    Parameters
+
+@dataclass(frozen=True)
+class UpperLimits:
+    """The disparity of a model, and its upper limits.
+
+    Attributes
     ----------
-    metric : GroupMetric
+    comparison : Comparison
+        Of the groups, by the predictions or scores of the model.
     is_exact : bool
         Whether limits are those of `certified_difference`, or of `bootstrap`.
-    deltas : ndarray
-        All probabilities with which a limit may be asked for.
-    y_true : array-like of shape (n_samples,)
-    resampling : mapping
+    deltas : sequence of float
+        All probabilities with which a limit may be asked for, in ascending order.
+    n_resamples, random_state : int
         Arguments of `bootstrap`.
-    metric_params : mapping
-        Arguments of the metric, with the groups.
-
-    Raises
-    ------
-    ValueError
-        If the metric has no such limits with these arguments.
+    leaves_out : bool
+        Whether groups with too few samples are left out on purpose.
     """
 
-    def __init__(
-        self,
-        metric: GroupMetric,
-        is_exact: bool,
-        deltas: np.ndarray,
-        y_true: Any,
-        *,
-        resampling: Mapping[str, Any],
-        metric_params: Mapping[str, Any],
-    ) -> None:
-        self.metric = metric
-        self.is_exact = is_exact
-        self.deltas = deltas
-        self.y_true = y_true
-        self.resampling = resampling
-        self.metric_params = metric_params
-        self._check()
+    comparison: Comparison
+    is_exact: bool
+    deltas: Sequence[float]
+    n_resamples: int
+    random_state: int
+    leaves_out: bool
 
-    def _check(self) -> None:
-        name, family = self.metric.name, self.metric.family
-        if self.metric_params.get("attributes") == "each":
-            raise ValueError(
-                "`attributes` must give one number per model, 'worst_case' or "
-                "'intersection'; got 'each'."
-            )
-        if not self.is_exact and not family.has_limits:
-            raise ValueError(
-                f"`disparity` must have confidence limits; {name!r} has none."
-            )
-        if not self.is_exact:
-            return
-        if self.metric.transform is not DIFFERENCE or family is not GroupRates:
-            raise ValueError(
-                "`disparity` must be a difference between rates for `limit='exact'`, "
-                f"such as 'equalized_odds_difference'; {name!r} is none. With "
-                "`limit='bootstrap'` it has a limit that holds for many samples."
-            )
-        others = sorted(
-            self.metric_params.keys() - TAKEN_BY_EXACT - {"sensitive_features"}
-        )
-        if others:
-            raise ValueError(
-                f"`{others[0]}` has no use with `limit='exact'`, which compares all "
-                "groups with each other and counts each sample once; use "
-                "`limit='bootstrap'`."
-            )
+    @property
+    def value(self) -> float:
+        """The disparity."""
+        value: Any = self.comparison.value()
+        return 1 - value if is_best_at_one(self.comparison.metric.name) else value
 
-    def compare(self, output: Any, labels: Any) -> Comparison:
-        """Compare the groups by a model's predictions or scores."""
-        params: dict[str, Any] = {"labels": labels, **self.metric_params}
-        return self.metric.compare(self.y_true, output, **params)
-
-    def value(self, comparison: Comparison) -> float:
-        """Return the disparity."""
-        value: Any = comparison.value()
-        return 1 - value if is_best_at_one(self.metric.name) else value
-
-    def limit(self, comparison: Comparison, delta: float) -> float:
+    def limit(self, delta: float) -> float:
         """Return the limit that the true disparity exceeds with probability `delta`.
 
         It is infinite where the disparity is undefined, and does not rise where `delta`
         grows, which several tests of one candidate need.
         """
-        if self.is_exact:
-            return _exact_limit(comparison, self.deltas[self.deltas >= delta])
-        if comparison.left_out() and "min_group_size" not in self.metric_params:
+        if self.comparison.left_out() and not self.leaves_out:
             return np.inf  # nothing is known of a group without samples
-        with warnings.catch_warnings():
-            # `compare` has warned; an infinite limit stands in the table.
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            result = bootstrap(
-                self.metric.name,
-                self.y_true,
-                comparison.samples.outputs[self.metric.family.output],
-                confidence_level=1 - 2 * delta,  # it has two sides
-                **self.resampling,
-                **{"labels": comparison.samples.classes, **self.metric_params},
-            )
-        assert isinstance(result, BootstrapResult)
-        high = 1 - result.low if is_best_at_one(self.metric.name) else result.high
+        if self.is_exact:
+            return self._exact_limit([d for d in self.deltas if d >= delta])
+        (result,) = intervals(
+            self.comparison,
+            self._resampled,
+            confidence_level=1 - 2 * delta,  # it has two sides
+        )
+        is_flipped = is_best_at_one(self.comparison.metric.name)
+        high = 1 - result.low if is_flipped else result.high
         return np.inf if np.isnan(high) else high
 
+    def too_few(self) -> list[str]:
+        """Name the groups with too few samples for a limit, and their numbers."""
+        comparison = self.comparison
+        strata = [comparison.statistics.strata[i] for i in comparison.strata]
+        # The mean of a loss without a bound may be anything where samples are few.
+        is_bounded = np.isfinite(strata[0][0].largest)
+        smallest = 1 if is_bounded else comparison.statistics.few
+        found = []
+        for i, (groups, table) in enumerate(
+            zip(
+                comparison.samples.sensitive.groups,
+                comparison.samples.tables(),
+                strict=True,
+            )
+        ):
+            for (_, c), compared in zip(strata, comparison.compared[i], strict=True):
+                for kind in comparison.metric.needs:
+                    sizes = kind.count(table, c)
+                    counts = compared | (not self.leaves_out)
+                    chosen = counts & (sizes < smallest)
+                    found += [
+                        f"group {group!r}{comparison.where(i, c)} has {n} {kind.name}"
+                        for group, n in zip(
+                            groups[chosen].tolist(), sizes[chosen].tolist(), strict=True
+                        )
+                    ]
+        return [f"{text}, and it takes {smallest}" for text in dict.fromkeys(found)]
 
-def _exact_limit(comparison: Comparison, deltas: np.ndarray) -> float:
-    """Return the certified bound on a difference between rates.
+    @cached_property
+    def _resampled(self) -> list[np.ndarray]:
+        """The statistics of resamples, which are the same for every `delta`."""
+        rng = make_generator(self.random_state)
+        return resample(self.comparison.statistics, self.n_resamples, rng)
 
-    NOTE: `delta` is not divided by the numbers of attributes, classes and pairs of
-    groups. The largest of the true differences does not depend on the samples. It is
-    enough that the bound on this one holds, since the largest bound is no lower.
-    """
-    bounds = []
-    strata: Any = comparison.statistics.strata
-    for tables in comparison.samples.tables():
-        events = np.array([rate.count(tables, c) for rate, c in strata])
-        sizes = np.array([rate.needs[0].count(tables, c) for rate, c in strata])
-        if not sizes.all():
-            return np.inf  # nothing is known of a group without samples
-        if len(tables) > 1:
-            bounds.append(difference_of_rates(events, sizes, deltas))
-    return max(bounds, default=np.inf)
+    def _exact_limit(self, deltas: Sequence[float]) -> float:
+        """Return the certified bound on a difference between rates.
+
+        NOTE: `delta` is not divided by the numbers of attributes, classes and pairs of
+        groups. The largest of the true differences does not depend on the samples. It
+        is enough that the bound on this one holds, since the largest bound is no lower.
+        """
+        bounds = []
+        strata: Any = self.comparison.statistics.strata
+        for tables in self.comparison.samples.tables():
+            if len(tables) > 1:
+                events = np.array([rate.count(tables, c) for rate, c in strata])
+                sizes = np.array([rate.needs[0].count(tables, c) for rate, c in strata])
+                bounds.append(difference_of_rates(events, sizes, deltas))
+        return max(bounds, default=np.inf)
