@@ -181,6 +181,33 @@ class TestLimits:
         )
         assert result.high == 1
 
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    @pytest.mark.parametrize("metric", ["difference", "ratio"])
+    @pytest.mark.parametrize("concentration", [0.3, 3])
+    def test_of_many_groups_are_those_of_all_pairs(
+        self, metric, concentration, monkeypatch
+    ):
+        """Most pairs are skipped, also where some groups are tiny."""
+        rng = np.random.default_rng(0)
+        shares = rng.dirichlet(np.full(40, concentration))
+        z = rng.choice(40, 3_000, p=shares)
+        y_true, y_pred = rng.random((2, 3_000)) < np.linspace(0.1, 0.4, 40)[z]
+        results = []
+        for n_extreme in (1, 40):  # a pair at first, all pairs
+            monkeypatch.setattr("fairtask.metrics._intervals.N_EXTREME", n_extreme)
+            results.append(
+                bootstrap(
+                    f"equalized_odds_{metric}",
+                    y_true,
+                    y_pred,
+                    sensitive_features=z,
+                    n_resamples=200,
+                    random_state=0,
+                )
+            )
+        assert results[0].low == results[1].low
+        assert results[0].high == results[1].high
+
     def test_two_groups_as_newcombe_has_them(self):
         # Newcombe's first example: 56 of 70 against 48 of 80, .0524 to .3339.
         found = np.r_[np.arange(70) < 56, np.arange(80) < 48]

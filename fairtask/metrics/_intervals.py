@@ -12,6 +12,9 @@ from fairtask.metrics._transforms import joint_error, nan_reduce
 
 __all__ = ["BootstrapResult", "intervals"]
 
+N_EXTREME = 8
+"""Groups with the largest errors, to either side, among which the largest is sought."""
+
 
 @dataclass(frozen=True)
 class BootstrapResult:
@@ -225,7 +228,62 @@ class _Stratum:
         return np.where(self.pairs, low, -np.inf), np.where(self.pairs, high, -np.inf)
 
     def largest_error(self, kept: np.ndarray) -> np.ndarray:
-        """Largest studentised error of the pairs that are kept, in each resample."""
+        """Largest studentised error of the pairs that are kept, in each resample.
+
+        NOTE: Pairs grow with the square of the groups, and few of them matter. The
+        error of a pair is that of the first group minus that of the second, each
+        studentised and weighted. The squares of both weights add up to 1, so that the
+        error is at most the root of the sum of two squares. Pairs of the groups with
+        the largest errors come first. Then few pairs, or none, may have a larger one.
+        """
+        if kept.sum() <= N_EXTREME * len(kept):
+            return self._largest_of_pairs(kept)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            errors = np.nan_to_num(self.deviations / self.errors)
+        # Errors of groups as the first and as the second of a pair.
+        above = np.where(kept.any(axis=1), errors, 0).clip(0)
+        below = np.where(kept.any(axis=0), -errors, 0).clip(0)
+        extremes = [
+            np.argpartition(-values, N_EXTREME, axis=1)[:, :N_EXTREME]
+            for values in (above, below)
+        ]
+        largest = self._largest_among(kept, self.deviations, *extremes)
+        limits = (largest * (1 - 1e-12))[:, None] ** 2  # for rounding errors
+        may_be_first = above**2 + below.max(1, keepdims=True) ** 2 > limits
+        may_be_second = below**2 + above.max(1, keepdims=True) ** 2 > limits
+        n_candidates = np.maximum(may_be_first.sum(1), may_be_second.sum(1))
+        for row in np.flatnonzero(n_candidates > N_EXTREME):
+            candidates = [
+                np.flatnonzero(may_be[row])[None]
+                for may_be in (may_be_first, may_be_second)
+            ]
+            largest[row] = self._largest_among(
+                kept, self.deviations[[row]], *candidates
+            ).item()
+        return largest
+
+    def _largest_among(
+        self,
+        kept: np.ndarray,
+        deviations: np.ndarray,
+        first: np.ndarray,
+        second: np.ndarray,
+    ) -> np.ndarray:
+        """Largest studentised error of pairs of these groups, a row per resample."""
+        i, j = first[:, :, None], second[:, None, :]
+        slopes = self.slopes[i, j]
+        scale = joint_error(slopes * self.errors[i], self.errors[j], None)
+        of_first, of_second = (
+            np.take_along_axis(deviations, groups, axis=1) for groups in (first, second)
+        )
+        errors = slopes * of_first[:, :, None] - of_second[:, None, :]
+        usable = kept[i, j] & (scale > 0)
+        studentised = np.divide(errors, scale, out=np.zeros_like(errors), where=usable)
+        # A resample that lacks a group has no error there.
+        return np.nan_to_num(studentised).max((1, 2), initial=0)
+
+    def _largest_of_pairs(self, kept: np.ndarray) -> np.ndarray:
+        """Largest studentised error of the pairs that are kept, one after another."""
         largest = np.zeros(len(self.deviations))
         for first, others in enumerate(kept):
             slopes = self.slopes[first]
@@ -240,7 +298,6 @@ class _Stratum:
                 slopes[usable] * self.deviations[:, [first]]
                 - self.deviations[:, usable]
             )
-            # A resample that lacks a group has no error there.
             studentised = np.nan_to_num(errors / scale[usable])
             np.maximum(largest, studentised.max(1, initial=0), out=largest)
         return largest
