@@ -13,7 +13,11 @@ from fairtask.metrics._group_table import comparisons, lay_out, make_statistics
 from fairtask.metrics._intervals import intervals
 from fairtask.metrics._report import FairnessReport
 from fairtask.metrics._report_comparison import ReportComparison
-from fairtask.metrics._resampling import resample_together, standard_errors
+from fairtask.metrics._resampling import (
+    correlations,
+    resample_together,
+    standard_errors,
+)
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import GroupStatistics
 from fairtask.metrics._transforms import joint_error
@@ -226,7 +230,7 @@ def _change(
     (value, low, high), (new_value, new_low, new_high) = before, after
     change = new_value - value
     noise = [z * standard_errors(drawn) for drawn in (drawn_after, drawn_before)]
-    correlations = _correlations(drawn_before, drawn_after)
+    shared = correlations(drawn_before, drawn_after)
 
     def error(of_after: np.ndarray, of_before: np.ndarray) -> np.ndarray:
         """Join distances of limits."""
@@ -234,8 +238,8 @@ def _change(
             np.divide(n, d, out=np.ones_like(d), where=d > n)
             for n, d in zip(noise, (of_after, of_before), strict=True)
         ]
-        noisy = np.where(correlations > 0, shares[0] * shares[1], 1)
-        return joint_error(of_after, of_before, correlations * noisy)
+        noisy = np.where(shared > 0, shares[0] * shares[1], 1)
+        return joint_error(of_after, of_before, shared * noisy)
 
     return (
         value,
@@ -244,20 +248,6 @@ def _change(
         change - error(new_value - new_low, high - value),
         change + error(new_high - new_value, value - low),
     )
-
-
-def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Correlations over the resamples, the first axis; 0 where one does not vary."""
-    known = np.isfinite(first) & np.isfinite(second)
-    first, second = (np.where(known, values, np.nan) for values in (first, second))
-    n = np.maximum(known.sum(axis=0), 1)
-    first, second = (
-        np.nan_to_num(values - np.nansum(values, axis=0) / n)
-        for values in (first, second)
-    )
-    products = (first * second).sum(axis=0)
-    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
-    return np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
 
 
 def _check_same_samples(before: Any, after: Any) -> None:

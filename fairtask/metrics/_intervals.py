@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from fairtask.metrics._comparison import Comparison
-from fairtask.metrics._resampling import standard_errors
+from fairtask.metrics._resampling import correlations, standard_errors
 from fairtask.metrics._selection_bias import expected_excess
 from fairtask.metrics._transforms import joint_error, nan_reduce
 
@@ -170,7 +170,7 @@ class _Stratum:
         self.resampled_errors = standard_errors(resampled[:, groups])
         self.slopes = self.transform.slopes(self.values)
         self.pairs = ~np.eye(len(self.values), dtype=bool)
-        self.correlations = None
+        self.correlations: np.ndarray | None = None
         if comparison.has_reference:
             # Groups are compared with the reference only.
             self.pairs[:-1, :-1] = False
@@ -178,7 +178,9 @@ class _Stratum:
             self.pairs[-1, :-1] = self.transform.low
         if comparison.to_overall:
             # A group is a part of all groups together, and varies with them.
-            self.correlations = _correlations(self.deviations)
+            with_all = correlations(self.deviations, self.deviations[:, [-1]])
+            self.correlations = np.zeros(self.pairs.shape)
+            self.correlations[-1] = self.correlations[:, -1] = with_all
         self._draw_errors_of_few(rng)
 
     def _draw_errors_of_few(self, rng: np.random.Generator) -> None:
@@ -301,15 +303,6 @@ class _Stratum:
             studentised = np.nan_to_num(errors / scale[usable])
             np.maximum(largest, studentised.max(1, initial=0), out=largest)
         return largest
-
-
-def _correlations(deviations: np.ndarray) -> np.ndarray:
-    """Correlations over the resamples that have all values; 0 without variation."""
-    complete = deviations[np.isfinite(deviations).all(axis=1)]
-    centred = complete - complete.mean(axis=0) if len(complete) else complete
-    products = centred.T @ centred
-    scales = np.sqrt(np.outer(np.diag(products), np.diag(products)))
-    return np.divide(products, scales, out=np.zeros_like(products), where=scales > 0)
 
 
 def _limits(

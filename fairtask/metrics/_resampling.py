@@ -8,7 +8,7 @@ from scipy import sparse
 
 from fairtask.metrics._statistics import GroupStatistics, find_atoms
 
-__all__ = ["resample", "resample_together", "standard_errors"]
+__all__ = ["correlations", "resample", "resample_together", "standard_errors"]
 
 MAX_ELEMENTS = 4_000_000
 """Numbers held at once while resampling."""
@@ -122,3 +122,17 @@ def standard_errors(resampled: np.ndarray) -> np.ndarray:
         mean = np.where(known, resampled, 0).sum(axis=0) / n
         squares = np.where(known, resampled - mean, 0) ** 2
         return np.where(n > 1, np.sqrt(squares.sum(axis=0) / (n - 1)), np.nan)
+
+
+def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlations over the resamples, the first axis; 0 where one does not vary."""
+    known = np.isfinite(first) & np.isfinite(second)
+    first, second = (np.where(known, values, np.nan) for values in (first, second))
+    n = np.maximum(known.sum(axis=0), 1)
+    first, second = (
+        np.nan_to_num(values - np.nansum(values, axis=0) / n)
+        for values in (first, second)
+    )
+    products = (first * second).sum(axis=0)
+    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    return np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
