@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import get_scorer, get_scorer_names, make_scorer
 from sklearn.metrics._scorer import _cached_call, _Scorer
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from fairtask._frames import check_same_rows
 from fairtask._validation import warn_user
@@ -80,9 +81,6 @@ class _FairnessScorer(_Scorer):
     index.
     """
 
-    # Routed without a call of `set_score_request`, as to the `fit` of the estimators.
-    __metadata_request__score = {"sensitive_features": True}  # noqa: RUF012
-
     def __init__(
         self,
         metric: GroupMetric,
@@ -93,6 +91,12 @@ class _FairnessScorer(_Scorer):
         response = RESPONSES[metric.family.output]
         super().__init__(_ScoreFunction(metric), sign, settings, response)
         self._bound = bound
+        # Sensitive features are routed without a call of `set_score_request`, as to the
+        # `fit` of the estimators. Before version 1.9 a request that is declared in the
+        # class hides `set_score_request`, or is not seen.
+        self._metadata_request = MetadataRequest(owner=repr(self))
+        self._metadata_request.score.add_request(param="sensitive_features", alias=True)
+        self._metadata_request.score.add_request(param="sample_weight", alias=None)
 
     def __call__(
         self,
