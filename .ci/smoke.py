@@ -40,4 +40,6 @@ if (loaded.predict(X) != clf.predict(X)).any():
 print(fairness_report(y, loaded.predict(X), sensitive_features=z, random_state=0))
 GroupRatesDisplay.from_predictions(y, loaded.predict(X), sensitive_features=z)
 AuxiliaryFairnessImageClassifier(backbone="resnet18")
-subprocess.run([sys.executable, "-I", "-m", "fairtask.experiments", "--help"], check=True)
+subprocess.run(
+    [sys.executable, "-I", "-m", "fairtask.experiments", "--help"], check=True
+)
