@@ -181,6 +181,17 @@ def sum_over_processes(sums: Sequence[Tensor]) -> list[Tensor]:
     -------
     sums : list of Tensor
         Sums over the samples of all processes.
+
+    Examples
+    --------
+    A mean over the samples of all processes; here there is one:
+
+    >>> import torch
+    >>> from fairtask.losses import sum_over_processes
+    >>> values = torch.tensor([1.0, 2.0, 6.0])
+    >>> total, n = sum_over_processes([values.sum(), torch.tensor(len(values))])
+    >>> total / n
+    tensor(3.)
     """
     if _CURRENT.processes is None:
         return list(sums)

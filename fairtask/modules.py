@@ -45,6 +45,20 @@ class FairnessHead(nn.Module, metaclass=ABCMeta):
         Whether a constant head is a failure.
     learns_task : bool
         Whether the head is trained by a task loss too.
+
+    Examples
+    --------
+    A head that sees half of the representation, trained by the fairness loss alone:
+
+    >>> import torch
+    >>> from fairtask.modules import FairnessHead
+    >>> class HalfHead(FairnessHead):
+    ...     def forward(self, h, task_heads):
+    ...         return [head(h[:, :4]) for head in self.heads], []
+    >>> head = HalfHead([torch.nn.Linear(4, 2)])
+    >>> [for_fairness], for_task = head(torch.ones(3, 8), task_heads=[])
+    >>> for_fairness.shape, for_task
+    (torch.Size([3, 2]), [])
     """
 
     has_own_heads = True
@@ -198,7 +212,15 @@ class TaskHead(FairnessHead):
 
 
 class NoHead(FairnessHead):
-    """No output: the penalty is on the representation alone."""
+    """No output: the penalty is on the representation alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fairtask.modules import NoHead
+    >>> NoHead()(torch.ones(4, 8), task_heads=[])
+    ([], [])
+    """
 
     has_own_heads = False
     may_collapse = False
@@ -230,6 +252,19 @@ class HeadOutputs(NamedTuple):
         Logits of the task heads.
     fairness, detached : list of S lists of Tensor
         See `FairnessHead.forward`.
+
+    Examples
+    --------
+    One task, and one attribute whose head learns the task:
+
+    >>> import torch
+    >>> from fairtask.modules import MLP, MultiTaskNetwork, ProbeHead
+    >>> head, probe = torch.nn.Linear(8, 2), ProbeHead([torch.nn.Linear(8, 2)])
+    >>> outputs = MultiTaskNetwork(MLP(10, (8,)), [head], [probe])(torch.ones(4, 10))
+    >>> outputs.representation.shape, outputs.task[0].shape
+    (torch.Size([4, 8]), torch.Size([4, 2]))
+    >>> len(outputs.fairness), len(outputs.detached)  # attributes
+    (1, 1)
     """
 
     representation: Tensor

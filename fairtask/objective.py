@@ -29,6 +29,21 @@ class Terms(NamedTuple):
     head_loss : Tensor, scalar
         Task loss of the fairness heads. Its gradient stays in these heads, and its
         value is not part of the objective.
+
+    Examples
+    --------
+    A task alone, with a loss of log 2 because its logits say nothing:
+
+    >>> import torch
+    >>> from fairtask.modules import HeadOutputs
+    >>> from fairtask.objective import Objective
+    >>> outputs = HeadOutputs(torch.zeros(4, 8), [torch.zeros(4, 2)], [], [])
+    >>> y, no_groups = torch.tensor([[0], [1], [0], [1]]), torch.empty(4, 0)
+    >>> terms = Objective(lam=0.5)(outputs, y, no_groups)
+    >>> print(f"{terms.values[0]:.3f}, weighted {terms.weighted[0]:.3f}")
+    0.693, weighted 0.347
+    >>> terms.total() == terms.weighted[0]
+    tensor(True)
     """
 
     values: list[Tensor]
