@@ -246,8 +246,8 @@ class FairnessEstimator(
             probabilities do not vary, and with ``lam=0``. Of many samples some
             thousands (128 images) are evaluated.
         LossyErasureWarning
-            If less than half of what a task gains in log loss over the class shares, on
-            the same samples, is left after an erasure.
+            If less than half of a task's gain in log loss over the class shares, on the
+            same samples, is left after an erasure.
 
         Notes
         -----
@@ -579,8 +579,9 @@ class FairnessEstimator(
         self._set_fitted(model, net)
 
     def _set_fitted(self, model: Model, net: FairnessNet) -> None:
-        tasks, attributes = self._expected = model.expected
+        tasks, attributes = model.expected
         self._modality = model.modality
+        self._expected = model.expected
         self._compared = model.compared
         # All fields: a subclass may have a constructor with fewer parameters.
         parameters = {field.name: getattr(self, field.name) for field in fields(self)}

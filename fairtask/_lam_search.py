@@ -305,7 +305,7 @@ class LamSearch(FairnessEstimator):
         return clone(self._single(**parameters, lam=lam))
 
     def _become(self, single: FairnessEstimator) -> None:
-        """Take over what `single` has learnt, in place of an earlier fit."""
+        """Take over the fitted attributes of `single`, in place of earlier ones."""
         parameters = self.get_params(deep=False)
         for name in set(vars(self)) - set(parameters):
             delattr(self, name)

@@ -103,7 +103,7 @@ def processes_for(
 
 @dataclass
 class Model:
-    """A network with its objective, and what both are made from.
+    """A network with its objective, and the parts that both are made from.
 
     Attributes
     ----------
