@@ -16,7 +16,8 @@ distributed = pytest.importorskip("distributed")
 
 X, y, z = make_samples(400)
 X_AND_GROUP = np.column_stack([X, z])
-CV = KFold(4, shuffle=True, random_state=0)
+N_FOLDS = 2
+CV = KFold(N_FOLDS, shuffle=True, random_state=0)
 LAMS = [0.3, 0.6, 1.0]
 EOD = "equalized_odds_difference"
 PARITY = "demographic_parity_difference"
@@ -24,7 +25,7 @@ SETTINGS = {
     "hidden_layer_sizes": (16,),
     "batch_size": 32,
     "lr": 0.02,
-    "max_epochs": 3,
+    "max_epochs": 2,
     "device": "cpu",
     "random_state": 0,
 }
@@ -127,7 +128,7 @@ class TestOnACluster:
             cv=CV,
             error_score="raise",
         )
-        assert scores.tolist() == [-1] * 4
+        assert scores.tolist() == [-1] * N_FOLDS
 
     @pytest.mark.usefixtures("routing")
     def test_bagging(self):
@@ -148,7 +149,7 @@ class TestOnACluster:
         ).fit(X, y, sensitive_features=z)
         at_once = AuxiliaryFairnessClassifierCV(lams=LAMS, cv=CV, **SETTINGS)
         at_once.fit(X, y, sensitive_features=z)
-        for k in range(4):
+        for k in range(N_FOLDS):
             for name in scoring:
                 key = f"split{k}_test_{name}"
                 expected = one_by_one.cv_results_[key]

@@ -19,7 +19,7 @@ from tests._inputs import NOT_LEARNT, assert_same_bits, make_samples
 
 pytestmark = pytest.mark.filterwarnings(NOT_LEARNT)
 
-SETTINGS = {"max_epochs": 2, "batch_size": 32, "random_state": 0, "device": "cpu"}
+SETTINGS = {"max_epochs": 2, "batch_size": 16, "random_state": 0, "device": "cpu"}
 OF_TABLES = {"hidden_layer_sizes": (8,), **SETTINGS}
 OF_IMAGES = {"pretrained": False, "image_size": 32, **SETTINGS}
 
@@ -95,7 +95,7 @@ def test_tables(estimator, tmp_path, in_double_precision):
 
 @pytest.mark.parametrize("estimator", IMAGES)
 def test_images(estimator, tmp_path, in_double_precision):
-    _, y, z = make_samples(40)
+    _, y, z = make_samples(24)
     rng = np.random.default_rng(0)
-    X = rng.integers(100, size=(40, 32, 32, 3)) + 100 * y[:, None, None, None]
+    X = rng.integers(100, size=(24, 32, 32, 3)) + 100 * y[:, None, None, None]
     assert_same(estimator, X.astype(np.uint8), y, z, tmp_path, in_double_precision)

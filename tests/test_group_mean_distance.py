@@ -884,7 +884,13 @@ def refitted(**kwargs):
     X, y, z = make_biased_classification(6000, n_features=5, random_state=0)
     train, test = slice(0, 2000), slice(2000, None)
     classifier = AuxiliaryFairnessClassifier(
-        (32,), max_epochs=10, device="cpu", random_state=0, **kwargs
+        (32,),
+        batch_size=125,
+        max_epochs=6,
+        numeric_encoding=None,
+        device="cpu",
+        random_state=0,
+        **kwargs,
     ).fit(X[train], y[train], sensitive_features=z[train])
     head = LogisticRegression(max_iter=1000)
     head.fit(classifier.transform(X[train]), y[train])

@@ -32,7 +32,8 @@ SMOOTH = {
     "random_state": 0,
 }
 
-X, y, z = make_biased_classification(600, random_state=0)
+N = 300
+X, y, z = make_biased_classification(N, random_state=0)
 
 
 def make_search(**kwargs):
@@ -116,7 +117,7 @@ class TestTrainedTogether:
 
     def test_several_attributes_and_tasks(self):
         labels = np.column_stack([y, X[:, 0] > 0])
-        groups = pd.DataFrame({"a": z, "b": np.arange(600) % 3})
+        groups = pd.DataFrame({"a": z, "b": np.arange(N) % 3})
         models = fit_all(make_search(), labels=labels, groups=groups)
         for model, lam in zip(models, LAMS, strict=True):
             alone = AuxiliaryFairnessClassifier(**SMOOTH, lam=lam)
@@ -211,7 +212,7 @@ class TestSearch:
         alone.fit(X, y, sensitive_features=z)
         assert_same_bits(weights(search), weights(alone))
         assert np.array_equal(search.predict(X), alone.predict(X))
-        assert search.transform(X).shape == (600, 16)
+        assert search.transform(X).shape == (N, 16)
         assert search.history_.equals(search.estimator_.history_)
         search.save(tmp_path / "model")
         for kind in (AuxiliaryFairnessClassifier, type(search)):
@@ -221,10 +222,10 @@ class TestSearch:
 
     def test_rows_are_cut_together(self):
         # Every second sample, in an order of its own, with an index of its own.
-        rows = np.random.default_rng(0).permutation(600)[::2]
+        rows = np.random.default_rng(0).permutation(N)[::2]
         frame = pd.DataFrame(X[rows], index=rows)
         groups = pd.Series(z[rows], index=rows)
-        weight = pd.Series(1.0 + (np.arange(300) % 2), index=rows)
+        weight = pd.Series(1.0 + (np.arange(N // 2) % 2), index=rows)
         from_pandas = make_search().fit(
             frame,
             pd.Series(y[rows], rows),
@@ -277,7 +278,7 @@ class TestSearch:
         labels = np.column_stack([y, X[:, 0] > 0])
 
         def gap(estimator, X, y, sensitive_features):
-            assert len(X) == len(y) == len(sensitive_features) == 300
+            assert len(X) == len(y) == len(sensitive_features) == N // 2
             return -estimator.lam
 
         scoring = {"score": lambda model, X, y: model.score(X, y), "gap": gap}
@@ -337,8 +338,8 @@ class TestErrors:
         ("arguments", "message"),
         [
             ({"X": pd.DataFrame(X[:, :2], columns=["a", "a"])}, "`X` must have disti"),
-            ({"y": y[:9]}, "`y` must have one row per sample: expected 600, found 9"),
-            ({"y": np.zeros(600)}, "`y` must have at least two classes"),
+            ({"y": y[:9]}, "`y` must have one row per sample: expected 300, found 9"),
+            ({"y": np.zeros(N)}, "`y` must have at least two classes"),
             ({"sensitive_features": "g"}, "`sensitive_features` .* Pass the column"),
             ({"sensitive_features": y}, "`disparity=.* labels and groups"),
         ],
@@ -355,7 +356,7 @@ class TestErrors:
             search.fit(X, y, sensitive_features=z)
 
     def test_scores_that_do_not_suit_the_labels(self):
-        labels = np.arange(600) % 3
+        labels = np.arange(N) % 3
         with pytest.raises(ValueError, match="use 'roc_auc_ovr'"):
             make_search().fit(X, labels, sensitive_features=z)
         with pytest.raises(ValueError, match="`scoring` must have functions"):
@@ -370,7 +371,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="`sensitive_features` must be given"):
             make_search().fit(X, y)
 
-    @pytest.mark.parametrize("groups", [np.zeros(600, dtype=int), [None] * 600])
+    @pytest.mark.parametrize("groups", [np.zeros(N, dtype=int), [None] * N])
     def test_two_groups_are_needed(self, groups):
         with pytest.raises(ValueError, match="must have two known groups"):
             make_search().fit(X, y, sensitive_features=groups)

@@ -73,6 +73,7 @@ class TestByHand:
 
 
 class TestProperties:
+    @settings(max_examples=15)
     @given(seeds)
     def test_linear_maps_leave_it_unchanged(self, seed):
         h, y, z = make(seed)
@@ -88,6 +89,7 @@ class TestProperties:
             mapped.for_head(weights), result.for_head(weights @ linear.T), rtol=1e-4
         )
 
+    @settings(max_examples=15)
     @given(seeds)
     def test_no_head_shows_more_than_the_distance(self, seed):
         h, y, z = make(seed)
@@ -105,7 +107,7 @@ class TestProperties:
                 pair.distance * sqrt(best @ covariance @ best)
             )
 
-    @settings(max_examples=20)
+    @settings(max_examples=8)
     @given(seeds)
     def test_units_that_add_nothing(self, seed):
         h, y, z = make(seed)
@@ -116,7 +118,7 @@ class TestProperties:
                 result.bound, rel=tolerance
             )
 
-    @settings(max_examples=20)
+    @settings(max_examples=8)
     @given(seeds)
     def test_more_certainty_makes_it_larger(self, seed):
         h, y, z = make(seed)

@@ -66,7 +66,12 @@ def write(folder, table, name="part.parquet", **settings):
 
 
 def make_classifier(cls=AuxiliaryFairnessClassifier, **parameters):
-    settings = {"max_epochs": 2, "hidden_layer_sizes": [8], "random_state": 0}
+    settings = {
+        "batch_size": 64,
+        "max_epochs": 2,
+        "hidden_layer_sizes": [8],
+        "random_state": 0,
+    }
     return cls(**{**settings, **parameters})
 
 
@@ -318,9 +323,10 @@ class TestParts:
         """Many parts learn as much as one."""
         table = make_table(600).sort_values(["y", "sex"])
         path = write(tmp_path, table[[*FEATURES, "y", "sex"]])
-        classifier = make_classifier(max_epochs=8, early_stopping=early_stopping)
+        settings = {"batch_size": 32, "max_epochs": 8}
+        classifier = make_classifier(**settings, early_stopping=early_stopping)
         classifier.fit(path, **TARGETS)
-        in_memory = make_classifier(max_epochs=8).fit(
+        in_memory = make_classifier(**settings).fit(
             table[FEATURES], table["y"], sensitive_features=table["sex"]
         )
         score = in_memory.score(table[FEATURES], table["y"])
