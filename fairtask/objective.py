@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import reduce
 from numbers import Real
 from typing import Any, NamedTuple, cast
 
@@ -184,16 +185,18 @@ class Objective(nn.Module):
             _check_columns("groups", groups, n_attributes, "sensitive attribute")
         task_losses = cross_entropies(outputs.task, y, task_weight)
         values = [loss.detach() for loss in task_losses]
-        weighted = [self.lam * torch.stack(task_losses).sum()]
+        weighted = [self.lam * _sum(task_losses)]
         head_loss = torch.zeros_like(weighted[0])
         all_distances = []
+        labels = y.unbind(dim=1)
         for s in range(len(self.fairness_losses)):
-            terms = self._losses(s, outputs, y, groups, group_weight)
+            of_samples = labels, groups[:, s], group_weight
+            terms = self._losses(s, outputs, *of_samples)
             if self.distances:
-                distance = self._distance(s, outputs, y, groups, group_weight)
+                distance = self._distance(s, outputs, *of_samples)
                 all_distances.append(distance.detach())
                 terms.append(self.distance_weight * distance)
-            fairness_loss = torch.stack(terms).sum()
+            fairness_loss = _sum(terms)
             values.append(fairness_loss.detach())
             weighted.append(self._weigh_fairness(s, fairness_loss))
             if outputs.detached[s]:
@@ -206,7 +209,7 @@ class Objective(nn.Module):
         self,
         s: int,
         outputs: HeadOutputs,
-        y: Tensor,
+        labels: Sequence[Tensor],
         groups: Tensor,
         weight: Tensor | None,
     ) -> list[Tensor]:
@@ -215,7 +218,7 @@ class Objective(nn.Module):
             return []
         losses = cast(nn.ModuleList, self.fairness_losses[s])
         return [
-            loss(logits, y[:, k], groups[:, s], weight)
+            loss(logits, labels[k], groups, weight)
             for k, (loss, logits) in enumerate(
                 zip(losses, outputs.fairness[s], strict=True)
             )
@@ -225,19 +228,19 @@ class Objective(nn.Module):
         self,
         s: int,
         outputs: HeadOutputs,
-        y: Tensor,
+        labels: Sequence[Tensor],
         groups: Tensor,
         weight: Tensor | None,
     ) -> Tensor:
         """Return the distance between the groups of attribute `s`, over the tasks."""
         distances = cast(nn.ModuleList, self.distances[s])
         h = outputs.representation
-        return torch.stack(
+        return _sum(
             [
-                distance(h, y[:, k], groups[:, s], weight)
+                distance(h, labels[k], groups, weight)
                 for k, distance in enumerate(distances)
             ]
-        ).sum()
+        )
 
     def _weigh_fairness(self, s: int, fairness_loss: Tensor) -> Tensor:
         """Weigh the fairness loss of attribute `s`."""
@@ -246,6 +249,11 @@ class Objective(nn.Module):
     def extra_repr(self) -> str:
         """Return the weight of the task, for the module's repr."""
         return f"lam={self.lam}"
+
+
+def _sum(terms: Sequence[Tensor]) -> Tensor:
+    """Add up terms; a single one, which is usual, takes no operation."""
+    return reduce(torch.add, terms)
 
 
 def _check_weight(argument: str, value: Any, expected: str, *, largest: float) -> None:

@@ -581,6 +581,14 @@ class TestMisuse:
         apart = [loss(*(column[i] for column in stacked)) for i in range(2)]
         assert_close(vmap(make_loss(2).eval())(*stacked), torch.stack(apart))
 
+    def test_errors_of_the_device_are_raised(self, make_loss, monkeypatch):
+        def fail(*_, **__):
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+        monkeypatch.setattr("fairtask.losses._fairness_loss.check_values", fail)
+        with pytest.raises(RuntimeError, match="device-side assert"):
+            make_loss(2)(**BATCH)
+
     def test_half_precision_is_finite(self, make_loss):
         """The cross-entropy of the third sample is more than the largest float16."""
         logits = torch.tensor([[0.0, 1], [1, 0], [-6e4, 6e4], [6e4, -6e4]])

@@ -3,7 +3,6 @@
 import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -144,8 +143,13 @@ class CellPenalty(nn.Module):
         is_looked_at = self._n_batches.bit_count() == 1
         if not is_looked_at or (y.is_cuda and torch.cuda.is_current_stream_capturing()):
             return
-        with suppress(RuntimeError):  # of `vmap` over these tensors: no value is known
+        try:
             check_values(y, groups, weight, n_classes=n_classes, n_groups=self.n_groups)
+        except RuntimeError as error:
+            # No single value is known in `vmap` over these tensors. Other errors are
+            # those of the device.
+            if not str(error).startswith("vmap"):
+                raise
 
     @property
     def _runs(self) -> bool:
