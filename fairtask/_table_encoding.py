@@ -17,6 +17,9 @@ __all__ = ["NUMERIC_ENCODINGS", "NumberEncoding", "TableEncoding", "learn_number
 
 NUMERIC_ENCODINGS = ("piecewise_linear", "standard")
 
+ROWS_AT_ONCE = 2**14
+"""Rows of a sparse matrix of which the largest values are found at once."""
+
 
 @dataclass(frozen=True)
 class NumberEncoding:
@@ -74,7 +77,7 @@ def learn_numbers(
     """
     n_columns = X.shape[1]
     if sparse.issparse(X):
-        largest = np.abs(min_max_axis(X, axis=0, ignore_nan=True)).max(axis=0)
+        largest = _largest(X)
         width = np.where((largest > 0) & (encoding is not None), largest, 1)
         return NumberEncoding(
             list(range(n_columns)),
@@ -102,6 +105,18 @@ def learn_numbers(
             learnt.width.append(float(size))
             learnt.is_bin.append(is_bin)
     return learnt
+
+
+def _largest(X: Any) -> np.ndarray:
+    """Return the largest absolute value of each column of a sparse matrix.
+
+    It is read in parts, because scikit-learn makes a copy in the order of the columns.
+    """
+    of_parts = [
+        np.abs(min_max_axis(X[start : start + ROWS_AT_ONCE], axis=0, ignore_nan=True))
+        for start in range(0, X.shape[0], ROWS_AT_ONCE)
+    ]
+    return np.fmax.reduce(np.concatenate(of_parts))
 
 
 def _inputs(

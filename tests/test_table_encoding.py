@@ -113,8 +113,12 @@ class TestLearn:
         np.testing.assert_allclose(weighted.left, repeated.left)
         np.testing.assert_allclose(weighted.width, repeated.width)
 
+    @pytest.mark.parametrize("rows_at_once", [1, 2, 100])
     @pytest.mark.parametrize(("encoding", "divisor"), [("standard", 4), (None, 1)])
-    def test_sparse_columns_keep_their_zeros(self, encoding, divisor):
+    def test_sparse_columns_keep_their_zeros(
+        self, encoding, divisor, rows_at_once, monkeypatch
+    ):
+        monkeypatch.setattr("fairtask._table_encoding.ROWS_AT_ONCE", rows_at_once)
         X = sparse.csr_array(np.array([[0, 0], [-4, 0], [2, 0]], dtype=np.float32))
         learnt = learn_numbers(X, np.zeros((3, 1)), encoding=encoding)
         expected = X.toarray() / [divisor, 1]
