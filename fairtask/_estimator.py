@@ -252,7 +252,7 @@ class FairnessEstimator(
         Notes
         -----
         A table may be larger than memory: `X` is then the path of a Parquet file, a
-        folder of such files or a `pyarrow.dataset.Dataset`, and `y`,
+        folder or a list of such files or a `pyarrow.dataset.Dataset`, and `y`,
         `sensitive_features` and `sample_weight` are names of its columns, or lists of
         names. All other columns are features. The same holds for `partial_fit`, for
         `X_val` with `y_val`, and for predictions, which find the features by name; see

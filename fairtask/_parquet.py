@@ -29,9 +29,9 @@ def open_parquet(X: Any, argument: str) -> "ParquetTable | None":
 
     Parameters
     ----------
-    X : str, path or pyarrow.dataset.Dataset
-        A file, a folder of files, or a data set. The files of a path must have the
-        same columns.
+    X : str, path, list of these or pyarrow.dataset.Dataset
+        A file, a folder of files, a list of files, or a data set. The files of a folder
+        or list must have the same columns.
     argument : str
         Name for error messages.
 
@@ -41,8 +41,10 @@ def open_parquet(X: Any, argument: str) -> "ParquetTable | None":
         If there are no such files, their columns differ, or it is another way to read
         rows one after the other, such as a loader.
     """
-    if isinstance(X, str | os.PathLike):
-        return ParquetTable(_open_files(X, argument), argument)
+    is_path = isinstance(X, str | os.PathLike)
+    if is_path or _are_paths(X):
+        paths = os.fspath(X) if is_path else [os.fspath(path) for path in X]
+        return ParquetTable(_open_files(paths, argument), argument)
     is_reader = isinstance(X, data.Dataset | data.DataLoader)
     if type(X).__module__.split(".")[0] == "pyarrow":
         from pyarrow.dataset import Dataset
@@ -54,27 +56,33 @@ def open_parquet(X: Any, argument: str) -> "ParquetTable | None":
     if is_reader:
         raise ValueError(
             f"`{argument}` must be an array, a data frame, or Parquet files: a path, a "
-            f"folder or a pyarrow.dataset.Dataset; got a {type(X).__name__}."
+            "folder, a list of paths or a pyarrow.dataset.Dataset; got a "
+            f"{type(X).__name__}."
         )
     return None
 
 
-def _open_files(path: str | os.PathLike, argument: str) -> Any:
+def _are_paths(X: Any) -> bool:
+    is_list = isinstance(X, list | tuple) and len(X) > 0
+    return is_list and all(isinstance(path, str | os.PathLike) for path in X)
+
+
+def _open_files(paths: str | list[str], argument: str) -> Any:
     from pyarrow import dataset
 
     try:
-        files = dataset.dataset(path, format="parquet", partitioning="hive")
+        files = dataset.dataset(paths, format="parquet", partitioning="hive")
         fragments = list(files.get_fragments())
         schemas = [fragment.physical_schema for fragment in fragments]
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
-            f"`{argument}` is read from Parquet if it is a string or a path, and "
-            f"{os.fspath(path)!r} cannot be: {error}"
+            f"`{argument}` is read from Parquet if it is a path or a list of paths, "
+            f"and {paths!r} cannot be: {error}"
         ) from error
     if not fragments:
         raise ValueError(
             f"`{argument}` must be a Parquet file, or a folder with Parquet files; "
-            f"{os.fspath(path)!r} has none."
+            f"{paths!r} has none."
         )
     for fragment, schema in zip(fragments, schemas, strict=True):
         _check_same_columns(schemas[0], schema, fragments[0].path, fragment.path)

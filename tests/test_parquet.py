@@ -418,18 +418,30 @@ class TestInputs:
         classifier = make_classifier().fit(kind(path), **TARGETS)
         assert classifier.feature_names_in_.tolist() == FEATURES
 
-    def test_a_folder(self, tmp_path):
-        """The rows are those of all files, by name."""
+    @pytest.mark.parametrize("is_list", [False, True])
+    def test_several_files(self, tmp_path, is_list):
+        """The rows are those of all files: by name in a folder, or as listed."""
         table = make_table()[[*FEATURES, "y", "sex"]]
-        for i in range(2):
-            write(tmp_path, table.iloc[i * 200 : (i + 1) * 200], f"{i}.parquet")
-        from_disk = make_classifier().fit(tmp_path, **TARGETS)
+        parts = [table.iloc[:200], table.iloc[200:]]
+        paths = [write(tmp_path, part, f"{i}.parquet") for i, part in enumerate(parts)]
+        given = tmp_path
+        if is_list:
+            given = [paths[1], str(paths[0])]
+            table = pd.concat(parts[::-1])
+        from_disk = make_classifier().fit(given, **TARGETS)
         in_memory = make_classifier().fit(
             table[FEATURES], table["y"], sensitive_features=table["sex"]
         )
         assert_array_equal(
-            from_disk.predict_proba(tmp_path), in_memory.predict_proba(table[FEATURES])
+            from_disk.predict_proba(given), in_memory.predict_proba(table[FEATURES])
         )
+
+    def test_a_folder_in_a_list(self, tmp_path):
+        path = write(tmp_path, make_table())
+        with pytest.raises(
+            ValueError, match=r"`X` is read from .* a list of paths, and"
+        ):
+            make_classifier().fit([path, tmp_path], **TARGETS)
 
     def test_partitions(self, tmp_path):
         """Values in the names of folders are a column."""
