@@ -3,14 +3,23 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fairtask._data import Batch, InMemorySource, SampleDataset, Samples, batch_sizes
+from fairtask._data import (
+    Batch,
+    InMemorySource,
+    SampleDataset,
+    Samples,
+    all_rows,
+    batch_sizes,
+)
 from fairtask._holdout import hold_out_rows
+from fairtask._processes import Processes
 from fairtask._random import RandomStream
 from fairtask._row_file import Part, RowFile
 
@@ -155,6 +164,13 @@ class StoredSamples:
         weights = (None, None) if self.weights is None else self.weights.of(y, given)
         return Samples(np.ascontiguousarray(X), y, groups, *weights)
 
+    def digest(self) -> str:
+        """Return a hash of all rows, which are read part by part."""
+        digest = sha256()
+        for rows in self._each_part():
+            digest.update(rows.data)
+        return digest.hexdigest()
+
     def in_memory(self) -> Samples:
         """Return a random sample, always the same one; all samples if they are few."""
         n_drawn = min(len(self), SAMPLED_ROWS, max(1, SAMPLED_VALUES // self.n_inputs))
@@ -291,13 +307,26 @@ class StoredBatches:
         self.random = random
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._cut(all_rows)
+
+    def shared_by(self, processes: Processes) -> Iterator[Batch]:
+        """Return an iterator over the part of each batch that this process computes."""
+
+        def part(n_samples: int) -> slice:
+            processes.n_samples = n_samples
+            return processes.part(n_samples)
+
+        return self._cut(part)
+
+    def _cut(self, part_of: Callable[[int], slice]) -> Iterator[Batch]:
+        """Yield those rows of each batch that a function of its size says."""
         samples = self.dataset.samples
         sizes = batch_sizes(
             len(samples), self.batch_size, is_trained_on=self.random is not None
         )[::-1]
         rest = np.empty((0, samples.file.width), dtype=np.float32)
-        for part in self._ordered(samples.parts):
-            rows = self._read(part, rest)
+        for stored in self._ordered(samples.parts):
+            rows = self._read(stored, rest)
             slices, end = [], 0
             while sizes and end + sizes[-1] <= len(rows):
                 slices.append(slice(end, end + sizes[-1]))
@@ -305,7 +334,9 @@ class StoredBatches:
             held = self.dataset.held(samples.decode(rows[:end]))
             rest = rows[end:].copy()
             del rows  # one part at a time
-            for batch in slices:
+            for whole in slices:
+                part = part_of(whole.stop - whole.start)
+                batch = slice(whole.start + part.start, whole.start + part.stop)
                 target = {name: values[batch] for name, values in held.target.items()}
                 yield cast(InMemorySource, held.source)[batch], target
             del held

@@ -79,19 +79,11 @@ def processes_for(
     processes = find_processes()
     if processes is None:
         return None
-    if not (isinstance(samples, Samples) and isinstance(validation, Samples | None)):
-        raise ValueError(
-            "`X` must be in memory for a training in several processes; got Parquet "
-            "files."
-        )
     simple = bool | int | float | str | tuple | None
     of_each = ("device", "n_threads", "verbose")
     processes.check_same(
-        X=samples.X if isinstance(samples.X, np.ndarray) else len(samples),
-        y=samples.y,
-        sensitive_features=samples.groups,
-        sample_weight=(samples.task_weight, samples.group_weight),
-        y_val=None if validation is None else validation.y,
+        **_named_samples(samples),
+        **{f"{name}_val": given for name, given in _named_samples(validation).items()},
         **{
             name: value
             for name, value in parameters.items()
@@ -99,6 +91,20 @@ def processes_for(
         },
     )
     return processes
+
+
+def _named_samples(samples: Samples | StoredSamples | None) -> dict[str, Any]:
+    """Return samples by the arguments of `fit`; a hash of all of them if in a file."""
+    if samples is None:
+        return {}
+    if isinstance(samples, StoredSamples):
+        return {"X": samples.digest()}
+    return {
+        "X": samples.X if isinstance(samples.X, np.ndarray) else len(samples),
+        "y": samples.y,
+        "sensitive_features": samples.groups,
+        "sample_weight": (samples.task_weight, samples.group_weight),
+    }
 
 
 @dataclass

@@ -9,13 +9,20 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
+import pandas as pd
 from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
 from torchjd.aggregation import PCGrad
 
-from fairtask import AuxiliaryFairnessClassifier, AuxiliaryFairnessImageClassifier
+from fairtask import (
+    AuxiliaryFairnessClassifier,
+    AuxiliaryFairnessImageClassifier,
+    _row_file,
+)
 from fairtask.baselines import (
     AdversarialClassifier,
     GroupSpecificClassifier,
@@ -40,9 +47,11 @@ make = partial(AuxiliaryFairnessClassifier, max_epochs=5, batch_size=45, random_
 
 def results(classifier):
     """Return the losses of each step and the history, and the weights at the end."""
-    steps = classifier.net_.history[:, "batches", :, "train_loss"]
+    # Steps on files are not kept.
+    epochs = classifier.net_.history[:, "batches"]
+    steps = [batch["train_loss"] for batches in epochs for batch in batches]
     return {
-        "steps": np.array(steps).ravel(),
+        "steps": np.array(steps),
         "history": classifier.history_.drop(columns="dur").to_numpy(float),
         "groups": classifier.group_history_.to_numpy(),
         **{k: v.numpy() for k, v in classifier.net_.module_.state_dict().items()},
@@ -111,6 +120,17 @@ def multipliers():
     return classifier.fit(X, y, sensitive_features=z)
 
 
+def parquet(y=y):
+    """Rows in several parts of a file, with a hold-out."""
+    table = pd.DataFrame(X).add_prefix("x").assign(y=y, z=z, w=WEIGHTS)
+    in_parts = mock.patch.object(_row_file, "PART_BYTES", 3000)
+    with TemporaryDirectory() as folder, in_parts:
+        path = Path(folder) / "table.parquet"
+        table.to_parquet(path)
+        classifier = make(early_stopping=True)
+        return classifier.fit(path, "y", sensitive_features="z", sample_weight="w")
+
+
 def aggregated():
     classifier = make(
         aggregator=PCGrad(),
@@ -147,6 +167,7 @@ EQUAL = {
         adversarial,
         group_specific,
         multipliers,
+        parquet,
         aggregated,
         images,
     )
@@ -198,6 +219,11 @@ def other_labels():
     return error_of(lambda: make().fit(X, np.roll(y, rank), sensitive_features=z))
 
 
+def other_files():
+    rank = int(os.environ["RANK"])
+    return error_of(lambda: parquet(np.roll(y, rank)))
+
+
 def other_parameter():
     rank = int(os.environ["RANK"])
     return error_of(lambda: make(lr=1e-3 * (1 + rank)).fit(X, y, sensitive_features=z))
@@ -218,6 +244,7 @@ TOGETHER = (
     modules_of_torch,
     unseeded,
     other_labels,
+    other_files,
     other_parameter,
     in_a_thread,
 )

@@ -66,11 +66,12 @@ class TestTwoProcesses:
         assert_allclose(np.sort(features), expected, rtol=1e-6)
 
     @pytest.mark.parametrize(
-        ("training", "argument"), [("other_labels", "y"), ("other_parameter", "lr")]
+        ("training", "argument"),
+        [("other_labels", "y"), ("other_files", "X"), ("other_parameter", "lr")],
     )
     def test_refuse_different_arguments(self, found, training, argument):
         for of_process in found:
-            assert f"different are: ['{argument}']" in of_process[training]
+            assert f"different are: ['{argument}'" in of_process[training]
 
     def test_train_alone_in_threads(self, found):
         (lr, first), (other_lr, second) = (each["in_a_thread"] for each in found)
