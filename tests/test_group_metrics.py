@@ -78,6 +78,7 @@ def transforms_of(statistic):
     return [t for t in TRANSFORMS if statistic in EITHER_WORST or t != best]
 
 
+@pytest.mark.filterwarnings("ignore:.* has no confidence limits")
 @pytest.mark.parametrize(
     ("statistic", "transform"), [(s, t) for s in VALUES for t in transforms_of(s)]
 )
@@ -501,16 +502,26 @@ class TestCalibration:
         assert value == pytest.approx(max(by_class))
 
     def test_has_no_interval(self):
-        result = bootstrap(
-            group_calibration_difference,
-            np.tile(Y, 20),
-            np.tile(SCORE, 20),
-            sensitive_features=np.tile(Z, 20),
-            n_resamples=20,
-        )
+        data = {
+            "y_true": np.tile(Y, 20),
+            "sensitive_features": np.tile(Z, 20),
+            "n_resamples": 20,
+        }
+        score = np.tile(SCORE, 20)
+        with pytest.warns(UndefinedMetricWarning, match="limits: noise makes"):
+            result = bootstrap(group_calibration_difference, y_output=score, **data)
         assert np.isfinite(result.value)
         assert np.isfinite(result.standard_error)
         assert np.isnan([result.low, result.high]).all()
+        report = fairness_report(
+            y_pred=score > 0.5,
+            y_score=score,
+            metrics=["group_calibration_difference", "group_auc_difference"],
+            **data,
+        )
+        note = "There is no interval of group_calibration_difference: noise makes"
+        assert report.to_text().count("There is no interval") == 1
+        assert note in report.to_text()
 
 
 def test_equal_groups():

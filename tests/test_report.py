@@ -274,7 +274,15 @@ class TestUnknownGroups:
     def test_unknown_level_of_a_control_feature(self):
         level = ["x"] * 3 + [None] + ["x"] * 6
         table = report(z=self.FRAME, control_features=level)
-        assert table.n_unknown == {"group": 1, "coin": 3}
+        # The level of the first sample of coin that is unknown is known.
+        assert table.n_unknown == {"group": 0, "coin": 2}
+        assert table.n_unknown_level == 1
+        text = table.to_text()
+        assert "1 sample is in no level of the control features." in text
+        assert "2 samples are in no group of coin." in text
+        assert table["n"].sum() == 9 + 7
+        assert report().n_unknown_level == 0
+        assert "no level" not in report().to_text()
 
 
 class TestLimits:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,12 @@ class TestNumbers:
             assert (table["change"] == 0).all()
             assert (table["low"] <= 0).all()
             assert (table["high"] >= 0).all()
+        first, *others = comparison.sentences()
+        assert first == "Both models predict the same labels for all samples."
+        assert all(
+            re.search(r"stayed at .* \(95% interval of the change .* to \+", sentence)
+            for sentence in others
+        )
 
     def test_exchanged_models(self):
         settings = {"metrics": ["roc_auc_difference", "log_loss_group_max"]}

@@ -101,7 +101,7 @@ def bootstrap(
     -----
     UndefinedMetricWarning
         As the metric does, and if the metric is undefined in some resamples or has no
-        upper limit.
+        limits, or no upper one.
 
     References
     ----------
@@ -138,6 +138,11 @@ def bootstrap(
         cluster=cluster,
         **metric_params,
     )
+    if comparison.statistics.no_limits:
+        warn_undefined(
+            f"`{found.name}` has no confidence limits: "
+            f"{comparison.statistics.no_limits}."
+        )
     rng = make_generator(random_state)
     results = intervals(
         comparison, resample(comparison.statistics, n_resamples, rng), confidence_level

@@ -25,7 +25,10 @@ class GroupCalibration(GroupStatistics):
 
     output = "y_prob"
     options = ("n_bins",)
-    has_limits = False
+    no_limits = (
+        "noise makes a calibration error larger in the sample, and once more in each "
+        "resample"
+    )
 
     def __init__(
         self,

@@ -130,6 +130,7 @@ def compare_reports(
         n_unknown=dict(before.n_unknown),
         is_constant={"before": before.is_constant, "after": after.is_constant},
         greater_is_better={k: v for k, v in better.items() if v is not None},
+        _same_labels=_equal_or_none(before._samples.y_pred, after._samples.y_pred),
         _notes=before._notes(),
     )
 

@@ -33,7 +33,8 @@ class BootstrapResult:
         Estimate of how much the value is too large on average, or too small if it is
         negative. A difference between the largest and the smallest of several noisy
         rates is too large, and a ratio too small. The estimate adds the noise to values
-        that are shrunk towards each other, see `bootstrap`.
+        that are shrunk towards each other, see `bootstrap`. It is 0 where every rate is
+        0 or 1: such data show no noise, and the bias of small groups is not known.
 
     Examples
     --------
@@ -99,7 +100,7 @@ def intervals(
             np.max, np.stack([distributions[i] for i in part], axis=-1)
         )
         limits = np.nan, np.nan
-        if np.isfinite(cost) and statistics.has_limits:
+        if np.isfinite(cost) and not statistics.no_limits:
             strata = [
                 _compared_strata(
                     comparison, observed[i], resampled[i], n_effective[i], rng

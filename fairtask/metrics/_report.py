@@ -39,6 +39,9 @@ class FairnessReport(pd.DataFrame):
         For each attribute, the number of samples that are in none of its groups: they
         have a missing value, or one that `groups` does not name. Samples of weight 0
         do not count. A printed report says how many there are.
+    n_unknown_level : int
+        The number of samples in none of the levels of the control features, which have
+        a missing value. A printed report says how many there are.
     is_constant : bool
         Whether all predictions are one class although `y_true` has several. No group
         has other rates then, which says nothing about fairness; a printed report says
@@ -68,6 +71,7 @@ class FairnessReport(pd.DataFrame):
     high: pd.DataFrame
     confidence_level: float
     n_unknown: Mapping[str, int]
+    n_unknown_level: int
     is_constant: bool
     overall: pd.DataFrame
     _samples: GroupedSamples
@@ -83,6 +87,7 @@ class FairnessReport(pd.DataFrame):
         "confidence_level",
         "is_constant",
         "n_unknown",
+        "n_unknown_level",
         "_samples",
         "_metrics",
         "_min_group_size",
@@ -202,15 +207,22 @@ class FairnessReport(pd.DataFrame):
         return f"{groups}\n{notes}<p>{self._heading()}</p>\n{differences}"
 
     def _notes(self) -> list[str]:
-        """Say which class is positive, unless it is 1, and who is in no row."""
+        """Say which class is positive, unless it is 1, and what is missing."""
         samples = self._samples
         positives = [samples.classes[code] for code in samples.positives]
         named = len(positives) == 1 and positives[0] != 1
         notes = [f"The positive class is {positives[0]!r}."] if named else []
-        return notes + [
-            f"{n} sample{' is' if n == 1 else 's are'} in no group of {attribute}."
-            for attribute, n in self.n_unknown.items()
+        missing = {f"group of {name}": n for name, n in self.n_unknown.items()}
+        missing["level of the control features"] = self.n_unknown_level
+        notes += [
+            f"{n} sample{' is' if n == 1 else 's are'} in no {part}."
+            for part, n in missing.items()
             if n
+        ]
+        return notes + [
+            f"There is no interval of {metric.name}: {metric.family.no_limits}."
+            for metric in self._metrics
+            if metric.family.no_limits
         ]
 
     def _heading(self) -> str:

@@ -63,6 +63,7 @@ class ReportComparison:
     n_unknown: Mapping[str, int]
     is_constant: Mapping[str, bool]
     greater_is_better: Mapping[str, bool]
+    _same_labels: bool
     _notes: list[str]
 
     def sentences(self, digits: int = 3) -> list[str]:
@@ -72,8 +73,8 @@ class ReportComparison:
         samples. A change whose interval contains 0 may be due to chance. Of many such
         changes, some have an interval without 0 by chance as well. A difference can
         also become smaller because a group lost: there is a sentence for each group of
-        which a statistic is clearly worse. The first sentence names a model that
-        predicts one class for all samples, if there is one.
+        which a statistic is clearly worse. The first sentences name models that predict
+        one class for all samples, or the same labels as each other, if there are any.
 
         Parameters
         ----------
@@ -90,6 +91,8 @@ class ReportComparison:
             for name, is_constant in self.is_constant.items()
             if is_constant
         ]
+        if self._same_labels:
+            sentences.append("Both models predict the same labels for all samples.")
         for (attribute, metric), row in _rows(self.differences):
             subject = f"Between the groups of {attribute}, the {_words(metric)}"
             sentences.append(self._sentence(subject, metric, row, digits))
@@ -110,17 +113,23 @@ class ReportComparison:
         if np.isnan(row["change"]):
             return f"{subject} cannot be compared."
         before, after = (f"{row[column]:z.{digits}f}" for column in ("before", "after"))
-        sentence = f"{subject} went from {before} to {after}"
+        is_same = before == after
+        sentence = f"{subject} " + (
+            f"stayed at {before}" if is_same else f"went from {before} to {after}"
+        )
         if np.isnan(row["low"]):
             return f"{sentence}; its change has no interval."
         limits = f"{row['low']:+z.{digits}f} to {row['high']:+z.{digits}f}"
+        level = f"{100 * self.confidence_level:g}%"
+        found = self._verdict(name, row)
+        if is_same and found == "uncertain":
+            return f"{sentence} ({level} interval of the change {limits})."
         verdict = {
             "better": ", for the better, is unlikely to be due to chance",
             "worse": ", for the worse, is unlikely to be due to chance",
             "other": " is unlikely to be due to chance",
             "uncertain": " may be due to chance",
-        }[self._verdict(name, row)]
-        level = f"{100 * self.confidence_level:g}%"
+        }[found]
         return f"{sentence}. The change{verdict} ({level} interval {limits})."
 
     def _verdict(self, name: str, row: Any) -> str:

@@ -161,6 +161,7 @@ def fairness_report(
     report.overall = overall.droplevel("attribute")
     report.confidence_level = confidence_level
     report.n_unknown = dict(samples.n_unknown)
+    report.n_unknown_level = samples.n_unknown_level
     report.is_constant = samples.is_constant
     report._samples = samples
     report._metrics, report._min_group_size = chosen, min_group_size

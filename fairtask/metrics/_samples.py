@@ -51,6 +51,9 @@ class GroupedSamples:
         features if there are any.
     n_unknown : dict of str to int
         Numbers of samples with a weight above 0 that are in no group of an attribute.
+    n_unknown_level : int
+        Number of samples with a weight above 0 that are in no level of the control
+        features.
     counted : ndarray of shape (n_samples_passed,), bool
         Which of the samples that were passed count.
     outputs : mapping of str to object
@@ -67,6 +70,7 @@ class GroupedSamples:
     weights: np.ndarray
     sensitive: SensitiveFeatures
     n_unknown: Mapping[str, int]
+    n_unknown_level: int
     counted: np.ndarray
     outputs: Mapping[str, Any]
     clusters: np.ndarray | None = None
@@ -140,15 +144,16 @@ class GroupedSamples:
                     f"`sample_weight` must not be negative; found {weights.min():.3g}."
                 )
         is_unknown = sensitive.codes < 0
+        in_no_level = np.zeros(n_samples, dtype=bool)
         names = sensitive.names
         if control_features is not None:
             control = encode_control_features(control_features, n_samples)
-            is_unknown |= control.codes < 0
+            in_no_level = control.codes[:, 0] < 0
             sensitive = inside_levels(
                 sensitive, control, keep_groups=groups is not None
             )
         n_unknown = is_unknown[weights > 0].sum(axis=0).tolist()
-        counted = ~is_unknown.all(axis=1) & (weights > 0)
+        counted = ~is_unknown.all(axis=1) & ~in_no_level & (weights > 0)
         clusters = None
         if cluster is not None:
             # Only clusters with a sample that counts are drawn.
@@ -162,6 +167,7 @@ class GroupedSamples:
             weights=weights[counted],
             sensitive=sensitive.take(counted),
             n_unknown=dict(zip(names, n_unknown, strict=True)),
+            n_unknown_level=int(in_no_level[weights > 0].sum()),
             counted=counted,
             outputs=outputs,
             clusters=clusters,

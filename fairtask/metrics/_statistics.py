@@ -129,8 +129,8 @@ class GroupStatistics(ABC):
     chosen_by: ClassVar[str | None] = None
     """Setting of a metric that chooses one of its statistics, instead of all."""
 
-    has_limits: ClassVar[bool] = True
-    """Whether there are confidence limits."""
+    no_limits: ClassVar[str] = ""
+    """Why there are no confidence limits; empty if there are."""
     few: ClassVar[int] = FEW
     """With fewer samples than this, limits must be strict."""
 

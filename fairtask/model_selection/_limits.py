@@ -30,7 +30,7 @@ def check_limits(metric: GroupMetric, is_exact: bool, settings: dict[str, Any]) 
             "'intersection'; got 'each'."
         )
     if not is_exact:
-        if not metric.family.has_limits:
+        if metric.family.no_limits:
             raise ValueError(
                 f"`disparity` must have confidence limits; {metric.name!r} has none."
             )
