@@ -193,7 +193,7 @@ class TestLimits:
         y_true, y_pred = rng.random((2, 3_000)) < np.linspace(0.1, 0.4, 40)[z]
         results = []
         for n_extreme in (1, 40):  # a pair at first, all pairs
-            monkeypatch.setattr("fairtask.metrics._intervals.N_EXTREME", n_extreme)
+            monkeypatch.setattr("fairtask.metrics._pairs.N_EXTREME", n_extreme)
             results.append(
                 bootstrap(
                     f"equalized_odds_{metric}",

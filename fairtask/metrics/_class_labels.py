@@ -7,17 +7,66 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask._columns import check_no_missing_names, check_same_kind, exact_names
+from fairtask._columns import (
+    as_column,
+    check_no_missing_names,
+    check_same_kind,
+    codes_of,
+    exact_names,
+)
 from fairtask._sensitive import MAX_GROUPS
 from fairtask._validation import warn_user
 
-__all__ = ["check_class_labels", "find_classes", "read_classes"]
+__all__ = ["encode_class_labels"]
 
 EXPECTED = "class labels of one type"
 """Values of `y_true` and `y_pred`."""
 
 
-def read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:
+def encode_class_labels(
+    columns: Mapping[str, pd.Series],
+    *,
+    labels: Any,
+    pos_label: Any,
+    needs_positive: bool,
+) -> tuple[list, list[int], dict[str, np.ndarray]]:
+    """Check true and predicted labels and encode them.
+
+    Parameters
+    ----------
+    columns : mapping of str to Series
+        "y_true", and "y_pred" if there are predicted labels.
+    labels : array-like or None
+        All classes. None: those that occur.
+    pos_label : object
+        The positive class, or None.
+    needs_positive : bool
+        Whether it matters which class is the positive one.
+
+    Returns
+    -------
+    classes : list
+        Sorted.
+    positives : list of int
+        Codes of the classes that are taken as the positive one.
+    codes : dict of str to ndarray
+        For each column the positions of its labels among the classes.
+    """
+    if labels is not None:
+        labels = _read_classes(as_column(labels, "labels"), "labels")[1]
+    read = {name: _read_classes(column, name) for name, column in columns.items()}
+    distinct = {name: found for name, (_, found) in read.items()}
+    _check_class_labels(columns, distinct, labels)
+    classes, positives = _find_classes(
+        distinct, pos_label, labels, needs_positive=needs_positive
+    )
+    codes = {
+        name: codes_of(found, classes)[rows] for name, (rows, found) in read.items()
+    }
+    return classes, positives, codes
+
+
+def _read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:
     """Return codes and the distinct labels that they stand for, as they occur."""
     labels = exact_names(column, f"`{argument}`", EXPECTED)
     if len(labels) < len(column):
@@ -26,7 +75,7 @@ def read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:
     return codes, found.tolist()
 
 
-def check_class_labels(
+def _check_class_labels(
     columns: Mapping[str, pd.Series], distinct: Mapping[str, list], labels: list | None
 ) -> None:
     """Check that the labels are of one kind, and neither scores nor missing values.
@@ -58,7 +107,7 @@ def check_class_labels(
             )
 
 
-def find_classes(
+def _find_classes(
     distinct: Mapping[str, list],
     pos_label: Any,
     labels: list | None,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairtask._columns import as_column, codes_of, read_number_array
+from fairtask._columns import as_column, read_number_array
 from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
 from fairtask.metrics._attributes import (
@@ -16,11 +16,7 @@ from fairtask.metrics._attributes import (
     inside_levels,
     with_overall,
 )
-from fairtask.metrics._class_labels import (
-    check_class_labels,
-    find_classes,
-    read_classes,
-)
+from fairtask.metrics._class_labels import encode_class_labels
 
 __all__ = ["GroupedSamples", "is_constant"]
 
@@ -114,17 +110,9 @@ class GroupedSamples:
         if "y_pred" in outputs:
             columns["y_pred"] = as_column(outputs["y_pred"], "y_pred")
             check_n_rows(outputs["y_pred"], len(columns["y_pred"]), "y_pred", n_samples)
-        if labels is not None:
-            labels = read_classes(as_column(labels, "labels"), "labels")[1]
-        read = {name: read_classes(column, name) for name, column in columns.items()}
-        distinct = {name: found for name, (_, found) in read.items()}
-        check_class_labels(columns, distinct, labels)
-        classes, positives = find_classes(
-            distinct, pos_label, labels, needs_positive=needs_positive
+        classes, positives, codes = encode_class_labels(
+            columns, labels=labels, pos_label=pos_label, needs_positive=needs_positive
         )
-        codes = {
-            name: codes_of(found, classes)[rows] for name, (rows, found) in read.items()
-        }
         if sensitive_features is None:
             raise ValueError(
                 "`sensitive_features` must have a column for each attribute; got None."
