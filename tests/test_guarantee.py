@@ -30,7 +30,7 @@ from fairtask.model_selection import (
     choose_within_budget,
     fit_candidates,
 )
-from fairtask.model_selection._guarantee import _fixed_sequence, _holm
+from fairtask.model_selection._multiplicity import fixed_sequence, holm
 from tests._inputs import make_samples
 
 NAMES = {"performance": "roc_auc", "disparity": "equalized_odds_difference"}
@@ -227,12 +227,12 @@ class TestSeveralCandidates:
     def test_holm_by_hand(self):
         # With delta / 3 only the last is within .141. With delta / 2 the first is, too:
         # .1409 instead of .1449. The second fails with delta as well.
-        limits, deltas = _holm(limits_of([0.104, 0.15, 0.0]), 3, 0.141, 0.05)
+        limits, deltas = holm(limits_of([0.104, 0.15, 0.0]), 3, 0.141, 0.05)
         assert deltas == pytest.approx([0.025, 0.05, 0.05 / 3])
         assert limits == pytest.approx([0.1409, 0.18, 0.0409], abs=1e-4)
 
     def test_fixed_sequence_stops_at_the_first_that_fails(self):
-        limits, deltas = _fixed_sequence(limits_of([0.1, 0.2, 0.0]), 3, 0.15, 0.05)
+        limits, deltas = fixed_sequence(limits_of([0.1, 0.2, 0.0]), 3, 0.15, 0.05)
         assert limits[:2] == pytest.approx([0.13, 0.23], abs=1e-3)
         assert deltas[:2].tolist() == [0.05, 0.05]
         assert np.isnan(limits[2])
@@ -244,13 +244,13 @@ class TestSeveralCandidates:
     )
     def test_holm_finds_what_bonferroni_finds(self, values, budget):
         limit, n = limits_of(values), len(values)
-        passed = _holm(limit, n, budget, 0.05)[0] <= budget
+        passed = holm(limit, n, budget, 0.05)[0] <= budget
         bonferroni = np.array([limit(i, 0.05 / n) for i in range(n)]) <= budget
         alone = np.array([limit(i, 0.05) for i in range(n)]) <= budget
         assert (bonferroni <= passed).all()
         assert (passed <= alone).all()
         # The order does not matter.
-        reverse = _holm(limits_of(values[::-1]), n, budget, 0.05)[0] <= budget
+        reverse = holm(limits_of(values[::-1]), n, budget, 0.05)[0] <= budget
         assert (reverse[::-1] == passed).all()
 
     def test_the_best_that_qualifies_is_chosen(self):

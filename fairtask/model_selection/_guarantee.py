@@ -17,6 +17,7 @@ from fairtask.metrics._bootstrap import check_resampling, make_generator
 from fairtask.metrics._names import find_metric, metric_of_name
 from fairtask.metrics._samples import is_constant
 from fairtask.model_selection._limits import UpperLimits, check_limits
+from fairtask.model_selection._multiplicity import TESTS
 from fairtask.model_selection._predictions import predict_all
 from fairtask.model_selection._rules import check_budget
 from fairtask.model_selection._scores import name_of_disparity
@@ -221,7 +222,7 @@ def choose_within_budget(
             f"`confidence_level` must be between 0.5 and 1; got {confidence_level!r}."
         )
     check_one_of("limit", limit, ("exact", "bootstrap"))
-    check_one_of("multiplicity", multiplicity, ("holm", "fixed_sequence"))
+    check_one_of("multiplicity", multiplicity, tuple(TESTS))
     check_same_rows({"X": X, "y": y, "sensitive_features": sensitive_features})
     score = _make_scorer(performance, sensitive_features)
     delta = 1 - confidence_level
@@ -311,41 +312,6 @@ def _make_scorer(performance: Any, sensitive_features: Any) -> Callable[..., flo
         "`performance` must be a score of scikit-learn, a metric of groups or a "
         f"scorer; got {performance!r}."
     )
-
-
-Tested = tuple[np.ndarray, np.ndarray]
-"""The limit of each candidate, and its delta; NaN for one that was not tested."""
-
-
-def _holm(
-    limit: Callable[[int, float], float], n: int, budget: float, delta: float
-) -> Tested:
-    limits, deltas = np.full(n, np.nan), np.full(n, np.nan)
-    failed = list(range(n))
-    while failed:
-        tested = failed
-        for i in tested:
-            deltas[i] = delta / len(tested)
-            limits[i] = limit(i, deltas[i])
-        failed = [i for i in tested if not limits[i] <= budget]
-        if len(failed) == len(tested):
-            break
-    return limits, deltas
-
-
-def _fixed_sequence(
-    limit: Callable[[int, float], float], n: int, budget: float, delta: float
-) -> Tested:
-    limits, deltas = np.full(n, np.nan), np.full(n, np.nan)
-    for i in range(n):
-        deltas[i] = delta
-        limits[i] = limit(i, delta)
-        if not limits[i] <= budget:
-            break
-    return limits, deltas
-
-
-TESTS = {"holm": _holm, "fixed_sequence": _fixed_sequence}
 
 
 def _why_chosen(chosen: int, table: pd.DataFrame, disparity: str, budget: float) -> str:
