@@ -1,5 +1,6 @@
 """A bound for every linear head on a representation, from held-out samples."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -10,6 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
+from fairtask._sensitive import SensitiveFeatures
 from fairtask._validation import check_positive_integer, warn_user
 from fairtask.bounds._certificate import encode_groups, encode_strata
 from fairtask.bounds._distance import GroupMoments, distance_of_means
@@ -254,38 +256,24 @@ def certified_mean_difference(
     sensitive = encode_groups(sensitive_features, len(h), groups)
     classes, class_names = encode_strata(y, len(h), "y")
     rows, covariances, left_out = [], [], []
-    for name, codes, group_names in zip(
-        sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
-    ):
-        if len(group_names) < 2:
+    for name, class_name, cells in _cells(h, classes, class_names, sensitive):
+        compared = [group for group in cells if cells[group].n >= smallest]
+        left_out += [
+            (name, class_name, group, cell.n)
+            for group, cell in cells.items()
+            if group not in compared
+        ]
+        if len(compared) < 2:
             warn_user(
                 UndefinedMetricWarning,
-                f"{name} has fewer than two groups, and no difference",
+                f"{name} has fewer than two groups of at least {smallest:,} samples "
+                f"in class {class_name!r}, and no difference there",
             )
-            continue
-        for c, class_name in enumerate(class_names):
-            cells = {
-                group: GroupMoments.of(h[(classes == c) & (codes == g)])
-                for g, group in enumerate(group_names.tolist())
-            }
-            compared = [group for group in cells if cells[group].n >= smallest]
-            left_out += [
-                (name, class_name, group, cell.n)
-                for group, cell in cells.items()
-                if group not in compared
-            ]
-            if len(compared) < 2:
-                warn_user(
-                    UndefinedMetricWarning,
-                    f"{name} has fewer than two groups of at least {smallest:,} "
-                    f"samples in class {class_name!r}, and no difference there",
-                )
-            for first, second in combinations(compared, 2):
-                a, b = cells[first], cells[second]
-                distance, bound, covariance = distance_of_means(a, b, delta)
-                covariances.append(covariance)
-                names = name, class_name, first, second
-                rows.append((*names, a.n, b.n, distance, bound))
+        for first, second in combinations(compared, 2):
+            a, b = cells[first], cells[second]
+            distance, bound, covariance = distance_of_means(a, b, delta)
+            covariances.append(covariance)
+            rows.append((name, class_name, first, second, a.n, b.n, distance, bound))
     pairs = pd.DataFrame(rows, columns=COLUMNS)
     without = pd.DataFrame(left_out, columns=["attribute", "class", "group", "n"])
     if not rows:
@@ -311,6 +299,33 @@ def certified_mean_difference(
         np.stack(covariances),
         without,
     )
+
+
+def _cells(
+    h: np.ndarray, classes: np.ndarray, class_names: list, sensitive: SensitiveFeatures
+) -> Iterator[tuple[str, Any, dict[Any, GroupMoments]]]:
+    """Yield attribute, class, and the moments of the attribute's groups in the class.
+
+    It warns of an attribute with fewer than two groups, which is left out.
+    """
+    for name, codes, groups in zip(
+        sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
+    ):
+        if len(groups) < 2:
+            warn_user(
+                UndefinedMetricWarning,
+                f"{name} has fewer than two groups, and no difference",
+            )
+            continue
+        for c, class_name in enumerate(class_names):
+            yield (
+                name,
+                class_name,
+                {
+                    group: GroupMoments.of(h[(classes == c) & (codes == g)])
+                    for g, group in enumerate(groups.tolist())
+                },
+            )
 
 
 def _check_finite(values: np.ndarray, argument: str) -> None:

@@ -158,12 +158,13 @@ def audit_representation(
         known=train,
     )
     silence_constant_units(train.h, test.h)
-    outputs: dict[str, dict[str, Any]] = {}
+    outputs = {
+        name: _predict(clone(head).fit(train.h, train.labels), test.h, train.classes)
+        for name, head in heads.items()
+    }
     if own_prediction and _predicts(transformer, train.classes):
-        outputs[OWN_PREDICTION] = _predict(transformer, X_test, train.classes)
-    for name, head in heads.items():
-        fitted = clone(head).fit(train.h, train.labels)
-        outputs[name] = _predict(fitted, test.h, train.classes)
+        own = _predict(transformer, X_test, train.classes)
+        outputs = {OWN_PREDICTION: own, **outputs}
     judge = _Judge(min_group_size, n_resamples, confidence_level, seed)
     performance, by_attribute, constant_heads = {}, {}, []
     for name, output in outputs.items():
