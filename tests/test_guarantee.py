@@ -175,12 +175,15 @@ class TestLimits:
         with pytest.warns(UndefinedMetricWarning):
             choice = choose([EVEN], **data, limit=limit)
         assert choice.table["limit"].tolist() == [np.inf]
-        message = "for want of samples: group 2 has 0 positives, and it takes 1.$"
+        message = "of too few samples: group 2 has 0 positives, fewer than 1.$"
         with pytest.raises(BudgetNotMetError, match=message):
             choice.estimator  # noqa: B018
 
+    @pytest.mark.parametrize("method", ["between_groups", "to_overall"])
     @pytest.mark.parametrize("min_group_size", [1, 5])
-    def test_a_loss_of_a_small_group_has_an_infinite_limit(self, min_group_size):
+    def test_a_loss_of_a_small_group_has_an_infinite_limit(
+        self, min_group_size, method
+    ):
         z = np.repeat([0, 1, 2], [1_500, 1_496, 4])
         choice = choose(
             [LogisticRegression().fit(X, y)],
@@ -189,10 +192,11 @@ class TestLimits:
             limit="bootstrap",
             n_resamples=20,
             min_group_size=min_group_size,
+            method=method,
         )
         is_left_out = min_group_size > 4
         assert np.isfinite(choice.table["limit"].item()) == is_left_out
-        reason = "for want of samples: group 2 has 4 samples, and it takes 30."
+        reason = "because of too few samples: group 2 has 4 samples, fewer than 30."
         assert (reason in choice.reason) == (not is_left_out)
 
     def test_resamples_are_drawn_once(self, monkeypatch):

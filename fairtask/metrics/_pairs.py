@@ -117,9 +117,9 @@ class ComparedPairs:
             for values in (above, below)
         ]
         largest = self._largest_among(kept, self.deviations, *extremes)
-        limits = (largest * (1 - 1e-12))[:, None] ** 2  # for rounding errors
-        may_be_first = above**2 + below.max(1, keepdims=True) ** 2 > limits
-        may_be_second = below**2 + above.max(1, keepdims=True) ** 2 > limits
+        thresholds = (largest * (1 - 1e-12))[:, None] ** 2  # for rounding errors
+        may_be_first = above**2 + below.max(1, keepdims=True) ** 2 > thresholds
+        may_be_second = below**2 + above.max(1, keepdims=True) ** 2 > thresholds
         n_candidates = np.maximum(may_be_first.sum(1), may_be_second.sum(1))
         for row in np.flatnonzero(n_candidates > N_EXTREME):
             candidates = [

@@ -344,7 +344,7 @@ def _why_none(
     )
     too_few = limits[least].too_few()
     if np.isinf(row["limit"]) and too_few:
-        remedy = f"There is no limit for want of samples: {'; '.join(too_few)}."
+        remedy = f"There is no limit, because of too few samples: {'; '.join(too_few)}."
     return (
         f"{refusal}. Of those that were tested ({table['limit'].notna().sum()} of "
         f"{len(table)}), {name!r} has the least upper limit of "

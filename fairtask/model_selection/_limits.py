@@ -107,26 +107,19 @@ class UpperLimits:
         # The mean of a loss without a bound may be anything where samples are few.
         is_bounded = np.isfinite(strata[0][0].largest)
         smallest = 1 if is_bounded else comparison.statistics.few
-        found = []
-        for i, (groups, table) in enumerate(
-            zip(
-                comparison.samples.sensitive.groups,
-                comparison.samples.tables(),
-                strict=True,
-            )
-        ):
-            for (_, c), compared in zip(strata, comparison.compared[i], strict=True):
+        tables, found = comparison.samples.tables(), []
+        for i, of_attribute in enumerate(comparison.compared):
+            groups = comparison.samples.sensitive.groups[i].tolist()
+            for (_, c), compared in zip(strata, of_attribute, strict=True):
+                counts = compared | (not self.leaves_out)
                 for kind in comparison.metric.needs:
-                    sizes = kind.count(table, c)
-                    counts = compared | (not self.leaves_out)
-                    chosen = counts & (sizes < smallest)
+                    sizes = kind.count(tables[i], c)
                     found += [
-                        f"group {group!r}{comparison.where(i, c)} has {n} {kind.name}"
-                        for group, n in zip(
-                            groups[chosen].tolist(), sizes[chosen].tolist(), strict=True
-                        )
+                        f"group {groups[g]!r}{comparison.where(i, c)} has {sizes[g]} "
+                        f"{kind.name}"
+                        for g in np.flatnonzero(counts & (sizes < smallest))
                     ]
-        return [f"{text}, and it takes {smallest}" for text in dict.fromkeys(found)]
+        return [f"{text}, fewer than {smallest}" for text in dict.fromkeys(found)]
 
     @cached_property
     def _resampled(self) -> list[np.ndarray]:
