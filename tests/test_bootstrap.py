@@ -175,6 +175,7 @@ class TestLimits:
         z = np.repeat([0, 1], 20)
         result = resample_positives(1 - z, z)
         assert (result.distribution == 1).all()
+        assert result.bias == 0  # nothing shows how large it is
         assert result.low == pytest.approx(
             1 - np.sqrt(2) * (1 - 0.025 ** (1 / 20)), abs=0.02
         )

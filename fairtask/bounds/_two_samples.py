@@ -129,8 +129,8 @@ class ExactTest(DifferenceTest):
         self.n_second = n
         # Each delta orders the tables anew: count those that are low by any of these.
         self.largest = _largest_counts(counts, sizes, self.second, deltas).max(axis=0)
-        # Then a part of the interval must hold each part of a shorter one that begins
-        # in it.
+        # A larger delta has a shorter interval. Each of its parts must be within a part
+        # of this one, which therefore overlap.
         self.overlap = (self.high - self.low) / CELLS[-1] if len(deltas) > 1 else 0.0
 
     def rejects(self, difference: float) -> bool:

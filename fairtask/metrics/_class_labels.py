@@ -161,8 +161,8 @@ def _find_classes(
 def _check_predicted(distinct: Mapping[str, list], pos_label: Any) -> None:
     """Notice a predicted label that is no true label of any sample.
 
-    It may be misspelt, or of a class that is rare. A third class cannot be meant where
-    the true labels are two: scikit-learn and fairlearn refuse it as well.
+    It may be misspelt, or of a class that is rare. Beside two true labels a third one
+    is refused, as scikit-learn and fairlearn do where they expect two classes.
     """
     true, predicted = distinct["y_true"], distinct.get("y_pred", [])
     known = {*true, pos_label}
