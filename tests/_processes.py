@@ -47,11 +47,12 @@ make = partial(AuxiliaryFairnessClassifier, max_epochs=5, batch_size=45, random_
 
 def results(classifier):
     """Return the losses of each step and the history, and the weights at the end."""
-    # Steps on files are not kept.
-    epochs = classifier.net_.history[:, "batches"]
-    steps = [batch["train_loss"] for batches in epochs for batch in batches]
+    history = classifier.net_.history
+    steps = []
+    if history[0, "batches"]:  # those of a training on files are not kept
+        steps = history[:, "batches", :, "train_loss"]
     return {
-        "steps": np.array(steps),
+        "steps": np.array(steps).ravel(),
         "history": classifier.history_.drop(columns="dur").to_numpy(float),
         "groups": classifier.group_history_.to_numpy(),
         **{k: v.numpy() for k, v in classifier.net_.module_.state_dict().items()},
