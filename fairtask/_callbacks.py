@@ -162,8 +162,11 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         """Move the bar."""
-        names = [f"train_{name}" for name in net.term_names]
-        self.bar_.set_postfix({name[6:]: net.history[-1, name] for name in names})
+        # A search trains several networks, which have a list of values.
+        terms = {
+            n: float(np.mean(net.history[-1, f"train_{n}"])) for n in net.term_names
+        }
+        self.bar_.set_postfix(terms)
         self.bar_.update()
 
     def on_train_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -70,6 +71,13 @@ def _are_paths(X: Any) -> bool:
 def _open_files(paths: str | list[str], argument: str) -> Any:
     from pyarrow import dataset
 
+    of_list = [] if isinstance(paths, str) else paths
+    folders = [path for path in of_list if os.path.isdir(path)]
+    if folders:
+        raise ValueError(
+            f"`{argument}` as a list must hold files; {folders[0]!r} is a folder. Pass "
+            "the folder by itself, or list its files."
+        )
     try:
         files = dataset.dataset(paths, format="parquet", partitioning="hive")
         fragments = list(files.get_fragments())
@@ -77,19 +85,23 @@ def _open_files(paths: str | list[str], argument: str) -> Any:
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
             f"`{argument}` is read from Parquet if it is a path or a list of paths, "
-            f"and {paths!r} cannot be: {error}"
+            f"and {reprlib.repr(paths)} cannot be: {error}"
         ) from error
     if not fragments:
         raise ValueError(
             f"`{argument}` must be a Parquet file, or a folder with Parquet files; "
-            f"{paths!r} has none."
+            f"{reprlib.repr(paths)} has none."
         )
     for fragment, schema in zip(fragments, schemas, strict=True):
-        _check_same_columns(schemas[0], schema, fragments[0].path, fragment.path)
+        _check_same_columns(
+            schemas[0], schema, fragments[0].path, fragment.path, argument
+        )
     return files
 
 
-def _check_same_columns(first: Any, other: Any, path: str, other_path: str) -> None:
+def _check_same_columns(
+    first: Any, other: Any, path: str, other_path: str, argument: str
+) -> None:
     """Raise a ValueError if two files differ, which Arrow would fill or cast."""
     a, b = (
         {field.name: str(field.type) for field in with_wide_codes(schema)}
@@ -99,8 +111,8 @@ def _check_same_columns(first: Any, other: Any, path: str, other_path: str) -> N
     if different:
         types = [f"{name!r} ({a.get(name)}, {b.get(name)})" for name in different[:3]]
         raise ValueError(
-            f"`X` must have the same columns in all files; {path!r} and {other_path!r} "
-            f"differ in {', '.join(types)}. Write them alike, or pass a "
+            f"`{argument}` must have the same columns in all files; {path!r} and "
+            f"{other_path!r} differ in {', '.join(types)}. Write them alike, or pass a "
             "`pyarrow.dataset.dataset` with the `schema` that you want."
         )
 

@@ -62,7 +62,8 @@ class Processes:
         found: list[Any] = [None] * self.size
         digests = {name: joblib.hash(value) for name, value in given.items()}
         dist.all_gather_object(found, digests)
-        different = [n for n in given if len({of_one.get(n) for of_one in found}) > 1]
+        names = dict.fromkeys(name for of_one in found for name in of_one)
+        different = [n for n in names if len({of_one.get(n) for of_one in found}) > 1]
         if different:
             raise ValueError(
                 f"`fit` must get the same samples and parameters in all {self.size} "

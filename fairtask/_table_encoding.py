@@ -77,7 +77,10 @@ def learn_numbers(
     """
     n_columns = X.shape[1]
     if sparse.issparse(X):
-        largest = _largest(X)
+        counts: Any = slice(None)
+        if sample_weight is not None and not sample_weight.all():
+            counts = sample_weight > 0
+        largest = _largest(X[counts])
         width = np.where((largest > 0) & (encoding is not None), largest, 1)
         return NumberEncoding(
             list(range(n_columns)),

@@ -79,7 +79,7 @@ def processes_for(
     processes = find_processes()
     if processes is None:
         return None
-    simple = bool | int | float | str | tuple | None
+    simple = bool | int | float | str | tuple | list | None
     of_each = ("device", "n_threads", "verbose")
     processes.check_same(
         **_named_samples(samples),
@@ -94,11 +94,12 @@ def processes_for(
 
 
 def _named_samples(samples: Samples | StoredSamples | None) -> dict[str, Any]:
-    """Return samples by the arguments of `fit`; a hash of all of them if in a file."""
+    """Return samples by the arguments of `fit`; a hash of the rows of a file."""
     if samples is None:
         return {}
     if isinstance(samples, StoredSamples):
-        return {"X": samples.digest()}
+        of_classes = samples.weights and samples.weights.of_classes
+        return {"X": samples.digest(), "sample_weight": of_classes}
     return {
         "X": samples.X if isinstance(samples.X, np.ndarray) else len(samples),
         "y": samples.y,

@@ -121,14 +121,14 @@ def multipliers():
     return classifier.fit(X, y, sensitive_features=z)
 
 
-def parquet(y=y):
+def parquet(y=y, **settings):
     """Rows in several parts of a file, with a hold-out."""
     table = pd.DataFrame(X).add_prefix("x").assign(y=y, z=z, w=WEIGHTS)
     in_parts = mock.patch.object(_row_file, "PART_BYTES", 3000)
     with TemporaryDirectory() as folder, in_parts:
         path = Path(folder) / "table.parquet"
         table.to_parquet(path)
-        classifier = make(early_stopping=True)
+        classifier = make(early_stopping=True, **settings)
         return classifier.fit(path, "y", sensitive_features="z", sample_weight="w")
 
 
@@ -230,6 +230,18 @@ def other_parameter():
     return error_of(lambda: make(lr=1e-3 * (1 + rank)).fit(X, y, sensitive_features=z))
 
 
+def only_one_validates():
+    """The first process does not know of the other's validation samples."""
+    rank = int(os.environ["RANK"])
+    validation = {"X_val": X, "y_val": y} if rank else {}
+    return error_of(lambda: make().fit(X, y, sensitive_features=z, **validation))
+
+
+def other_class_weight():
+    weight = {0: 1, 1: 1 + int(os.environ["RANK"])}
+    return error_of(lambda: parquet(y, class_weight=weight))
+
+
 def in_a_thread():
     """The trainings of the processes differ, and do not wait for each other."""
     classifier = make(lr=1e-3 * (1 + int(os.environ["RANK"])), max_epochs=1)
@@ -247,6 +259,8 @@ TOGETHER = (
     other_labels,
     other_files,
     other_parameter,
+    only_one_validates,
+    other_class_weight,
     in_a_thread,
 )
 

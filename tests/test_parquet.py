@@ -438,9 +438,7 @@ class TestInputs:
 
     def test_a_folder_in_a_list(self, tmp_path):
         path = write(tmp_path, make_table())
-        with pytest.raises(
-            ValueError, match=r"`X` is read from .* a list of paths, and"
-        ):
+        with pytest.raises(ValueError, match=r"`X` as a list must hold files; .* is a"):
             make_classifier().fit([path, tmp_path], **TARGETS)
 
     def test_partitions(self, tmp_path):

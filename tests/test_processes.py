@@ -67,7 +67,13 @@ class TestTwoProcesses:
 
     @pytest.mark.parametrize(
         ("training", "argument"),
-        [("other_labels", "y"), ("other_files", "X"), ("other_parameter", "lr")],
+        [
+            ("other_labels", "y"),
+            ("other_files", "X"),
+            ("other_parameter", "lr"),
+            ("only_one_validates", "X_val"),
+            ("other_class_weight", "sample_weight"),
+        ],
     )
     def test_refuse_different_arguments(self, found, training, argument):
         for of_process in found:

@@ -124,6 +124,12 @@ class TestLearn:
         expected = X.toarray() / [divisor, 1]
         np.testing.assert_array_equal(encode(learnt, X.toarray()), expected)
 
+    def test_sparse_rows_without_weight_do_not_count(self):
+        X = sparse.csr_array(np.array([[1e6], [-4], [2]], dtype=np.float32))
+        weight = np.array([0.0, 1.0, 1.0])
+        learnt = learn_numbers(X, np.zeros((3, 1)), weight, encoding="standard")
+        assert learnt.width == [4]
+
 
 @pytest.mark.parametrize("encoding", ["piecewise_linear", "standard"])
 def test_neither_unit_nor_container_changes_the_model(encoding):
