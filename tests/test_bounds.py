@@ -237,6 +237,19 @@ class TestCertificate:
         # The bound falls as deltas are left out, which `choose_within_budget` needs.
         assert bound > difference_of_rates(events, sizes, deltas[1:]) - 1e-6
 
+    @pytest.mark.parametrize(
+        ("events", "sizes"), [([1, 38], [14, 40]), ([7, 4], [10, 45])]
+    )
+    def test_a_larger_delta_can_have_the_larger_limit(self, events, sizes):
+        """It orders the tables anew."""
+        deltas = 0.5 / np.arange(11, 0, -1)
+        given = np.array([events]), np.array([sizes])
+        alone = [difference_of_rates(*given, [delta]) for delta in deltas]
+        assert max(alone) > alone[0] + 1e-3
+        assert difference_of_rates(*given, deltas) == pytest.approx(
+            max(alone), abs=1e-6
+        )
+
     @pytest.mark.parametrize("sizes", [(60, 60), (60, 500), (7, 40)])
     def test_how_often_betting_fails(self, sizes):
         """Also for samples that are sorted by their loss."""

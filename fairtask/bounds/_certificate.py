@@ -1,7 +1,6 @@
 """A bound from held-out samples, for any number of groups."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
@@ -16,7 +15,6 @@ from fairtask._validation import warn_user
 from fairtask.bounds._formulas import check_delta, warn_if_vacuous
 from fairtask.bounds._two_samples import (
     BettingTest,
-    DifferenceTest,
     ExactTest,
     approximate_limits,
 )
@@ -243,8 +241,9 @@ def difference_of_rates(
     """
     bound = 0.0
     for stratum, *pair in _pairs(events / sizes, sizes, deltas[0]):
-        make_test = partial(ExactTest, events[stratum, pair], sizes[stratum, pair])
-        bound = _largest_limit(bound, make_test, deltas)
+        bound = _limit_of_pair(
+            bound, events[stratum, pair], sizes[stratum, pair], deltas
+        )
     return bound
 
 
@@ -254,8 +253,9 @@ def _difference_of_means(
     """Bound on the largest difference, from the losses of each stratum and group."""
     bound = 0.0
     for stratum, first, second in _pairs(means, sizes, delta):
-        losses = cells[stratum][first], cells[stratum][second]
-        bound = _largest_limit(bound, partial(BettingTest, *losses), [delta])
+        test = BettingTest(cells[stratum][first], cells[stratum][second], delta)
+        if not test.rejects(bound):
+            bound = test.limit(bound)
     return bound
 
 
@@ -279,22 +279,20 @@ def _pairs(
     return sorted(pairs, key=lambda pair: -likely[pair])
 
 
-def _largest_limit(
-    bound: float,
-    make_test: Callable[[Sequence[float]], DifferenceTest],
-    deltas: Sequence[float],
+def _limit_of_pair(
+    bound: float, events: np.ndarray, sizes: np.ndarray, deltas: Sequence[float]
 ) -> float:
-    """Return the largest of a bound and of the limits of a test with these deltas.
+    """Return the largest of a bound and of the exact limits of two groups.
 
-    Of many deltas the smallest alone raises the bound in most cases. Then a few tests,
-    each with a part of the deltas, reject it with all of them.
+    Mostly only the smallest delta raises the bound. The others then reject it together,
+    in a few tests.
     """
-    test = make_test(deltas)
+    test = ExactTest(events, sizes, deltas)
     if test.rejects(bound):
         return bound
     if len(deltas) == 1:
         return test.limit(bound)
     half = len(deltas) // 2
     for part in (deltas[:half], deltas[half:]):
-        bound = _largest_limit(bound, make_test, part)
+        bound = _limit_of_pair(bound, events, sizes, part)
     return bound

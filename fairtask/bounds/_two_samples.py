@@ -60,9 +60,8 @@ def approximate_limits(
 class DifferenceTest(ABC):
     """Test of the hypothesis that the difference is at least a number in [0, 1].
 
-    If it is true, it is rejected with probability delta at most. A number above a
-    rejected one is rejected as well. A test with several deltas rejects only numbers
-    that the test with each of them rejects.
+    If it is true, it is rejected with probability `delta` at most. A number above a
+    rejected one is rejected as well.
     """
 
     @abstractmethod
@@ -74,7 +73,10 @@ class DifferenceTest(ABC):
         return self.doubt(difference) <= 0
 
     def limit(self, low: float) -> float:
-        """Return the smallest rejected number above `low`, which is not rejected."""
+        """Return the smallest rejected number, at most `ACCURACY` too large, or 1.
+
+        `low` is not rejected.
+        """
         if self.doubt(1.0) > 0:
             return 1.0
         root = brentq(self.doubt, low, 1.0, xtol=ACCURACY / 2)
@@ -99,6 +101,8 @@ class ExactTest(DifferenceTest):
     events, sizes : iterable of two int
         Number of samples with a loss of 1, and of all samples, of each group.
     deltas : sequence of float
+        The test with several of them rejects only numbers that the test with each of
+        them rejects.
 
     Notes
     -----
@@ -129,8 +133,9 @@ class ExactTest(DifferenceTest):
         self.n_second = n
         # Each delta orders the tables anew: count those that are low by any of these.
         self.largest = _largest_counts(counts, sizes, self.second, deltas).max(axis=0)
-        # A larger delta has a shorter interval. Each of its parts must be within a part
-        # of this one, which therefore overlap.
+        # A larger delta has a shorter interval with other parts, each at most as wide.
+        # With the overlap every one lies within one of these parts, so that this test
+        # rejects nothing that the test with the larger delta does not.
         self.overlap = (self.high - self.low) / CELLS[-1] if len(deltas) > 1 else 0.0
 
     def rejects(self, difference: float) -> bool:
@@ -175,7 +180,7 @@ class BettingTest(DifferenceTest):
     ----------
     first, second : ndarray of shape (n_samples,)
         Losses of each group, in random order.
-    deltas : sequence of float
+    delta : float
 
     References
     ----------
@@ -183,9 +188,7 @@ class BettingTest(DifferenceTest):
        by betting". Journal of the Royal Statistical Society, Series B 86, 2024.
     """
 
-    def __init__(
-        self, first: np.ndarray, second: np.ndarray, deltas: Sequence[float]
-    ) -> None:
+    def __init__(self, first: np.ndarray, second: np.ndarray, delta: float) -> None:
         n = min(len(first), len(second))
         self.differences = _block_means(first, n) - _block_means(second, n)
         number = np.arange(1, n + 1)
@@ -193,7 +196,7 @@ class BettingTest(DifferenceTest):
         squares = (self.differences - means) ** 2
         squares_before = np.concatenate([[0], squares[:-1].cumsum()])
         variances = (PRIOR_VARIANCE + squares_before) / number
-        self.goal = -log(min(deltas))
+        self.goal = -log(delta)
         self.bets = np.sqrt(2 * self.goal / (n * variances))
 
     def doubt(self, difference: float) -> float:
