@@ -62,8 +62,8 @@ from fairtask._training import (
 )
 from fairtask._validation import (
     check_device,
+    groups_by_name,
     named_in_errors,
-    others_by_name,
     read_weights,
 )
 
@@ -183,7 +183,7 @@ class FairnessEstimator(
         """Return the method, from the parameters."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @others_by_name
+    @groups_by_name
     @_unchanged_on_error
     def fit(
         self,
@@ -305,7 +305,7 @@ class FairnessEstimator(
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @others_by_name
+    @groups_by_name
     @_unchanged_on_error
     def partial_fit(
         self,
@@ -621,7 +621,7 @@ class FairnessEstimator(
         net.initialize(makes_optimizer=False)
         self._set_fitted(model, net)
 
-    @others_by_name
+    @groups_by_name
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of each sample.
 
@@ -637,7 +637,7 @@ class FairnessEstimator(
         """
         return self._most_probable(self._probabilities(X))
 
-    @others_by_name
+    @groups_by_name
     def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Predict the probability of each class.
 
@@ -655,7 +655,7 @@ class FairnessEstimator(
         return probabilities if len(probabilities) > 1 else probabilities[0]
 
     @available_if(is_binary)
-    @others_by_name
+    @groups_by_name
     def decision_function(self, X: Any) -> np.ndarray:
         """Compute the log-odds of the second class, for one task of two classes.
 
@@ -671,7 +671,7 @@ class FairnessEstimator(
         """
         return self._log_odds(X)
 
-    @others_by_name
+    @groups_by_name
     def transform(self, X: Any) -> np.ndarray:
         """Compute the representation that the heads share.
 
@@ -747,7 +747,7 @@ class FairnessEstimator(
         codes = np.column_stack([p.argmax(axis=1) for p in probabilities])
         return self._expected.tasks.decode(codes)
 
-    @others_by_name
+    @groups_by_name
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy; of several tasks, the share with all of them right.
 

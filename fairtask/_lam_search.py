@@ -33,7 +33,7 @@ from fairtask._search_settings import (
 )
 from fairtask._stack import ModuleStack
 from fairtask._training import OPTIMIZERS, Model
-from fairtask._validation import others_by_name, warn_user
+from fairtask._validation import groups_by_name, warn_user
 from fairtask.model_selection import ParetoFrontDisplay
 from fairtask.modules import HeadOutputs, MultiTaskNetwork
 from fairtask.objective import Objective
@@ -116,7 +116,7 @@ class LamSearch(FairnessEstimator):
     """The estimator with one `lam`."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @others_by_name
+    @groups_by_name
     def fit(
         self,
         X: Any,

@@ -30,8 +30,8 @@ __all__ = [
     "check_one_of",
     "check_positive_integer",
     "check_sample_weight",
+    "groups_by_name",
     "named_in_errors",
-    "others_by_name",
     "read_random_state",
     "read_weights",
     "warn_user",
@@ -80,7 +80,7 @@ def named_in_errors(argument: str) -> Iterator[None]:
         raise kind(text) from error
 
 
-def others_by_name(function: Callable[P, R]) -> Callable[P, R]:
+def groups_by_name(function: Callable[P, R]) -> Callable[P, R]:
     """Say in the error for a wrong way to pass groups which way is right.
 
     Groups are the argument that somebody would pass after samples and labels. A
@@ -104,7 +104,7 @@ def others_by_name(function: Callable[P, R]) -> Callable[P, R]:
             if "sensitive_features" in kwargs or len(args) > len(positional):
                 raise TypeError(
                     f"`{name}` takes {listed} and no groups: an estimator learns from "
-                    "`sensitive_features` in `fit`, and needs none afterwards."
+                    "`sensitive_features` in `fit`."
                 )
         elif len(args) > len(positional):
             raise TypeError(

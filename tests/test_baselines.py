@@ -181,6 +181,12 @@ class TestGroupSpecific:
         classifier = GroupSpecificClassifier(**SETTINGS)
         return classifier.fit(X, y, sensitive_features=cls.table)
 
+    @pytest.mark.parametrize("method", ["predict", "predict_proba"])
+    def test_groups_by_position(self, classifier, method):
+        message = f"`GroupSpecificClassifier.{method}` takes `X` by position"
+        with pytest.raises(TypeError, match=message):
+            getattr(classifier, method)(X, self.table)
+
     @pytest.mark.parametrize("groups", ["given", "predicted", "unknown"])
     def test_groups_select_or_mix_the_heads(self, classifier, groups):
         with torch.no_grad():

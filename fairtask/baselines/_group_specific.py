@@ -16,6 +16,7 @@ from fairtask._frames import check_same_rows
 from fairtask._method import MakeHead, Method
 from fairtask._parameters import estimator
 from fairtask._processes import mean_over_processes
+from fairtask._validation import groups_by_name
 from fairtask.baselines._adversarial import group_cross_entropy
 from fairtask.image import ImageEstimator
 from fairtask.modules import FairnessHead, HeadOutputs, MultiTaskNetwork
@@ -208,6 +209,7 @@ class GroupSpecificEstimator(FairnessEstimator):
     def _make_method(self) -> GroupSpecific:
         return GroupSpecific(offset_penalty=self.offset_penalty)
 
+    @groups_by_name
     def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
         """Predict the class of each sample.
 
@@ -226,6 +228,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         """
         return self._most_probable(self._probabilities(X, sensitive_features))
 
+    @groups_by_name
     def predict_proba(
         self, X: Any, *, sensitive_features: Any = None
     ) -> np.ndarray | list[np.ndarray]:
@@ -245,6 +248,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         return probabilities if len(probabilities) > 1 else probabilities[0]
 
     @available_if(is_binary)
+    @groups_by_name
     def decision_function(
         self, X: Any, *, sensitive_features: Any = None
     ) -> np.ndarray:
@@ -262,6 +266,7 @@ class GroupSpecificEstimator(FairnessEstimator):
         """
         return self._log_odds(X, sensitive_features)
 
+    @groups_by_name
     def score(
         self,
         X: Any,

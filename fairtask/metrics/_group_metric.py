@@ -11,7 +11,7 @@ import numpy as np
 from fairtask._validation import (
     check_one_of,
     check_positive_integer,
-    others_by_name,
+    groups_by_name,
 )
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._parameters import describe_metric
@@ -231,4 +231,4 @@ def as_function(metric: GroupMetric, described: Callable[[], None]) -> Callable:
         needs=metric.needs,
     )
     vars(compute).update(__signature__=metric.signature, metric=metric)
-    return others_by_name(compute)
+    return groups_by_name(compute)
