@@ -393,7 +393,7 @@ class TargetedBatches:
         """Yield the part of each batch that this process computes."""
         self._batches.part = processes.part
         for batch, size in zip(self, self._sizes, strict=True):
-            processes.n_samples = size
+            processes.start_batch(size, processes.part(size))
             yield batch
 
     def __iter__(self) -> Iterator[Batch]:

@@ -62,7 +62,7 @@ class Dropout(nn.Module):
             # The numbers of the whole batch, so that the mask is that of one process.
             per_sample = math.prod(x.shape[1:])
             n = processes.n_samples * per_sample
-            first = processes.part(processes.n_samples).start * per_sample
+            first = processes.rows.start * per_sample
         bits = torch.empty(-(-n // 4), dtype=torch.int64, device=x.device)
         bits.random_(-(2**63), None, generator=current_generator())
         numbers = bits.view(torch.int16)[first : first + x.numel()].view(x.shape)

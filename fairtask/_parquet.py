@@ -4,7 +4,7 @@ import math
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -136,11 +136,16 @@ class ParquetTable:
     dataset : pyarrow.dataset.Dataset
     argument : str
         Name for error messages.
+    rows : pair of numbers, default=(0, inf)
+        First row of the data set that is read, and the row after the last.
     """
 
-    def __init__(self, dataset: Any, argument: str) -> None:
+    def __init__(
+        self, dataset: Any, argument: str, rows: tuple[int, float] = (0, math.inf)
+    ) -> None:
         self.dataset = dataset
         self.argument = argument
+        self.rows = rows
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -157,6 +162,9 @@ class ParquetTable:
     @cached_property
     def n_rows(self) -> int:
         """Number of rows."""
+        start, stop = self.rows
+        if stop < math.inf:
+            return int(stop) - start
         with self._errors():
             return self.dataset.count_rows()
 
@@ -227,18 +235,23 @@ class ParquetTable:
         A scan of the whole data set reads on while a batch is used: the more, the
         larger it is. A data set with a filter has no other way.
         """
+        start, stop = self.rows
         settings = {"columns": names, "batch_size": n_rows, "use_threads": False}
         try:
             fragments = list(self.dataset.get_fragments())
         except ValueError:
-            yield from self.dataset.to_batches(**settings)
+            yield from _rows_of(self.dataset.to_batches(**settings), start, stop)
             return
         for fragment in fragments:
             parts = [fragment]
             if hasattr(fragment, "split_by_row_group"):
                 parts = fragment.split_by_row_group()
             for part in parts:
-                yield from part.to_batches(schema=self.schema, **settings)
+                n = _n_rows_of(part)
+                if max(start, 0) < min(stop, n):
+                    batches = part.to_batches(schema=self.schema, **settings)
+                    yield from _rows_of(batches, start, stop)
+                start, stop = start - n, stop - n
 
     def _joined(self, batches: list[pa.RecordBatch]) -> pa.Table:
         """Return batches as a table with one dictionary for each column.
@@ -255,8 +268,8 @@ class ParquetTable:
         return from_arrow(pa.concat_tables(pieces).unify_dictionaries())
 
     def survey(
-        self, names: Sequence[str], keys: Sequence[Sequence[str]], n_sampled: int
-    ) -> tuple[Any, Any]:
+        self, names: Sequence[str], keys: Sequence[Sequence[str]], share: float
+    ) -> tuple[pa.Table, pa.Table]:
         """Return random rows, and rows that have each value of some columns.
 
         Parameters
@@ -265,24 +278,23 @@ class ParquetTable:
             Columns to read.
         keys : sequence of sequence of str
             Columns, or combinations of them, of which each value is looked for.
-        n_sampled : int
-            About this number of rows is drawn; all if there are no more.
+        share : float
+            Share of the rows that is drawn; all from 1 on.
 
         Returns
         -------
-        sample : DataFrame of about `n_sampled` rows
-            Always the same ones.
-        with_each_value : DataFrame
+        sample : Table
+            Always the same rows.
+        with_each_value : Table
             The columns of `keys` in these rows, and in the first row of each value.
         """
-        rng = np.random.default_rng(0)
-        share = n_sampled / max(1, self.n_rows)
+        rng = np.random.default_rng(self.rows[0])
         key_names = list(dict.fromkeys(name for key in keys for name in key))
-        sampled, seen = [], None
+        empty = pa.schema([self.schema.field(name) for name in names]).empty_table()
+        sampled, seen = [empty], empty.select(key_names)
         for piece in self.pieces(names, self.rows_at_once(names)):
             sampled.append(piece.filter(rng.random(len(piece)) < share))
-            found = piece.select(key_names)
-            seen = found if seen is None else pa.concat_tables([seen, found])
+            seen = pa.concat_tables([seen, piece.select(key_names)])
             seen = seen.unify_dictionaries()
             frame = from_arrow(seen)
             is_first = [~frame.duplicated(list(key)).to_numpy() for key in keys]
@@ -296,7 +308,7 @@ class ParquetTable:
         targets = sample.select(key_names)
         if share < 1:  # otherwise the sample has each value
             targets = pa.concat_tables([targets, seen])
-        return tuple(from_arrow(t.unify_dictionaries()) for t in (sample, targets))
+        return sample, targets
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -305,3 +317,24 @@ class ParquetTable:
             yield
         except (OSError, pa.ArrowException) as error:
             raise ValueError(f"`{self.argument}` cannot be read: {error}") from error
+
+
+def _n_rows_of(part: Any) -> int:
+    """Return the number of rows of a fragment.
+
+    Arrow's `count_rows` of a row group returns that of the whole file.
+    """
+    if hasattr(part, "row_groups"):
+        return sum(group.num_rows for group in part.row_groups)
+    return part.count_rows()
+
+
+def _rows_of(
+    batches: Iterable[pa.RecordBatch], start: int, stop: float
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows from `start` on and before `stop`."""
+    for batch in batches:
+        first, end = max(start, 0), min(stop, len(batch))
+        if first < end:
+            yield batch.slice(first, int(end) - first)
+        start, stop = start - len(batch), stop - len(batch)

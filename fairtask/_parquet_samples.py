@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from fairtask._class_weights import class_weights
 from fairtask._data import InMemorySource, Positions, Source
 from fairtask._frames import from_arrow
 from fairtask._labels import NO_LABELS, Tasks, encode_labels
 from fairtask._parquet import ParquetTable
+from fairtask._processes import find_processes, in_each_process
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
 from fairtask._sensitive import SensitiveAttributes, encode_sensitive_features
@@ -21,6 +23,7 @@ from fairtask._stored import (
     StoredSamples,
     StoredWeights,
     add_class_totals,
+    add_up,
 )
 from fairtask._validation import read_weights
 
@@ -180,7 +183,9 @@ def read_samples(
     """Encode the rows of a table into a file.
 
     Without `known` the table is read twice: first for its classes and groups, and for a
-    random sample of the rows, which defines the columns.
+    random sample of the rows, which defines the columns. Each of the processes that
+    train together reads and stores a part of the rows. What is learnt from the rows,
+    and an error in them, is the same in all processes.
 
     Parameters
     ----------
@@ -199,39 +204,68 @@ def read_samples(
     is_stream : bool, default=False
         Whether these are a part of all samples.
     """
+    processes, own = find_processes(), table
+    if processes is not None:
+        part = processes.part(table.n_rows)
+        own = ParquetTable(table.dataset, table.argument, (part.start, part.stop))
+        processes.check_same(
+            **{
+                table.argument: [str(table.schema), table.n_rows],
+                f"y{columns.suffix}": columns.labels,
+                f"sensitive_features{columns.suffix}": columns.attributes,
+                "sample_weight": columns.weight,
+            }
+        )
     of_groups = {"intersectional": intersectional, "groups": groups}
     if known is None:
-        sample, targets = _survey(table, columns, intersectional=intersectional)
+        sample, targets = _survey(
+            own, columns, table.n_rows, intersectional=intersectional
+        )
         validate(sample, reset=True)
         _, tasks = columns.encode_y(targets, classes=classes)
         attributes = columns.encode_groups(targets, **of_groups).attributes
     else:
         tasks, attributes = known
-    totals = [np.zeros(n) for n in tasks.n_classes]
-    file, n_read = None, 0
-    for piece in table.pieces(columns.all, table.rows_at_once(columns.all)):
-        frame = from_arrow(piece)
-        y, _ = columns.encode_y(frame, known=tasks, classes=classes)
-        of_rows = columns.encode_groups(
-            frame, known=attributes, unseen=unseen, **of_groups
-        )
-        given = columns.read_weight(frame)
-        X = validate(frame[columns.features], reset=False)
-        rows = np.hstack([X, y, of_rows.codes, given], dtype=np.float32)
-        if file is None:
-            file = RowFile(table.n_rows, rows.shape[1])
-        file.add(rows)
-        n_read += len(rows)
-        add_class_totals(totals, y, given)
-    if file is None or n_read != table.n_rows:
-        raise ValueError(f"`{table.argument}` has changed while it was read.")
+    file: RowFile | None = None
+
+    def store_own() -> tuple[int, list[np.ndarray], tuple[int, ...]]:
+        nonlocal file
+        totals = [np.zeros(n) for n in tasks.n_classes]
+        sizes: tuple[int, ...] = ()
+        n_read = 0
+        for piece in own.pieces(columns.all, own.rows_at_once(columns.all)):
+            frame = from_arrow(piece)
+            y, _ = columns.encode_y(frame, known=tasks, classes=classes)
+            of_rows = columns.encode_groups(
+                frame, known=attributes, unseen=unseen, **of_groups
+            )
+            given = columns.read_weight(frame)
+            X = validate(frame[columns.features], reset=False)
+            values = X, y, of_rows.codes, given
+            rows = np.hstack(values, dtype=np.float32)
+            if file is None:
+                file = RowFile(own.n_rows, rows.shape[1])
+            file.add(rows)
+            n_read += len(rows)
+            add_class_totals(totals, y, given)
+            sizes = tuple(part.shape[1] for part in values)
+        if n_read != own.n_rows:
+            raise ValueError(f"`{table.argument}` has changed while it was read.")
+        return n_read, totals, sizes
+
+    of_each = in_each_process(store_own)
+    shares = [n_read for n_read, _, _ in of_each]
+    totals = add_up(of_one for _, of_one, _ in of_each)
+    sizes = max(of_one for _, _, of_one in of_each)
+    if file is None:  # a process without rows
+        file = RowFile(0, sum(sizes))
     weights = None
     if class_weight is not None or columns.weight:
         of_classes = [np.ones(n) for n in tasks.n_classes]
         if class_weight is not None:
             of_classes = class_weights(class_weight, totals, tasks)
         weights = StoredWeights(
-            n_read,
+            sum(shares),
             totals,
             of_classes,
             is_normalized=not is_stream,
@@ -242,19 +276,26 @@ def read_samples(
                 "`sample_weight` and `class_weight` together leave no sample with a "
                 "weight above 0."
             )
-    sizes = X.shape[1], y.shape[1], of_rows.codes.shape[1]
-    return StoredSamples(file, file.parts, *sizes, weights), tasks, attributes
+    n_inputs, n_tasks, n_attributes, _ = sizes
+    stored = StoredSamples(
+        file, file.parts, n_inputs, n_tasks, n_attributes, weights, shares
+    )
+    return stored, tasks, attributes
 
 
 def _survey(
-    table: ParquetTable, columns: NamedColumns, *, intersectional: bool
+    own: ParquetTable, columns: NamedColumns, n_rows: int, *, intersectional: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the features of random rows, and labels and groups with each value."""
     keys = [[name] for name in (*columns.labels, *columns.attributes)]
     if intersectional and columns.attributes:
         keys.append(columns.attributes)
     n_sampled = min(SAMPLED_ROWS, SAMPLED_VALUES // len(columns.features))
-    sample, targets = table.survey(columns.all, keys, n_sampled)
+    of_each = in_each_process(lambda: own.survey(columns.all, keys, n_sampled / n_rows))
+    sample, targets = (
+        from_arrow(pa.concat_tables(tables).unify_dictionaries())
+        for tables in zip(*of_each, strict=True)
+    )
     return sample[columns.features], targets
 
 

@@ -4,8 +4,8 @@ import atexit
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar
 
 import joblib
 import torch
@@ -16,17 +16,21 @@ __all__ = [
     "Processes",
     "current_processes",
     "find_processes",
+    "in_each_process",
     "mean_over_processes",
     "of_first_process",
     "sum_over_processes",
 ]
 
+T = TypeVar("T")
+
 
 class Processes:
     """The processes that train one network together.
 
-    Each has all samples, and computes a part of every batch. Inside of
-    ``with processes:`` the losses of this thread are those of the whole batch.
+    Each computes a part of every batch. It has all samples, or those rows of a table on
+    disk that it has read. Inside of ``with processes:`` the losses of this thread are
+    those of the whole batch.
 
     Attributes
     ----------
@@ -36,17 +40,21 @@ class Processes:
         Number of processes.
     n_samples : int
         Number of samples of the batch that is computed.
+    rows : slice
+        Rows of this batch that this process computes. There may be none: a batch can
+        have fewer samples than there are processes.
     """
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.n_samples = 0
+        self.start_batch(0, slice(0, 0))
+
+    def start_batch(self, n_samples: int, rows: slice) -> None:
+        """Note the number of samples of a batch, and the rows of this process."""
+        self.n_samples, self.rows = n_samples, rows
 
     def part(self, n_samples: int) -> slice:
-        """Return the rows of a batch that this process computes.
-
-        There may be none: a batch can have fewer samples than there are processes.
-        """
+        """Return the share of this process in a number of rows."""
         start, stop = (n_samples * r // self.size for r in (self.rank, self.rank + 1))
         return slice(start, stop)
 
@@ -89,7 +97,7 @@ class Processes:
     def gather(self, values: Tensor) -> Tensor:
         """Return the rows of the whole batch, given those of this process."""
         whole = values.new_zeros(self.n_samples, *values.shape[1:])
-        whole[self.part(self.n_samples)] = values
+        whole[self.rows] = values
         dist.all_reduce(whole)
         return whole
 
@@ -162,6 +170,27 @@ def of_first_process(value: Any) -> Any:
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def in_each_process(compute: Callable[[], T]) -> list[T]:
+    """Return the results of a function in the processes that train together.
+
+    An error in one of them is raised in all: none waits for the others. A process that
+    trains alone has one result.
+    """
+    if find_processes() is None:
+        return [compute()]
+    mine: tuple[Any, Exception | None]
+    try:
+        mine = compute(), None
+    except Exception as error:
+        mine = None, error
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, mine)
+    for _, raised in found:
+        if raised is not None:
+            raise raised
+    return [result for result, _ in found]
 
 
 def sum_over_processes(sums: Sequence[Tensor]) -> list[Tensor]:

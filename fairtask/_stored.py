@@ -1,9 +1,9 @@
 """Encoded samples in a file: more than memory holds, read part by part."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, cast
 
 import numpy as np
@@ -15,15 +15,14 @@ from fairtask._data import (
     InMemorySource,
     SampleDataset,
     Samples,
-    all_rows,
     batch_sizes,
 )
 from fairtask._holdout import hold_out_rows
-from fairtask._processes import Processes
-from fairtask._random import RandomStream
+from fairtask._processes import Processes, in_each_process
+from fairtask._random import OwnStream, RandomStream
 from fairtask._row_file import Part, RowFile
 
-__all__ = ["StoredSamples", "StoredWeights", "add_class_totals"]
+__all__ = ["StoredSamples", "StoredWeights", "add_class_totals", "add_up"]
 
 SAMPLED_ROWS = 200_000
 SAMPLED_VALUES = 2**24
@@ -47,6 +46,38 @@ def add_class_totals(
     weight = given[:, 0] if given.shape[1] else None
     for total, codes in zip(totals, y.T, strict=True):
         total += np.bincount(codes, weight, minlength=len(total))
+
+
+def add_up(totals: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Add up the total weights of each task that the processes have found."""
+    return [np.sum(of_task, axis=0) for of_task in zip(*totals, strict=True)]
+
+
+def shared_sizes(sizes: Sequence[int], shares: Sequence[int]) -> np.ndarray:
+    """Return the number of samples of each batch that each process computes.
+
+    They are in proportion to the samples that are left in each process, and add up to
+    the size of the batch.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Number of samples in each batch.
+    shares : sequence of int
+        Number of samples in each process, with the same total.
+
+    Returns
+    -------
+    ndarray of shape (n_batches, n_processes), int
+    """
+    left = np.array(shares)
+    numbers = np.empty((len(sizes), len(shares)), dtype=int)
+    for of_batch, size in zip(numbers, sizes, strict=True):
+        of_batch[:], rest = np.divmod(size * left, left.sum())
+        n_missing = size - of_batch.sum()
+        of_batch[np.argsort(-rest, kind="stable")[:n_missing]] += 1
+        left -= of_batch
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -116,7 +147,8 @@ class StoredSamples:
     """Samples in a file: the counterpart of `Samples`, with the same methods.
 
     A row of the file has the inputs, the codes of labels and groups, and the sample
-    weight if there is one.
+    weight if there is one. Each of the processes that train together has a file with
+    its share of the samples.
 
     Attributes
     ----------
@@ -127,6 +159,8 @@ class StoredSamples:
         Number of values of each kind in a row.
     weights : StoredWeights or None
         None: the samples have no weights.
+    shares : list of int
+        Number of samples in each process.
     """
 
     file: RowFile
@@ -135,19 +169,38 @@ class StoredSamples:
     n_tasks: int
     n_attributes: int
     weights: StoredWeights | None
+    shares: list[int]
 
     def __len__(self) -> int:
-        return sum(stop - start for start, stop in self.parts)
+        return sum(self.shares)
 
     @property
     def y(self) -> np.ndarray:
-        """Class codes of all samples, (n_samples, n_tasks)."""
-        return np.concatenate([self.decode(rows).y for rows in self._each_part()])
+        """Class codes of all samples, (n_samples, n_tasks), in order of the batches."""
+        return self._of_all(lambda samples: samples.y)
 
     @property
     def groups(self) -> np.ndarray:
-        """Group codes of all samples, (n_samples, n_attributes)."""
-        return np.concatenate([self.decode(rows).groups for rows in self._each_part()])
+        """Group codes of all samples, (n_samples, n_attributes), in the same order."""
+        return self._of_all(lambda samples: samples.groups)
+
+    def _of_all(self, codes: Callable[[Samples], np.ndarray]) -> np.ndarray:
+        of_each = in_each_process(
+            lambda: np.concatenate(
+                [codes(self.decode(rows)) for rows in self._each_part()]
+            )
+        )
+        sizes = batch_sizes(
+            len(self), InMemorySource.evaluated_at_once, is_trained_on=False
+        )
+        numbers = shared_sizes(sizes, self.shares)
+        borders = np.cumsum(numbers, axis=0)[:-1]
+        by_process = [
+            np.split(values, of_process)
+            for values, of_process in zip(of_each, borders.T, strict=True)
+        ]
+        by_batch = zip(*by_process, strict=True)
+        return np.concatenate([values for batch in by_batch for values in batch])
 
     def _each_part(self) -> Iterator[np.ndarray]:
         return (self.file.read(*part) for part in self.parts)
@@ -164,25 +217,26 @@ class StoredSamples:
         weights = (None, None) if self.weights is None else self.weights.of(y, given)
         return Samples(np.ascontiguousarray(X), y, groups, *weights)
 
-    def digest(self) -> str:
-        """Return a hash of all rows, which are read part by part."""
-        digest = sha256()
-        for rows in self._each_part():
-            digest.update(rows.data)
-        return digest.hexdigest()
-
     def in_memory(self) -> Samples:
-        """Return a random sample, always the same one; all samples if they are few."""
-        n_drawn = min(len(self), SAMPLED_ROWS, max(1, SAMPLED_VALUES // self.n_inputs))
-        read: list[np.ndarray] = []
-        for rows in self._each_part():
-            read.append(rows)
-            if sum(map(len, read)) >= n_drawn:
-                break
-        # A single part has the order of the input; several are random samples.
-        rows = np.concatenate(read)
-        drawn = np.random.default_rng(0).choice(len(rows), n_drawn, replace=False)
-        return self.decode(rows[np.sort(drawn)])
+        """Return a random sample, always the same one; all samples if they are few.
+
+        Each process draws from its share, and gets the rows of all.
+        """
+        most = min(len(self), SAMPLED_ROWS, max(1, SAMPLED_VALUES // self.n_inputs))
+
+        def draw() -> np.ndarray:
+            n_drawn = math.ceil(most * _n_rows(self.parts) / len(self))
+            read: list[np.ndarray] = []
+            for rows in self._each_part():
+                read.append(rows)
+                if sum(map(len, read)) >= n_drawn:
+                    break
+            # A single part has the order of the input; several are random samples.
+            rows = np.concatenate(read)
+            drawn = np.random.default_rng(0).choice(len(rows), n_drawn, replace=False)
+            return rows[np.sort(drawn)]
+
+        return self.decode(np.concatenate(in_each_process(draw)))
 
     def hold_out(
         self, fraction: float, rng: np.random.RandomState
@@ -200,22 +254,31 @@ class StoredSamples:
             middle = start + len(kept)
             training.append((start, middle))
             validation.append((middle, stop))
-        held = replace(self, parts=validation, weights=None)
+        n_of_each = in_each_process(lambda: (_n_rows(training), _n_rows(validation)))
+        kept_shares, held_shares = map(list, zip(*n_of_each, strict=True))
+        held = replace(self, parts=validation, weights=None, shares=held_shares)
         if not len(held):
             raise ValueError(
                 "`early_stopping` has nothing to hold out: each of the "
                 f"n_samples={len(self)} is the only one of its class."
             )
-        return replace(self, parts=training)._weighed_anew(), held
+        trained_on = replace(self, parts=training, shares=kept_shares)
+        return trained_on._weighed_anew(), held
 
     def _weighed_anew(self) -> "StoredSamples":
         """Return these samples with weights whose mean over them is 1."""
         if self.weights is None:
             return self
-        totals = [np.zeros_like(total) for total in self.weights.totals]
-        for rows in self._each_part():
-            _, y, _, given = self._columns(rows)
-            add_class_totals(totals, y, given)
+        before = self.weights.totals
+
+        def total_own() -> list[np.ndarray]:
+            totals = [np.zeros_like(total) for total in before]
+            for rows in self._each_part():
+                _, y, _, given = self._columns(rows)
+                add_class_totals(totals, y, given)
+            return totals
+
+        totals = add_up(in_each_process(total_own))
         weights = replace(self.weights, n_samples=len(self), totals=totals)
         if not all(weights.sums):
             raise ValueError(
@@ -296,7 +359,8 @@ class StoredBatches:
 
     An order is drawn for the parts, and one for the rows of each part. The last rows of
     a part that do not fill a batch go into the first batch of the next part. For a
-    single part the batches are those of `InMemoryBatches`.
+    single part the batches are those of `InMemoryBatches`. Each of several processes
+    has its share of every batch.
     """
 
     def __init__(
@@ -306,27 +370,36 @@ class StoredBatches:
         self.batch_size = batch_size
         self.random = random
 
+    @property
+    def _sizes(self) -> list[int]:
+        return batch_sizes(
+            len(self.dataset), self.batch_size, is_trained_on=self.random is not None
+        )
+
     def __iter__(self) -> Iterator[Batch]:
-        return self._cut(all_rows)
+        return self._cut(self._sizes, self.random)
 
     def shared_by(self, processes: Processes) -> Iterator[Batch]:
-        """Return an iterator over the part of each batch that this process computes."""
+        """Yield the part of each batch that this process computes."""
+        random = self.random
+        if random is not None:
+            # The stream of the training stays the same in all processes.
+            random = OwnStream(int(random.seeds(1)) + processes.rank)
+        numbers = shared_sizes(self._sizes, self.dataset.samples.shares)
+        ends = numbers.cumsum(axis=1).tolist()
+        own = numbers[:, processes.rank].tolist()
+        for batch, of_batch, n in zip(self._cut(own, random), ends, own, strict=True):
+            end = of_batch[processes.rank]
+            processes.start_batch(of_batch[-1], slice(end - n, end))
+            yield batch
 
-        def part(n_samples: int) -> slice:
-            processes.n_samples = n_samples
-            return processes.part(n_samples)
-
-        return self._cut(part)
-
-    def _cut(self, part_of: Callable[[int], slice]) -> Iterator[Batch]:
-        """Yield those rows of each batch that a function of its size says."""
+    def _cut(self, sizes: list[int], random: RandomStream | None) -> Iterator[Batch]:
+        """Yield batches of these sizes."""
         samples = self.dataset.samples
-        sizes = batch_sizes(
-            len(samples), self.batch_size, is_trained_on=self.random is not None
-        )[::-1]
+        sizes = sizes[::-1]
         rest = np.empty((0, samples.file.width), dtype=np.float32)
-        for stored in self._ordered(samples.parts):
-            rows = self._read(stored, rest)
+        for stored in _ordered(samples.parts, random):
+            rows = self._read(stored, rest, random)
             slices, end = [], 0
             while sizes and end + sizes[-1] <= len(rows):
                 slices.append(slice(end, end + sizes[-1]))
@@ -334,27 +407,32 @@ class StoredBatches:
             held = self.dataset.held(samples.decode(rows[:end]))
             rest = rows[end:].copy()
             del rows  # one part at a time
-            for whole in slices:
-                part = part_of(whole.stop - whole.start)
-                batch = slice(whole.start + part.start, whole.start + part.stop)
+            for batch in slices:
                 target = {name: values[batch] for name, values in held.target.items()}
                 yield cast(InMemorySource, held.source)[batch], target
             del held
 
-    def _ordered(self, parts: list[Part]) -> list[Part]:
-        if self.random is None or len(parts) == 1:
-            return parts
-        return [parts[k] for k in self.random.permutation(len(parts)).tolist()]
-
-    def _read(self, part: Part, rest: np.ndarray) -> np.ndarray:
+    def _read(
+        self, part: Part, rest: np.ndarray, random: RandomStream | None
+    ) -> np.ndarray:
         """Return the rest of the part before, and the rows of a part."""
         rows = self.dataset.samples.file.read(*part)
         order: Any = slice(None)
-        if self.random is not None:
-            order = self.random.permutation(len(rows)).numpy()
+        if random is not None:
+            order = random.permutation(len(rows)).numpy()
         elif not len(rest):
             return rows
         joined = np.empty((len(rest) + len(rows), rows.shape[1]), dtype=np.float32)
         joined[: len(rest)] = rest
         joined[len(rest) :] = rows[order]
         return joined
+
+
+def _n_rows(parts: list[Part]) -> int:
+    return sum(stop - start for start, stop in parts)
+
+
+def _ordered(parts: list[Part], random: RandomStream | None) -> list[Part]:
+    if random is None or len(parts) == 1:
+        return parts
+    return [parts[k] for k in random.permutation(len(parts)).tolist()]

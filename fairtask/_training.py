@@ -94,12 +94,11 @@ def processes_for(
 
 
 def _named_samples(samples: Samples | StoredSamples | None) -> dict[str, Any]:
-    """Return samples by the arguments of `fit`; a hash of the rows of a file."""
+    """Return samples by the arguments of `fit`. Those of a file differ by process."""
     if samples is None:
         return {}
     if isinstance(samples, StoredSamples):
-        of_classes = samples.weights and samples.weights.of_classes
-        return {"X": samples.digest(), "sample_weight": of_classes}
+        return {"sample_weight": samples.weights and samples.weights.of_classes}
     return {
         "X": samples.X if isinstance(samples.X, np.ndarray) else len(samples),
         "y": samples.y,

@@ -236,7 +236,7 @@ class TestParts:
         monkeypatch.setattr(_row_file, "PART_BYTES", 4 * 3 * part_rows)
         file = RowFile(n, 3)
         file.add(np.arange(n)[:, None].repeat(3, axis=1))
-        return StoredSamples(file, file.parts, 1, 1, 1, None)
+        return StoredSamples(file, file.parts, 1, 1, 1, None, [n])
 
     def batches(self, samples, size, random=None):
         dataset = samples.dataset([0], _source)
@@ -296,7 +296,7 @@ class TestParts:
         file = RowFile(n, 4)
         file.add(np.hstack([np.arange(n)[:, None], y, given]))
         weights = StoredWeights(n, totals, of_classes, normalize, True)
-        stored = StoredSamples(file, file.parts, 1, 2, 0, weights)
+        stored = StoredSamples(file, file.parts, 1, 2, 0, weights, [n])
         assert len(file.parts) == 4
         parts = [stored.decode(rows) for rows in stored._each_part()]
         order = np.concatenate([part.X[:, 0] for part in parts]).astype(int)

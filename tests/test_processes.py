@@ -108,9 +108,9 @@ def test_parts_have_the_dropout_of_the_whole_batch(shape):
     found = []
     for rank in range(3):
         processes = make_processes(rank, 3)
-        processes.n_samples = len(x)
+        processes.start_batch(len(x), processes.part(len(x)))
         with OwnStream(0), processes:
-            found.append(dropout(x[processes.part(len(x))]))
+            found.append(dropout(x[processes.rows]))
     assert_array_equal(torch.cat(found), expected)
 
 
