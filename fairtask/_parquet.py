@@ -216,8 +216,10 @@ class ParquetTable:
         n_rows : int
             Largest number of rows of a piece. All pieces have about the same number.
         """
+        if not self.n_rows:
+            return
         n_pieces = math.ceil(self.n_rows / n_rows)
-        n_rows = math.ceil(self.n_rows / max(1, n_pieces))
+        n_rows = math.ceil(self.n_rows / n_pieces)
         waiting: list[pa.RecordBatch] = []
         with self._errors():
             for batch in self._batches(list(names), n_rows):
@@ -334,6 +336,8 @@ def _rows_of(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows from `start` on and before `stop`."""
     for batch in batches:
+        if stop <= 0:
+            return
         first, end = max(start, 0), min(stop, len(batch))
         if first < end:
             yield batch.slice(first, int(end) - first)

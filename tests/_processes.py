@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from fairtask import (
     AuxiliaryFairnessImageClassifier,
     _row_file,
 )
+from fairtask._data import InMemorySource
 from fairtask.baselines import (
     AdversarialClassifier,
     GroupSpecificClassifier,
@@ -121,17 +123,6 @@ def multipliers():
     return classifier.fit(X, y, sensitive_features=z)
 
 
-def parquet(y=y, **settings):
-    """Rows in several parts of a file, with a hold-out."""
-    table = pd.DataFrame(X).add_prefix("x").assign(y=y, z=z, w=WEIGHTS)
-    in_parts = mock.patch.object(_row_file, "PART_BYTES", 3000)
-    with TemporaryDirectory() as folder, in_parts:
-        path = Path(folder) / "table.parquet"
-        table.to_parquet(path)
-        classifier = make(early_stopping=True, **settings)
-        return classifier.fit(path, "y", sensitive_features="z", sample_weight="w")
-
-
 def aggregated():
     classifier = make(
         aggregator=PCGrad(),
@@ -168,7 +159,6 @@ EQUAL = {
         adversarial,
         group_specific,
         multipliers,
-        parquet,
         aggregated,
         images,
     )
@@ -184,6 +174,111 @@ class Recorder(Callback):
 
     def on_batch_begin(self, net, batch, training=False, **kwargs):
         self.features_ += batch[0][:, 0].tolist()
+
+
+TABLE = pd.DataFrame(X).add_prefix("x")
+TABLE["job"] = np.array(["clerk", "actor", None])[RNG.integers(3, size=500)]
+TABLE.loc[450, "job"] = "judge"
+TABLE["first"], TABLE["second"] = TASKS.T
+TABLE.loc[3, "second"] = 3
+TABLE["rare"], TABLE["unknown"], TABLE["w"] = RARE, UNKNOWN, WEIGHTS
+TABLE = TABLE.iloc[:499]  # two processes cannot have as many rows each
+NAMES = {
+    "y": ["first", "second"],
+    "sensitive_features": ["rare", "unknown"],
+    "sample_weight": "w",
+}
+N_VAL = 101
+
+
+class Batches(Callback):
+    """Keeps the batches of each epoch that a process is trained on."""
+
+    def on_train_begin(self, net, *args, **kwargs):
+        self.epochs_ = []
+
+    def on_epoch_begin(self, net, *args, **kwargs):
+        self.epochs_.append([])
+
+    def on_batch_begin(self, net, batch, training=False, **kwargs):
+        if training:
+            self.epochs_[-1].append(batch)
+
+
+@contextmanager
+def in_files(*tables):
+    """Write tables, in small row groups; make parts of few rows."""
+    in_parts = mock.patch.object(_row_file, "PART_BYTES", 3000)
+    with TemporaryDirectory() as folder, in_parts:
+        paths = [Path(folder) / f"{i}.parquet" for i, _ in enumerate(tables)]
+        for table, path in zip(tables, paths, strict=True):
+            table.to_parquet(path, row_group_size=60)
+        yield paths
+
+
+def fit_file():
+    """Rare groups, classes and categories are in the rows of one process."""
+    classifier = make(
+        class_weight="balanced", early_stopping=True, callbacks=[("batches", Batches())]
+    )
+    with in_files(TABLE, TABLE[:N_VAL]) as (path, path_val):
+        return classifier.fit(
+            path,
+            **NAMES,
+            X_val=path_val,
+            y_val=NAMES["y"],
+            sensitive_features_val=NAMES["sensitive_features"],
+        )
+
+
+def shared_file():
+    """Return the results, the batches, and the number of rows that were written."""
+    add, n_rows = _row_file.RowFile.add, []
+
+    def count(file, rows):
+        n_rows.append(len(rows))
+        add(file, rows)
+
+    with mock.patch.object(_row_file.RowFile, "add", count):
+        classifier = fit_file()
+    return (
+        results(classifier),
+        dict(classifier.net_.callbacks_)["batches"].epochs_,
+        sum(n_rows),
+    )
+
+
+def held_out_file():
+    """Return the results, the validation losses, and the log losses that are scored."""
+    scores = []
+
+    def log_loss(y, probabilities, groups):
+        of_classes = np.searchsorted(np.unique(TABLE["first"]), y)
+        scores.append(-np.log(probabilities[np.arange(len(y)), of_classes]).mean())
+        return -scores[-1]
+
+    classifier = make(early_stopping=True, epoch_scoring=log_loss, erase=True)
+    evaluated_at_once = mock.patch.object(InMemorySource, "evaluated_at_once", 7)
+    with in_files(TABLE.drop(columns="second")) as (path,), evaluated_at_once:
+        classifier.fit(path, "first", sensitive_features="rare")
+    return results(classifier), classifier.history_["valid_task_loss"], scores
+
+
+def file_of_one_row():
+    """One of the processes has no row."""
+    classifier = make()
+    for rows in (slice(None), slice(1)):
+        with in_files(TABLE[rows]) as (path,):
+            classifier.partial_fit(path, **NAMES)
+    return results(classifier)
+
+
+def error_in_one_share():
+    """The last row has an error, which one process reads."""
+    table = TABLE.copy()
+    table.loc[498, "w"] = -1
+    with in_files(table) as (path,):
+        return error_of(lambda: make().fit(path, **NAMES))
 
 
 def modules_of_torch():
@@ -222,7 +317,8 @@ def other_labels():
 
 def other_files():
     rank = int(os.environ["RANK"])
-    return error_of(lambda: parquet(np.roll(y, rank)))
+    with in_files(TABLE[rank:]) as (path,):
+        return error_of(lambda: make().fit(path, **NAMES))
 
 
 def other_parameter():
@@ -238,8 +334,13 @@ def only_one_validates():
 
 
 def other_class_weight():
-    weight = {0: 1, 1: 1 + int(os.environ["RANK"])}
-    return error_of(lambda: parquet(y, class_weight=weight))
+    """Class weights of rows in a file, which are other rows in each process."""
+    labels = np.unique(TABLE["first"]).tolist()
+    weight = dict.fromkeys(labels, 1) | {labels[-1]: 1 + int(os.environ["RANK"])}
+    classifier = make(class_weight=weight)
+    with in_files(TABLE) as (path,):
+        names = {"y": "first", "sensitive_features": "rare"}
+        return error_of(lambda: classifier.fit(path, **names))
 
 
 def in_a_thread():
@@ -262,6 +363,10 @@ TOGETHER = (
     only_one_validates,
     other_class_weight,
     in_a_thread,
+    shared_file,
+    held_out_file,
+    file_of_one_row,
+    error_in_one_share,
 )
 
 

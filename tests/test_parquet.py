@@ -3,8 +3,9 @@
 import datetime
 import os
 import pickle
+from dataclasses import replace
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,23 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fairtask import AuxiliaryFairnessClassifier, _parquet, _row_file, _stored
 from fairtask._class_weights import class_weights, task_weights
-from fairtask._data import InMemorySource
+from fairtask._data import InMemorySource, batch_sizes
 from fairtask._labels import Tasks
+from fairtask._processes import Processes
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
-from fairtask._stored import StoredSamples, StoredWeights, add_class_totals
+from fairtask._stored import (
+    StoredSamples,
+    StoredWeights,
+    add_class_totals,
+    shared_sizes,
+)
 from fairtask._validation import check_sample_weight
 from fairtask.baselines import (
     AdversarialClassifier,
@@ -351,6 +360,77 @@ class TestParts:
 
 def _source(X):
     return InMemorySource(X, torch.device("cpu"))
+
+
+class TestShares:
+    """Several processes read, and compute, a part each."""
+
+    def tables(self, folder):
+        """The same rows in one file, in two and in memory, and chosen by a filter."""
+        rows = make_table().assign(n=np.arange(N))
+        file = ds.dataset(write(folder, rows))
+        (folder / "files").mkdir()
+        write(folder / "files", rows[:130], "0.parquet")
+        write(folder / "files", rows[130:], "1.parquet")
+        in_memory = ds.dataset(pa.Table.from_pandas(rows))
+        more = pd.concat([rows.assign(y=""), rows])
+        filtered = ds.dataset(write(folder, more, "more")).filter(ds.field("y") != "")
+        return [file, ds.dataset(folder / "files"), in_memory, filtered]
+
+    @pytest.mark.parametrize("borders", [[0, 400], [0, 70, 71, 71, 205, 400]])
+    def test_each_row_is_read_once(self, tmp_path, small_parts, borders):
+        for dataset in self.tables(tmp_path):
+            read = []
+            for rows in pairwise(borders):
+                table = _parquet.ParquetTable(dataset, "X", rows)
+                pieces = [piece["n"].to_pylist() for piece in table.pieces(["n"], 50)]
+                assert sum(map(len, pieces)) == table.n_rows == rows[1] - rows[0]
+                read += pieces
+            assert list(chain.from_iterable(read)) == list(range(N))
+
+    @pytest.mark.parametrize(("rows", "n_groups"), [((0, 70), 1), ((60, 150), 3)])
+    def test_other_row_groups_are_not_read(self, tmp_path, monkeypatch, rows, n_groups):
+        read = []
+
+        def keep(batches, start, stop):
+            batches = list(batches)
+            read.extend(batches)
+            return rows_of(batches, start, stop)
+
+        rows_of = _parquet._rows_of
+        monkeypatch.setattr(_parquet, "_rows_of", keep)
+        dataset = ds.dataset(write(tmp_path, make_table()))
+        list(_parquet.ParquetTable(dataset, "X", rows).pieces(["n"], 70))
+        assert sum(map(len, read)) == 70 * n_groups
+
+    @given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.integers(1, 60))
+    def test_batches_are_shared_in_proportion(self, shares, size):
+        sizes = batch_sizes(sum(shares), size, is_trained_on=False)
+        numbers = shared_sizes(sizes, shares)
+        assert numbers.sum(axis=1).tolist() == sizes
+        assert_array_equal(numbers.sum(axis=0), np.array(shares) * bool(sizes))
+        if sizes:
+            proportional = np.outer(sizes, shares) / sum(shares)
+            assert np.abs(numbers - proportional).max() < 2
+
+    @pytest.mark.parametrize("shares", [[50, 51], [10, 80, 0, 11], [101]])
+    @pytest.mark.parametrize("size", [1, 20])
+    def test_an_epoch_has_each_row_once(self, monkeypatch, shares, size):
+        batches = []
+        for rank, n in enumerate(shares):
+            samples = TestParts().make_samples(n, monkeypatch)
+            dataset = replace(samples, shares=shares).dataset([0], _source)
+            processes = object.__new__(Processes)  # without a process group
+            processes.rank = rank
+            own = dataset.batches(size, RandomStream(0)).shared_by(processes)
+            batches.append([(processes.n_samples, processes.rows, X) for X, _ in own])
+            numbers = torch.cat([X[:, 0] for *_, X in batches[-1]])
+            assert_array_equal(np.sort(numbers), np.arange(n))
+        for batch in zip(*batches, strict=True):
+            rows = [row for n, part, _ in batch for row in range(n)[part]]
+            assert rows == list(range(batch[0][0]))
+            for _, part, X in batch:
+                assert len(X) == part.stop - part.start
 
 
 class TestPredictions:

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fairtask._processes import Processes, find_processes
 from fairtask._random import OwnStream
+from fairtask._stored import StoredBatches
 from fairtask._validation import check_device
 from fairtask.modules import Dropout
 from tests import _processes
@@ -83,6 +84,89 @@ class TestTwoProcesses:
         (lr, first), (other_lr, second) = (each["in_a_thread"] for each in found)
         assert lr != other_lr
         assert not np.array_equal(first["steps"], second["steps"])
+
+
+def joined(values):
+    """Return the rows of all processes, of inputs or of targets."""
+    if isinstance(values[0], dict):
+        return {name: torch.cat([of[name] for of in values]) for name in values[0]}
+    return torch.cat(values)
+
+
+@pytest.mark.slow
+class TestTwoProcessesShareAFile:
+    def test_train_the_network_of_one_with_their_batches(self, found, monkeypatch):
+        (first, batches, _), (second, others, _) = (of["shared_file"] for of in found)
+        epochs = [
+            [
+                tuple(joined(values) for values in zip(*parts, strict=True))
+                for parts in zip(*of_processes, strict=True)
+            ]
+            for of_processes in zip(batches, others, strict=True)
+        ]
+        in_order = StoredBatches.__iter__
+
+        def replayed(self):
+            if self.random is None:
+                return in_order(self)
+            self.random.seeds(1)  # that of the order
+            return iter(epochs.pop(0))
+
+        monkeypatch.setattr(StoredBatches, "__iter__", replayed)
+        expected = _processes.results(_processes.fit_file())
+        assert not epochs
+        for name, values in expected.items():
+            assert_array_equal(first[name], second[name])
+            close = {"rtol": 1e-5} if values.dtype == float else {"atol": 1e-3}
+            assert_allclose(first[name], values, **close, err_msg=name)
+
+    def test_divide_each_batch(self, found):
+        epochs = [of_process["shared_file"][1] for of_process in found]
+        for first, second in zip(*epochs, strict=True):
+            sizes = np.array(
+                [[len(X) for X, _ in of_process] for of_process in (first, second)]
+            )
+            assert sizes.sum(axis=0).tolist() == [45] * 11 + [4]
+            assert sizes.sum(axis=1).tolist() == [249, 250]
+            assert np.abs(sizes[0] - sizes[1]).max() <= 1
+
+    def test_see_each_row_once_in_an_epoch(self, found):
+        for epoch in zip(*(of["shared_file"][1] for of in found), strict=True):
+            rows = torch.cat([X for of_process in epoch for X, _ in of_process])
+            assert len(rows.unique(dim=0)) == len(_processes.TABLE)
+
+    def test_groups_and_classes_of_one_process_are_those_of_both(self, found):
+        targets = [
+            joined([target for _, target in of_process["shared_file"][1][0]])
+            for of_process in found
+        ]
+        assert [(target["groups"][:, 0] == 2).sum() for target in targets] == [1, 0]
+        assert [(target["y"][:, 1] == 3).sum() for target in targets] == [1, 0]
+
+    def test_read_their_own_rows(self, found):
+        """Of 499 rows to train on, and of 101 to validate."""
+        assert [of["shared_file"][2] for of in found] == [249 + 50, 250 + 51]
+
+    def test_score_each_sample_with_its_label(self, found):
+        """The score of an epoch is the loss that its batches have."""
+        (first, losses, scores), (second, _, others) = (
+            of_process["held_out_file"] for of_process in found
+        )
+        for name, values in first.items():
+            assert_array_equal(second[name], values)
+        assert scores == others
+        assert_allclose(scores, losses, rtol=1e-5)
+
+    def test_one_may_have_no_rows(self, found):
+        first, second = (of["file_of_one_row"] for of in found)
+        for name, values in first.items():
+            assert_array_equal(second[name], values)
+        assert first["history"].shape[0] == 2
+
+    def test_have_the_same_error(self, found):
+        for of_process in found:
+            error = of_process["error_in_one_share"]
+            assert error == "`sample_weight` must not be negative; found -1."
 
 
 def make_processes(rank, size):
