@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 import joblib
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ __all__ = [
     "in_each_process",
     "mean_over_processes",
     "of_first_process",
+    "shared_sizes",
     "sum_over_processes",
 ]
 
@@ -191,6 +193,33 @@ def in_each_process(compute: Callable[[], T]) -> list[T]:
         if raised is not None:
             raise raised
     return [result for result, _ in found]
+
+
+def shared_sizes(sizes: Sequence[int], shares: Sequence[int]) -> np.ndarray:
+    """Return the number of samples of each batch that each process computes.
+
+    They are in proportion to the samples that are left in each process, and add up to
+    the size of the batch.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Number of samples in each batch.
+    shares : sequence of int
+        Number of samples in each process, with the same total.
+
+    Returns
+    -------
+    ndarray of shape (n_batches, n_processes), int
+    """
+    left = np.array(shares)
+    numbers = np.empty((len(sizes), len(shares)), dtype=int)
+    for of_batch, size in zip(numbers, sizes, strict=True):
+        of_batch[:], rest = np.divmod(size * left, left.sum())
+        n_missing = size - of_batch.sum()
+        of_batch[np.argsort(-rest, kind="stable")[:n_missing]] += 1
+        left -= of_batch
+    return numbers
 
 
 def sum_over_processes(sums: Sequence[Tensor]) -> list[Tensor]:

@@ -18,7 +18,7 @@ from fairtask._data import (
     batch_sizes,
 )
 from fairtask._holdout import hold_out_rows
-from fairtask._processes import Processes, in_each_process
+from fairtask._processes import Processes, in_each_process, shared_sizes
 from fairtask._random import OwnStream, RandomStream
 from fairtask._row_file import Part, RowFile
 
@@ -51,33 +51,6 @@ def add_class_totals(
 def add_up(totals: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
     """Add up the total weights of each task that the processes have found."""
     return [np.sum(of_task, axis=0) for of_task in zip(*totals, strict=True)]
-
-
-def shared_sizes(sizes: Sequence[int], shares: Sequence[int]) -> np.ndarray:
-    """Return the number of samples of each batch that each process computes.
-
-    They are in proportion to the samples that are left in each process, and add up to
-    the size of the batch.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of samples in each batch.
-    shares : sequence of int
-        Number of samples in each process, with the same total.
-
-    Returns
-    -------
-    ndarray of shape (n_batches, n_processes), int
-    """
-    left = np.array(shares)
-    numbers = np.empty((len(sizes), len(shares)), dtype=int)
-    for of_batch, size in zip(numbers, sizes, strict=True):
-        of_batch[:], rest = np.divmod(size * left, left.sum())
-        n_missing = size - of_batch.sum()
-        of_batch[np.argsort(-rest, kind="stable")[:n_missing]] += 1
-        left -= of_batch
-    return numbers
 
 
 @dataclass(frozen=True)
@@ -185,22 +158,18 @@ class StoredSamples:
         return self._of_all(lambda samples: samples.groups)
 
     def _of_all(self, codes: Callable[[Samples], np.ndarray]) -> np.ndarray:
-        of_each = in_each_process(
-            lambda: np.concatenate(
-                [codes(self.decode(rows)) for rows in self._each_part()]
-            )
-        )
+        own = [codes(self.decode(rows)) for rows in self._each_part()]
+        of_each = in_each_process(lambda: np.concatenate(own))
         sizes = batch_sizes(
             len(self), InMemorySource.evaluated_at_once, is_trained_on=False
         )
         numbers = shared_sizes(sizes, self.shares)
-        borders = np.cumsum(numbers, axis=0)[:-1]
-        by_process = [
-            np.split(values, of_process)
-            for values, of_process in zip(of_each, borders.T, strict=True)
+        parts = [
+            values[stop - n : stop]
+            for of_batch in zip(numbers, numbers.cumsum(axis=0), strict=True)
+            for values, n, stop in zip(of_each, *of_batch, strict=True)
         ]
-        by_batch = zip(*by_process, strict=True)
-        return np.concatenate([values for batch in by_batch for values in batch])
+        return np.concatenate(parts)
 
     def _each_part(self) -> Iterator[np.ndarray]:
         return (self.file.read(*part) for part in self.parts)
@@ -223,20 +192,17 @@ class StoredSamples:
         Each process draws from its share, and gets the rows of all.
         """
         most = min(len(self), SAMPLED_ROWS, max(1, SAMPLED_VALUES // self.n_inputs))
-
-        def draw() -> np.ndarray:
-            n_drawn = math.ceil(most * _n_rows(self.parts) / len(self))
-            read: list[np.ndarray] = []
-            for rows in self._each_part():
-                read.append(rows)
-                if sum(map(len, read)) >= n_drawn:
-                    break
-            # A single part has the order of the input; several are random samples.
-            rows = np.concatenate(read)
-            drawn = np.random.default_rng(0).choice(len(rows), n_drawn, replace=False)
-            return rows[np.sort(drawn)]
-
-        return self.decode(np.concatenate(in_each_process(draw)))
+        n_drawn = math.ceil(most * _n_rows(self.parts) / len(self))
+        read: list[np.ndarray] = []
+        for rows in self._each_part():
+            read.append(rows)
+            if sum(map(len, read)) >= n_drawn:
+                break
+        # A single part has the order of the input; several are random samples.
+        rows = np.concatenate(read)
+        drawn = np.random.default_rng(0).choice(len(rows), n_drawn, replace=False)
+        own = rows[np.sort(drawn)]
+        return self.decode(np.concatenate(in_each_process(lambda: own)))
 
     def hold_out(
         self, fraction: float, rng: np.random.RandomState
@@ -269,16 +235,11 @@ class StoredSamples:
         """Return these samples with weights whose mean over them is 1."""
         if self.weights is None:
             return self
-        before = self.weights.totals
-
-        def total_own() -> list[np.ndarray]:
-            totals = [np.zeros_like(total) for total in before]
-            for rows in self._each_part():
-                _, y, _, given = self._columns(rows)
-                add_class_totals(totals, y, given)
-            return totals
-
-        totals = add_up(in_each_process(total_own))
+        own = [np.zeros_like(total) for total in self.weights.totals]
+        for rows in self._each_part():
+            _, y, _, given = self._columns(rows)
+            add_class_totals(own, y, given)
+        totals = add_up(in_each_process(lambda: own))
         weights = replace(self.weights, n_samples=len(self), totals=totals)
         if not all(weights.sums):
             raise ValueError(
@@ -323,7 +284,7 @@ class StoredDataset(SampleDataset):
 
     @property
     def target(self) -> dict[str, Tensor]:  # type: ignore[override]
-        """Targets of all samples, read into memory."""
+        """Targets of the samples of this process, read into memory."""
         parts = [
             self.samples.decode(rows).target(self.attributes)
             for rows in self.samples._each_part()
@@ -377,29 +338,30 @@ class StoredBatches:
         )
 
     def __iter__(self) -> Iterator[Batch]:
-        return self._cut(self._sizes, self.random)
+        return self._cut(self._sizes)
 
     def shared_by(self, processes: Processes) -> Iterator[Batch]:
         """Yield the part of each batch that this process computes."""
-        random = self.random
-        if random is not None:
-            # The stream of the training stays the same in all processes.
-            random = OwnStream(int(random.seeds(1)) + processes.rank)
+        own = self
+        if self.random is not None:
+            # The stream of the training must stay the same in all processes.
+            seed = int(self.random.seeds(1)) + processes.rank
+            own = StoredBatches(self.dataset, self.batch_size, OwnStream(seed))
         numbers = shared_sizes(self._sizes, self.dataset.samples.shares)
-        ends = numbers.cumsum(axis=1).tolist()
-        own = numbers[:, processes.rank].tolist()
-        for batch, of_batch, n in zip(self._cut(own, random), ends, own, strict=True):
-            end = of_batch[processes.rank]
-            processes.start_batch(of_batch[-1], slice(end - n, end))
+        batches = own._cut(numbers[:, processes.rank].tolist())
+        for batch, of_batch in zip(batches, numbers.tolist(), strict=True):
+            start = sum(of_batch[: processes.rank])
+            stop = start + of_batch[processes.rank]
+            processes.start_batch(sum(of_batch), slice(start, stop))
             yield batch
 
-    def _cut(self, sizes: list[int], random: RandomStream | None) -> Iterator[Batch]:
-        """Yield batches of these sizes."""
+    def _cut(self, sizes: list[int]) -> Iterator[Batch]:
+        """Yield batches of these sizes, of the samples of this process."""
         samples = self.dataset.samples
         sizes = sizes[::-1]
         rest = np.empty((0, samples.file.width), dtype=np.float32)
-        for stored in _ordered(samples.parts, random):
-            rows = self._read(stored, rest, random)
+        for stored in self._ordered(samples.parts):
+            rows = self._read(stored, rest)
             slices, end = [], 0
             while sizes and end + sizes[-1] <= len(rows):
                 slices.append(slice(end, end + sizes[-1]))
@@ -412,14 +374,17 @@ class StoredBatches:
                 yield cast(InMemorySource, held.source)[batch], target
             del held
 
-    def _read(
-        self, part: Part, rest: np.ndarray, random: RandomStream | None
-    ) -> np.ndarray:
+    def _ordered(self, parts: list[Part]) -> list[Part]:
+        if self.random is None or len(parts) == 1:
+            return parts
+        return [parts[k] for k in self.random.permutation(len(parts)).tolist()]
+
+    def _read(self, part: Part, rest: np.ndarray) -> np.ndarray:
         """Return the rest of the part before, and the rows of a part."""
         rows = self.dataset.samples.file.read(*part)
         order: Any = slice(None)
-        if random is not None:
-            order = random.permutation(len(rows)).numpy()
+        if self.random is not None:
+            order = self.random.permutation(len(rows)).numpy()
         elif not len(rest):
             return rows
         joined = np.empty((len(rest) + len(rows), rows.shape[1]), dtype=np.float32)
@@ -430,9 +395,3 @@ class StoredBatches:
 
 def _n_rows(parts: list[Part]) -> int:
     return sum(stop - start for start, stop in parts)
-
-
-def _ordered(parts: list[Part], random: RandomStream | None) -> list[Part]:
-    if random is None or len(parts) == 1:
-        return parts
-    return [parts[k] for k in random.permutation(len(parts)).tolist()]

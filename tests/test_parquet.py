@@ -22,14 +22,13 @@ from fairtask import AuxiliaryFairnessClassifier, _parquet, _row_file, _stored
 from fairtask._class_weights import class_weights, task_weights
 from fairtask._data import InMemorySource, batch_sizes
 from fairtask._labels import Tasks
-from fairtask._processes import Processes
+from fairtask._processes import Processes, shared_sizes
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
 from fairtask._stored import (
     StoredSamples,
     StoredWeights,
     add_class_totals,
-    shared_sizes,
 )
 from fairtask._validation import check_sample_weight
 from fairtask.baselines import (
