@@ -204,18 +204,7 @@ def read_samples(
     is_stream : bool, default=False
         Whether these are a part of all samples.
     """
-    processes, own = find_processes(), table
-    if processes is not None:
-        part = processes.part(table.n_rows)
-        own = ParquetTable(table.dataset, table.argument, (part.start, part.stop))
-        processes.check_same(
-            **{
-                table.argument: [str(table.schema), table.n_rows],
-                f"y{columns.suffix}": columns.labels,
-                f"sensitive_features{columns.suffix}": columns.attributes,
-                "sample_weight": columns.weight,
-            }
-        )
+    own = _own_rows(table, columns)
     of_groups = {"intersectional": intersectional, "groups": groups}
     if known is None:
         sample, targets = _survey(
@@ -281,6 +270,23 @@ def read_samples(
         file, file.parts, n_inputs, n_tasks, n_attributes, weights, shares
     )
     return stored, tasks, attributes
+
+
+def _own_rows(table: ParquetTable, columns: NamedColumns) -> ParquetTable:
+    """Return the rows that this process reads: its share, or all if it is alone."""
+    processes = find_processes()
+    if processes is None:
+        return table
+    processes.check_same(
+        **{
+            table.argument: [str(table.schema), table.n_rows],
+            f"y{columns.suffix}": columns.labels,
+            f"sensitive_features{columns.suffix}": columns.attributes,
+            "sample_weight": columns.weight,
+        }
+    )
+    part = processes.part(table.n_rows)
+    return ParquetTable(table.dataset, table.argument, (part.start, part.stop))
 
 
 def _survey(
