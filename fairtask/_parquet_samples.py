@@ -21,10 +21,8 @@ from fairtask._stored import (
     SAMPLED_ROWS,
     SAMPLED_VALUES,
     StoredSamples,
-    StoredWeights,
-    add_class_totals,
-    add_up,
 )
+from fairtask._stored_weights import StoredWeights, add_class_totals, add_up
 from fairtask._validation import read_weights
 
 __all__ = [

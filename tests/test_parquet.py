@@ -25,11 +25,8 @@ from fairtask._labels import Tasks
 from fairtask._processes import Processes, shared_sizes
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
-from fairtask._stored import (
-    StoredSamples,
-    StoredWeights,
-    add_class_totals,
-)
+from fairtask._stored import StoredSamples
+from fairtask._stored_weights import StoredWeights, add_class_totals
 from fairtask._validation import check_sample_weight
 from fairtask.baselines import (
     AdversarialClassifier,
