@@ -17,11 +17,7 @@ from fairtask._processes import find_processes, in_each_process
 from fairtask._random import RandomStream
 from fairtask._row_file import RowFile
 from fairtask._sensitive import SensitiveAttributes, encode_sensitive_features
-from fairtask._stored import (
-    SAMPLED_ROWS,
-    SAMPLED_VALUES,
-    StoredSamples,
-)
+from fairtask._stored import SAMPLED_ROWS, SAMPLED_VALUES, StoredSamples
 from fairtask._stored_weights import StoredWeights, add_class_totals, add_up
 from fairtask._validation import read_weights
 
