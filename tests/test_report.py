@@ -448,6 +448,11 @@ class TestObject:
         ({"confidence_level": 1}, "`confidence_level` must be .* got 1"),
         ({"min_group_size": 0}, "`min_group_size` must be"),
         ({"z": None}, "`sensitive_features` must have"),
+        ({"y_score": SCORE[1:]}, "`y_score` must have one row per"),
+        ({"y_score": np.where(SCORE > 0.8, np.nan, SCORE)}, "`y_score` must be finite"),
+        ({"y_score": PRED.astype(str)}, "`y_score` must hold numbers"),
+        ({"y_score": np.ones((10, 3)) / 3}, "of the 2 .* classes with `labels` if"),
+        ({"y": [0, 1, 2, 0, 1] * 2}, "`y_score` must have a column for each of the 3"),
     ],
 )
 def test_error_names_the_argument(arguments, message):

@@ -12,7 +12,7 @@ from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._intervals import intervals
 from fairtask.metrics._names import REPORTED
 from fairtask.metrics._resampling import standard_errors
-from fairtask.metrics._samples import GroupedSamples
+from fairtask.metrics._samples import GroupedSamples, NotProbabilitiesError
 from fairtask.metrics._statistics import GroupStatistics, Statistic
 
 __all__ = [
@@ -31,7 +31,7 @@ def make_statistics(
 ) -> list[GroupStatistics]:
     """Return the statistics of these metrics.
 
-    Those that scores do not allow are left out, or a ValueError unless `required`.
+    Unless `required`, those that take probabilities are left out for other scores.
     """
     by_family: dict[type[GroupStatistics], list[Statistic]] = {}
     for metric in metrics:
@@ -42,8 +42,7 @@ def make_statistics(
         argument = {"argument": "y_score"} if family.output != "y_pred" else {}
         if argument and samples.outputs["y_score"] is None:
             continue
-        # Scores may be no probabilities.
-        with nullcontext() if required else suppress(ValueError):
+        with nullcontext() if required else suppress(NotProbabilitiesError):
             statistics.append(family(samples, of_family, **argument))
     return statistics
 

@@ -18,7 +18,11 @@ from fairtask.metrics._attributes import (
 )
 from fairtask.metrics._class_labels import encode_class_labels
 
-__all__ = ["GroupedSamples", "is_constant"]
+__all__ = ["GroupedSamples", "NotProbabilitiesError", "is_constant"]
+
+
+class NotProbabilitiesError(ValueError):
+    """Raised for scores that are valid, but not probabilities."""
 
 
 def is_constant(y_true: np.ndarray, y_output: np.ndarray) -> bool:
@@ -241,7 +245,7 @@ class GroupedSamples:
         """Check probabilities of shape (n_samples,) or (n_samples, n_classes)."""
         prob = self._numbers(argument)
         if ((prob < 0) | (prob > 1)).any():
-            raise ValueError(
+            raise NotProbabilitiesError(
                 f"`{argument}` must hold probabilities in [0, 1]; found values from "
                 f"{prob.min():.3g} to {prob.max():.3g}."
             )
@@ -251,7 +255,7 @@ class GroupedSamples:
         # Rounding to float32 changes a sum by about 1e-7 per class.
         if not np.allclose(sums, 1, atol=1e-4):
             worst = sums[np.abs(sums - 1).argmax()]
-            raise ValueError(
+            raise NotProbabilitiesError(
                 f"`{argument}` must hold probabilities that sum to 1 in each row; "
                 f"found a sum of {worst:.3g}."
             )
@@ -264,7 +268,7 @@ class GroupedSamples:
         if numbers.ndim == 2 and numbers.shape[1] == n_classes:
             check_n_rows(numbers, len(numbers), argument, n_samples)
             return _finite(numbers, argument)[self.counted]
-        if self.is_one_vs_rest:
+        if self.is_one_vs_rest or (numbers.ndim == 2 and numbers.shape[1] > 1):
             raise ValueError(
                 f"`{argument}` must have a column for each of the {n_classes} classes "
                 f"{reprlib.repr(self.classes)}, shape {(n_samples, n_classes)}; got "
