@@ -38,7 +38,7 @@ class GroupCalibration(GroupStatistics):
         argument: str = "y_prob",
     ) -> None:
         super().__init__(samples, statistics)
-        prob = samples.probabilities(argument)
+        self.outputs = prob = samples.probabilities(argument)
         self.n_bins = n_bins
         bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], prob)
         is_class = samples.y_true[:, None] == samples.positives

@@ -52,7 +52,8 @@ def compare_reports(
 
     where a prime marks the values after the change. A positive correlation is
     multiplied by the share of each distance that is noise. The rest does not cancel: it
-    is there because the largest of several noisy differences is too large.
+    is there because the largest of several noisy differences is too large. Both limits
+    are 0 for statistics of predictions or scores that are the same in both models.
 
     Parameters
     ----------
@@ -139,6 +140,11 @@ Pair = tuple[GroupStatistics, GroupStatistics]
 """Statistics of one family, before and after."""
 
 
+def _are_the_same(before: GroupStatistics, after: GroupStatistics) -> bool:
+    """Whether statistics of the same samples are equal in every resample."""
+    return np.array_equal(before.outputs, after.outputs)
+
+
 def _pair(
     before: GroupedSamples, after: GroupedSamples, metrics: Sequence[GroupMetric]
 ) -> list[Pair]:
@@ -167,8 +173,10 @@ def _statistics(
             limited.append(
                 [np.array(v) for v in zip(family.observed, low, high, strict=True)]
             )
+        same = _are_the_same(*pair)
         changes = [
-            _change(z, *numbers) for numbers in zip(*limited, *drawn, strict=True)
+            _change(z, *numbers, same=same)
+            for numbers in zip(*limited, *drawn, strict=True)
         ]
         for name, arrays in zip(COLUMNS, zip(*changes, strict=True), strict=True):
             columns[name].append(list(arrays))
@@ -203,10 +211,13 @@ def _differences(
             intervals(comparison, drawn, confidence_level)
             for comparison, drawn in zip((before, after), resampled[i], strict=True)
         ]
+        same = _are_the_same(before.statistics, after.statistics)
         for attribute, *of_models in zip(before.names, *results, strict=True):
             limited = [np.array([r.value, r.low, r.high]) for r in of_models]
             distributions = [result.distribution for result in of_models]
-            rows[attribute, before.metric.name] = _change(z, *limited, *distributions)
+            rows[attribute, before.metric.name] = _change(
+                z, *limited, *distributions, same=same
+            )
     table = pd.DataFrame(rows, index=COLUMNS).T.astype(float)
     table.index.names = ["attribute", "metric"]
     return table.loc[first[0].samples.sensitive.names]
@@ -218,11 +229,14 @@ def _change(
     after: np.ndarray,
     drawn_before: np.ndarray,
     drawn_after: np.ndarray,
+    *,
+    same: bool,
 ) -> tuple[np.ndarray, ...]:
     """Return values before and after, the change and its limits.
 
     `before` and `after` have values, lower and upper limits, and `z` is the quantile of
-    the limits. The first axis of what was drawn is that of the resamples.
+    the limits. The first axis of what was drawn is that of the resamples. With `same`
+    nothing can change, whatever was drawn.
 
     NOTE: A limit can be further away than noise explains, because the largest of noisy
     differences is too large. This does not cancel between the models: a correlation
@@ -230,6 +244,8 @@ def _change(
     """
     (value, low, high), (new_value, new_low, new_high) = before, after
     change = new_value - value
+    if same:
+        return value, new_value, change, change, change
     noise = [z * standard_errors(drawn) for drawn in (drawn_after, drawn_before)]
     shared = correlations(drawn_before, drawn_after)
 

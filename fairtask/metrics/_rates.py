@@ -121,6 +121,7 @@ class GroupRates(GroupStatistics):
     def __init__(self, samples: GroupedSamples, statistics: Sequence[Rate]) -> None:
         super().__init__(samples, statistics)
         assert samples.y_pred is not None
+        self.outputs = samples.y_pred
         self.n_classes = len(samples.classes)
         outcomes = samples.y_true * self.n_classes + samples.y_pred
         _, weight_codes = np.unique(samples.weights, return_inverse=True)

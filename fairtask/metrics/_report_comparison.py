@@ -117,6 +117,8 @@ class ReportComparison:
         sentence = f"{subject} " + (
             f"stayed at {before}" if is_same else f"went from {before} to {after}"
         )
+        if row["low"] == row["high"] == 0:
+            return f"{sentence}."
         if np.isnan(row["low"]):
             return f"{sentence}; its change has no interval."
         limits = f"{row['low']:+z.{digits}f} to {row['high']:+z.{digits}f}"

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, norm, rankdata
 
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._share_limits import (
@@ -59,7 +60,7 @@ class GroupLosses(GroupStatistics):
         argument: str = "y_prob",
     ) -> None:
         super().__init__(samples, statistics)
-        prob = samples.true_class_probabilities(argument)
+        self.outputs = prob = samples.true_class_probabilities(argument)
         losses = [samples.weights * sample_losses(prob, s.name) for s in statistics]
         # Sums of each weighted loss, below them sums of the weights.
         self.memberships = [
@@ -127,7 +128,7 @@ class GroupAUCs(GroupStatistics):
         argument: str = "y_score",
     ) -> None:
         super().__init__(samples, statistics or [ROC_AUC])
-        scores = samples.scores(argument)
+        self.scores = scores = samples.scores(argument)
         order = scores.argsort(axis=0, kind="stable")
         self.areas = [
             [
@@ -141,6 +142,11 @@ class GroupAUCs(GroupStatistics):
             ]
             for codes, n_groups in samples.group_codes()
         ]
+
+    @cached_property
+    def outputs(self) -> np.ndarray:  # type: ignore[override]
+        """Ranks of the scores, whose order alone matters."""
+        return rankdata(self.scores, method="dense", axis=0)
 
     def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
         """Compute the areas; see the base class."""

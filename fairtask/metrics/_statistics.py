@@ -120,6 +120,9 @@ class GroupStatistics(ABC):
         The atom of each sample.
     strata : list of (Statistic, int)
         Each statistic, and the code of the class that is taken as positive.
+    outputs : ndarray of shape (n_samples, ...)
+        Predictions or scores. Two models with the same ones have the same statistics,
+        whatever samples are drawn.
     """
 
     output: ClassVar[str]
@@ -136,6 +139,7 @@ class GroupStatistics(ABC):
 
     atoms: np.ndarray
     strata: Sequence[tuple[Statistic, int]]
+    outputs: np.ndarray
 
     def __init__(
         self, samples: GroupedSamples, statistics: Sequence[Statistic]
