@@ -269,6 +269,36 @@ class TestRouted:
         assert np.isfinite(scores).all()
         assert scores != pytest.approx(by_hand(PARITY))
 
+    @pytest.mark.parametrize("bound", [None, 1 - SHUFFLED], ids=["unbound", "bound"])
+    @pytest.mark.parametrize("several", [False, True])
+    def test_control_features(self, several, bound):
+        control = np.arange(240) % 2
+        scorer = make_fairness_scorer(PARITY, control_features=bound)
+        scorer.set_score_request(control_features=True)
+        search = GridSearchCV(
+            LogisticRegression(),
+            {"C": [1.0]},
+            scoring={"score": scorer} if several else scorer,
+            refit=False,
+            cv=CV,
+            error_score="raise",
+        ).fit(FRAME, y, sensitive_features=z, control_features=control)
+        _, test = next(iter(CV.split(X)))
+        model = LogisticRegression().fit(FRAME.drop(INDEX[test]), np.delete(y, test))
+        expected = score_of(
+            PARITY,
+            y[test],
+            model.predict(FRAME.iloc[test]),
+            z[test],
+            control_features=control[test],
+        )
+        score = search.cv_results_["split0_test_score"].item()
+        assert score == pytest.approx(expected)
+
+    def test_no_request_for_what_a_metric_does_not_take(self):
+        with pytest.raises(TypeError, match=r"takes sensitive_.*; got \['race'\]"):
+            make_fairness_scorer(PARITY).set_score_request(race=True)
+
 
 class TestLabels:
     def test_fold_with_one_class_knows_the_other(self):

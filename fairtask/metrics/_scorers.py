@@ -16,6 +16,7 @@ from fairtask.exceptions import ConstantClassifierWarning
 from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._names import METRICS, find_metric, metric_of_name
 from fairtask.metrics._samples import is_constant
+from fairtask.metrics._signatures import DATA
 
 __all__ = ["CONSTANT", "make_fairness_scorer", "make_fairness_scoring"]
 
@@ -106,17 +107,24 @@ class _FairnessScorer(_Scorer):
         *,
         sensitive_features: Any = None,
         sample_weight: Any = None,
+        control_features: Any = None,
     ) -> float:
         # The base class takes them with metadata routing only.
         data = {
             "sensitive_features": sensitive_features,
             "sample_weight": sample_weight,
+            "control_features": control_features,
         }
         data = {name: values for name, values in data.items() if values is not None}
         return self._score(partial(_cached_call, None), estimator, X, y_true, **data)
 
     def set_score_request(self, **kwargs: Any) -> Any:
         """Set the requests; sensitive features stay requested unless named."""
+        unknown = kwargs.keys() - set(DATA)
+        if unknown:
+            raise TypeError(
+                f"set_score_request() takes {', '.join(DATA)}; got {sorted(unknown)}."
+            )
         return super().set_score_request(**{"sensitive_features": True, **kwargs})
 
     def __repr__(self) -> str:
@@ -132,10 +140,9 @@ class _FairnessScorer(_Scorer):
         **kwargs: Any,
     ) -> float:
         check_same_rows({"X": X, "y": y_true, **kwargs})
-        if kwargs.get("sensitive_features") is None:
-            kwargs["sensitive_features"] = self._find("sensitive_features", X, y_true)
-        if "control_features" in self._bound:
-            kwargs["control_features"] = self._find("control_features", X, y_true)
+        for argument in {"sensitive_features": None, **self._bound}:
+            if kwargs.get(argument) is None:
+                kwargs[argument] = self._find(argument, X, y_true)
         classes = getattr(estimator, "classes_", None)
         if isinstance(classes, np.ndarray) and "labels" not in self._kwargs:
             kwargs["labels"] = classes  # a fold may lack some
@@ -196,7 +203,9 @@ def make_fairness_scorer(
         routing, where they are passed beside `X` and `y` and take precedence over
         these. A default RangeIndex is only reliable if it is never reset.
     control_features : Series or DataFrame, default=None
-        Columns inside whose levels groups are compared, found in the same way.
+        Columns inside whose levels groups are compared, found in the same way. With
+        metadata routing ``scorer.set_score_request(control_features=True)`` has them
+        passed.
     **metric_params
         Further arguments of the metric, such as ``agg``, ``attributes``, ``groups`` or
         ``min_group_size``.
@@ -204,7 +213,8 @@ def make_fairness_scorer(
     Returns
     -------
     scorer : callable
-        With the signature ``scorer(estimator, X, y, *, sensitive_features=None)``.
+        With the signature ``scorer(estimator, X, y, *, sensitive_features=None,
+        sample_weight=None, control_features=None)``.
 
     Raises
     ------
