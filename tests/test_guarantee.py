@@ -110,6 +110,16 @@ class TestLimits:
         )
         assert limit == pytest.approx(bound)
 
+    def test_a_class_that_the_model_does_not_know(self):
+        truth = np.where(np.arange(3_000) % 5 == 0, 2, y)
+        limits = [
+            self.limit(Column(1, classes=classes), y=truth)
+            for classes in ((0, 1), (0, 1, 2))
+        ]
+        assert limits[0] == limits[1] < 1
+        with pytest.raises(ValueError, match=r"no scores for the classes \[2\] of"):
+            choose([EVEN], y=truth, disparity="group_auc_difference", limit="bootstrap")
+
     @pytest.mark.parametrize(
         "disparity", ["equalized_odds_difference", "group_auc_difference"]
     )

@@ -310,6 +310,17 @@ class TestLabels:
             assert np.isfinite(score)
 
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    def test_class_that_the_training_part_lacks(self):
+        labels = np.where(np.arange(240) < 200, y, 2)
+        model = LogisticRegression().fit(FRAME[:200], labels[:200])
+        scorer = make_fairness_scorer(EOD, sensitive_features=GROUPS)
+        expected = score_of(EOD, labels, model.predict(FRAME), z)
+        assert scorer(model, FRAME, labels) == expected
+        scorer = make_fairness_scorer("group_auc_difference", sensitive_features=GROUPS)
+        with pytest.raises(ValueError, match=r"no scores for the classes \[2\] of"):
+            scorer(model, FRAME, labels)
+
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
     def test_several_classes(self):
         labels = y + 2 * (X[:, 2] > 1)
         model = LogisticRegression().fit(FRAME, labels)

@@ -17,7 +17,7 @@ from fairtask._columns import (
 from fairtask._sensitive import MAX_GROUPS
 from fairtask._validation import warn_user
 
-__all__ = ["encode_class_labels"]
+__all__ = ["encode_class_labels", "labels_of_model"]
 
 EXPECTED = "class labels of one type"
 """Values of `y_true` and `y_pred`."""
@@ -64,6 +64,28 @@ def encode_class_labels(
         name: codes_of(found, classes)[rows] for name, (rows, found) in read.items()
     }
     return classes, positives, codes
+
+
+def labels_of_model(classes: Any, y_true: Any, *, with_scores: bool) -> list | None:
+    """Return the classes of a fitted model and those of `y_true`, sorted.
+
+    The samples that are judged may lack some, and the training part of a fold may, too.
+    A ValueError is raised `with_scores` if the model has none for a class. None for a
+    model of several tasks or without classes.
+    """
+    if not isinstance(classes, np.ndarray):
+        return None
+    known = classes.tolist()
+    _, found = _read_classes(as_column(y_true, "y_true"), "y_true")
+    check_same_kind(found, known, "`y_true`, like the classes of the model,")
+    unknown = sorted(set(found) - set(known))
+    if unknown and with_scores:
+        raise ValueError(
+            f"The model has no scores for the classes {reprlib.repr(unknown)} of "
+            "`y_true`: the samples that it was fitted to lack them, such as the "
+            "training part of a fold. Each class must occur there."
+        )
+    return sorted([*known, *unknown])
 
 
 def _read_classes(column: pd.Series, argument: str) -> tuple[np.ndarray, list]:

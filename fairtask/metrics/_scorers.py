@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from fairtask._frames import check_same_rows
 from fairtask._validation import warn_user
 from fairtask.exceptions import ConstantClassifierWarning
+from fairtask.metrics._class_labels import labels_of_model
 from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._names import METRICS, find_metric, metric_of_name
 from fairtask.metrics._samples import is_constant
@@ -143,9 +144,12 @@ class _FairnessScorer(_Scorer):
         for argument in {"sensitive_features": None, **self._bound}:
             if kwargs.get(argument) is None:
                 kwargs[argument] = self._find(argument, X, y_true)
-        classes = getattr(estimator, "classes_", None)
-        if isinstance(classes, np.ndarray) and "labels" not in self._kwargs:
-            kwargs["labels"] = classes  # a fold may lack some
+        if "labels" not in self._kwargs:
+            kwargs["labels"] = labels_of_model(
+                getattr(estimator, "classes_", None),
+                y_true,
+                with_scores=self._response_method != "predict",
+            )
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
     def _find(self, argument: str, X: Any, y_true: Any) -> pd.DataFrame:

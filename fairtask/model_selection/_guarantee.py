@@ -237,9 +237,10 @@ def choose_within_budget(
     )
     rows, limits = [], []
     for model in models.values():
-        classes, y_pred, y_score = predict_all(
+        labels, y_pred, y_score = predict_all(
             model,
             X,
+            y,
             with_scores=metric.family.output != "y_pred",
             argument="candidates",
         )
@@ -247,7 +248,7 @@ def choose_within_budget(
             y,
             y_pred if y_score is None else y_score,
             sensitive_features=sensitive_features,
-            **{"labels": classes, **metric_params},
+            **{"labels": labels, **metric_params},
         )
         limits.append(make_limits(comparison))
         rows.append(

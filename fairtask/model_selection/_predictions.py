@@ -7,6 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from fairtask._validation import named_in_errors
+from fairtask.metrics._class_labels import labels_of_model
 
 __all__ = ["last_step", "predict_all"]
 
@@ -23,13 +24,13 @@ def last_step(estimator: Any) -> Any:
 
 
 def predict_all(
-    estimator: Any, X: Any, *, with_scores: bool, argument: str
-) -> tuple[np.ndarray | None, Any, Any]:
-    """Return the classes of a fitted classifier, its predictions and its scores.
+    estimator: Any, X: Any, y: Any, *, with_scores: bool, argument: str
+) -> tuple[list | None, Any, Any]:
+    """Return all classes, the predictions of a fitted classifier and its scores.
 
     Scores are probabilities, or decision values where there are no probabilities; None
-    without `with_scores`. The classes are None for a classifier of several tasks.
-    `argument` has the classifier, for error messages.
+    without `with_scores`. The classes are those of the classifier and of `y`, None for
+    a classifier of several tasks. `argument` has the classifier, for error messages.
     """
     with named_in_errors(argument):
         check_is_fitted(estimator)
@@ -39,6 +40,7 @@ def predict_all(
                 f"refitted one; got {estimator!r}."
             )
     classes = getattr(estimator, "classes_", None)
+    labels = labels_of_model(classes, y, with_scores=with_scores)
     scores = None
     if with_scores and hasattr(estimator, "predict_proba"):
         scores = estimator.predict_proba(X)
@@ -46,8 +48,4 @@ def predict_all(
         scores = np.asarray(estimator.decision_function(X))
         if scores.ndim == 1:
             scores = np.column_stack([-scores, scores])
-    return (
-        classes if isinstance(classes, np.ndarray) else None,
-        estimator.predict(X),
-        scores,
-    )
+    return labels, estimator.predict(X), scores

@@ -78,8 +78,8 @@ class GroupRatesDisplay:
             See `from_predictions`.
         """
         with_scores = not {"roc_auc", "log_loss"}.isdisjoint(_read_rates(rates))
-        classes, y_pred, y_score = predict_all(
-            estimator, X, with_scores=with_scores, argument="estimator"
+        labels, y_pred, y_score = predict_all(
+            estimator, X, y, with_scores=with_scores, argument="estimator"
         )
         return cls.from_predictions(
             y,
@@ -88,7 +88,7 @@ class GroupRatesDisplay:
             sensitive_features=sensitive_features,
             rates=rates,
             ax=ax,
-            **{"labels": classes, **report_params},
+            **{"labels": labels, **report_params},
         )
 
     @classmethod

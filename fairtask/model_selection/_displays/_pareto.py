@@ -236,12 +236,12 @@ class ParetoFrontDisplay:
         y_score: dict[str, dict] = {}
         labels = None
         for (method, label), model in flatten(estimators, "estimators").items():
-            classes, predicted, scores = predict_all(
-                model, X, with_scores=with_scores, argument="estimators"
+            found, predicted, scores = predict_all(
+                model, X, y, with_scores=with_scores, argument="estimators"
             )
             y_pred.setdefault(method, {})[label] = predicted
             y_score.setdefault(method, {})[label] = scores
-            labels = classes if labels is None else labels
+            labels = found if labels is None else labels
         return cls.from_predictions(
             y,
             y_pred,
