@@ -1,6 +1,7 @@
 """Choices within a budget: limits by hand, several candidates, refusals."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -296,7 +297,7 @@ class TestSeveralCandidates:
         assert choose(models).name == ("glf", 0.1)
         assert "('glf', 0.1) has the best" in choose(models).reason
         assert (
-            "Of those that were tested (2 of 2), 1 has"
+            "Of the candidates that were tested (2 of 2), 1 has"
             in choose([UNEVEN, EVEN], budget=0).reason
         )
         assert choose(models, budget=0.01).name is None
@@ -310,20 +311,59 @@ class TestSeveralCandidates:
     def test_refusal_says_why(self):
         choice = choose({"u": UNEVEN}, budget=0.1)
         message = (
-            "budget of 0.1. Of those that were tested (1 of 1), 'u' has the least "
-            "upper limit of 'equalized_odds_difference': 0.2"
+            "budget of 0.1. Of the candidates that were tested (1 of 1), 'u' has the "
+            "least upper limit of 'equalized_odds_difference': 0.2"
         )
         assert message in choice.reason
         with pytest.raises(BudgetNotMetError) as raised:
             choice.estimator  # noqa: B018
         assert str(raised.value) == choice.reason
 
+    @pytest.mark.parametrize(
+        ("candidates", "settings", "reason"),
+        [
+            (
+                {"all": ALL, "u": UNEVEN},
+                {},
+                r"\['all'\] are within it, but predict one class .*\. Of the others "
+                r"that were tested \(1 of 2\), 'u' has .* with fewer candidates",
+            ),
+            (
+                {"bad": UNEVEN, "even": EVEN},
+                {"multiplicity": "fixed_sequence"},
+                r"\(1 of 2\), 'bad' .* samples\. The sequence stopped at 'bad'; the",
+            ),
+            (
+                [EVEN],
+                {"z": np.zeros(3_000, dtype=int)},
+                r"takes two groups\. Groups with enough samples: 1 of 1\.$",
+            ),
+            (
+                [EVEN],
+                {
+                    "z": pd.DataFrame({"a": z, "b": 0}),
+                    "limit": "bootstrap",
+                    "min_group_size": 2_000,
+                },
+                r"takes two .* with enough samples: 0 of 2 of 'a', 0 of 1 of 'b'\.$",
+            ),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+    def test_refusal_names_the_cause(self, candidates, settings, reason):
+        choice = choose(candidates, n_resamples=20, **settings)
+        assert re.search(reason, choice.reason)
+        is_holm = settings == {}
+        assert ("fewer candidates" in choice.reason) == is_holm
+
     def test_constant_candidate_does_not_qualify(self):
         choice = choose({"all": ALL}, budget=0.5)
         assert choice.table["constant"].tolist() == [True]
         assert choice.table["limit"].item() < 0.5
         assert choice.name is None
-        assert "['all'] are within it, and predict one class" in choice.reason
+        assert choice.reason.endswith(
+            "['all'] are within it, but predict one class for all samples."
+        )
 
     def test_performance_may_be_a_metric_or_a_scorer(self):
         worst = choose([UNEVEN], performance="accuracy_group_min").table
@@ -334,7 +374,7 @@ class TestSeveralCandidates:
     def test_undefined_performance_does_not_qualify(self):
         choice = choose([EVEN], performance=lambda *_: np.nan)
         assert choice.name is None
-        assert "have no performance" in choice.reason
+        assert choice.reason.endswith("[0] are within it, but have no performance.")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -272,7 +272,7 @@ def choose_within_budget(
         reason = _why_chosen(chosen, table, disparity_name, budget)
     else:
         name = None
-        reason = _why_none(table, limits, disparity_name, budget)
+        reason = _why_none(table, limits, disparity_name, budget, multiplicity)
     return BudgetChoice(name, reason, table, models)
 
 
@@ -327,28 +327,44 @@ def _why_chosen(chosen: int, table: pd.DataFrame, disparity: str, budget: float)
 
 
 def _why_none(
-    table: pd.DataFrame, limits: list[UpperLimits], disparity: str, budget: float
+    table: pd.DataFrame,
+    limits: list[UpperLimits],
+    disparity: str,
+    budget: float,
+    multiplicity: str,
 ) -> str:
     """Say why no candidate was chosen."""
-    refusal = f"No candidate qualified for a budget of {budget:g}"
-    useless = table.index[table["limit"] <= budget].tolist()
-    if useless:
-        return (
-            f"{refusal}: {useless} are within it, and predict one class for all "
-            "samples or have no performance."
+    names, found = table.index.tolist(), table["limit"].to_numpy()
+    sentences = [f"No candidate qualified for a budget of {budget:g}."]
+    is_constant = table["constant"].to_numpy(dtype=bool)
+    for is_useless, why in (
+        (is_constant, "predict one class for all samples"),
+        (~is_constant, "have no performance"),
+    ):
+        useless = [names[i] for i in np.flatnonzero((found <= budget) & is_useless)]
+        if useless:
+            sentences.append(f"{useless} are within it, but {why}.")
+    failed = np.flatnonzero(found > budget)
+    if len(failed):
+        which = "candidates" if len(sentences) == 1 else "others"
+        least = failed[found[failed].argmin()]
+        sentences.append(
+            f"Of the {which} that were tested ({len(failed)} of {len(table)}), "
+            f"{names[least]!r} has the least upper limit of {disparity!r}: "
+            f"{found[least]:.4g}; its value is {table['disparity'].iloc[least]:.4g}."
         )
-    least = int(table["limit"].argmin())
-    name, row = table.index.tolist()[least], table.iloc[least]
-    remedy = (
-        "Limits are lower with more held-out samples and, for 'holm', with fewer "
-        "candidates, if they are left out beforehand."
-    )
-    too_few = limits[least].too_few()
-    if np.isinf(row["limit"]) and too_few:
-        remedy = f"There is no limit, because of too few samples: {'; '.join(too_few)}."
-    return (
-        f"{refusal}. Of those that were tested ({table['limit'].notna().sum()} of "
-        f"{len(table)}), {name!r} has the least upper limit of "
-        f"{disparity!r}: {row['limit']:.4g}; its value is {row['disparity']:.4g}. "
-        f"{remedy}"
-    )
+        if np.isinf(found[least]):
+            sentences.append(limits[least].why_infinite())
+        elif multiplicity == "holm" and len(table) > 1:
+            sentences.append(
+                "Limits are lower with more held-out samples, and with fewer "
+                "candidates, if they are left out beforehand."
+            )
+        else:
+            sentences.append("Limits are lower with more held-out samples.")
+    if np.isnan(found).any():
+        sentences.append(
+            f"The sequence stopped at {names[failed[0]]!r}; the candidates after it "
+            "were not tested. Another order must be chosen on other samples."
+        )
+    return " ".join(sentences)

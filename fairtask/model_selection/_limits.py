@@ -100,7 +100,25 @@ class UpperLimits:
         high = 1 - result.low if is_flipped else result.high
         return np.inf if np.isnan(high) else high
 
-    def too_few(self) -> list[str]:
+    def why_infinite(self) -> str:
+        """Say why there is no limit."""
+        too_few, comparison = self._too_few(), self.comparison
+        if too_few:
+            return (
+                f"There is no limit, because of too few samples: {'; '.join(too_few)}."
+            )
+        metric, names = comparison.metric, comparison.names
+        enough = [
+            f"{of_attribute.sum(axis=1).max()} of {of_attribute.shape[1]}"
+            + (f" of {name!r}" if len(names) > 1 else "")
+            for name, of_attribute in zip(names, comparison.compared, strict=True)
+        ]
+        return (
+            f"There is no limit: {metric.name!r} takes {metric.transform.takes}. "
+            f"Groups with enough samples: {', '.join(enough)}."
+        )
+
+    def _too_few(self) -> list[str]:
         """Name the groups with too few samples for a limit, and their numbers."""
         comparison = self.comparison
         strata = [comparison.statistics.strata[i] for i in comparison.strata]
