@@ -454,6 +454,7 @@ EVERY = (*HARD, *ON_SCORES)
         ),
         (EVERY, {"sensitive_features": [0, 1, 0, np.inf]}, "it holds infinity"),
         (EVERY, {"control_features": [None] * 4}, "`control_features` must have a lev"),
+        (EVERY, {"control_features": [0, "a"] * 2}, "column 'control_feature' must ho"),
         (EVERY, {"groups": np.array(1)}, "`groups` must be a dict"),
         (DIRECTED, {"pos_label": [0, 1]}, r"`pos_label` must be one label; got \[0, 1"),
         (ON_SCORES, {"y_pred": [[1], [0, 1], [1], [0]]}, "`y_(score|prob)` must be an"),
@@ -670,9 +671,10 @@ class TestSeveralClasses:
         assert value == pytest.approx(1 / 3)
 
     def test_predicted_class_that_y_true_lacks(self):
-        metric, y_true = group_accuracy_difference, np.array(list("xyyxyw"))
+        metric, y_true = group_accuracy_difference, np.array(list("yxxyxw"))
         arguments = {"sensitive_features": self.GROUP}
-        with pytest.warns(UserWarning, match=r"`y_true` lacks, \['z'\]") as caught:
+        message = r"lacks, \['z'\], which .* besides \['w', 'x', 'y'\]"
+        with pytest.warns(UserWarning, match=message) as caught:
             value = metric(y_true, self.Y_PRED, **arguments)
         assert len(caught) == 1
         assert caught[0].filename == __file__

@@ -188,7 +188,10 @@ class TestSamples:
         z = np.where(np.arange(200) % 50, Z.astype(object), None)
         comparison = compare(z=z)
         assert comparison.n_unknown == {"sensitive_feature": 4}
-        assert "4 samples are in no group of sensitive_feature." in repr(comparison)
+        text = repr(comparison)
+        assert "4 samples are in no group of sensitive_feature." in text
+        assert "Over all samples that count, the accuracy" in text
+        assert "\nAll samples that count, with 95% intervals" in text
 
     def test_metric_without_intervals(self):
         comparison = compare(metrics=["calibration_error_difference"])
@@ -272,9 +275,14 @@ class TestErrors:
             ({"sample_weight": np.arange(200)}, "samples that count"),
             ({"cluster": np.arange(200)}, "clusters"),
             ({"min_group_size": 2}, "values of `min_group_size`"),
-            ({"pos_label": 0}, "classes"),
+            ({"pos_label": 0}, "positive classes"),
+            (
+                {"labels": [0, 1, 2]},
+                r"classes: \[0, 1\] and \[0, 1, 2\]. Pass `labels` to both reports.$",
+            ),
         ],
     )
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
     def test_other_samples(self, settings, differing):
         with pytest.raises(ValueError, match=f"`after` must be .* other {differing}"):
             compare(of_after=settings, scores=(None, None))
@@ -320,6 +328,10 @@ class TestDisplay:
         z = np.r_[np.full(190, "a"), np.full(10, "b")]  # no limit of its log loss
         comparison = compare(z=z, metrics=["log_loss_difference"])
         assert comparison.differences["high"].item() == np.inf
+        assert (
+            "; its change has no interval: a group has fewer than 30 samples."
+            in (comparison.sentences()[0])
+        )
         display = ReportComparisonDisplay(comparison).plot(ax=axes)
         assert display.figure_ is axes[0].figure
         display.figure_.canvas.draw()

@@ -4,20 +4,21 @@ from typing import Any
 
 import numpy as np
 
-from fairtask._sensitive import (
-    DEFAULT_NAME,
-    UNKNOWN,
-    SensitiveFeatures,
-    encode_sensitive_features,
-)
+from fairtask._attribute_table import DEFAULT_NAME, attribute_table
+from fairtask._frames import check_n_rows
+from fairtask._sensitive import UNKNOWN, SensitiveFeatures, encode_sensitive_features
 
 __all__ = ["encode_control_features", "inside_levels", "with_overall"]
 
 
 def encode_control_features(control_features: Any, n_samples: int) -> SensitiveFeatures:
     """Encode the levels of one column, or the combinations of several, as groups."""
+    table = attribute_table(control_features, "control_features")
+    check_n_rows(control_features, len(table), "control_features", n_samples)
+    # Columns without a name are no sensitive features.
+    table = table.rename(columns=_name_of_control)
     control = encode_sensitive_features(
-        control_features,
+        table,
         n_samples=n_samples,
         intersectional=True,
         argument="control_features",
@@ -26,9 +27,11 @@ def encode_control_features(control_features: Any, n_samples: int) -> SensitiveF
         raise ValueError(
             "`control_features` must have a level; all its values are missing."
         )
-    # Columns without a name are no sensitive features.
-    names = [name.replace(DEFAULT_NAME, "control_feature") for name in control.names]
-    return SensitiveFeatures(control.codes, names, control.groups)
+    return control
+
+
+def _name_of_control(name: Any) -> str:
+    return str(name).replace(DEFAULT_NAME, "control_feature")
 
 
 def inside_levels(

@@ -148,7 +148,8 @@ def _find_classes(
         if unexpected:
             raise ValueError(
                 f"`labels` must name every class of {names}; found "
-                f"{reprlib.repr(unexpected)} besides {reprlib.repr(labels)}."
+                f"{reprlib.repr(sorted(unexpected))} besides "
+                f"{reprlib.repr(sorted(labels))}."
             )
         if labels != sorted(labels):
             raise ValueError(
@@ -186,9 +187,9 @@ def _check_predicted(distinct: Mapping[str, list], pos_label: Any) -> None:
     It may be misspelt, or of a class that is rare. Beside two true labels a third one
     is refused, as scikit-learn and fairlearn do where they expect two classes.
     """
-    true, predicted = distinct["y_true"], distinct.get("y_pred", [])
+    true, predicted = sorted(distinct["y_true"]), distinct.get("y_pred", [])
     known = {*true, pos_label}
-    others = [label for label in predicted if label not in known]
+    others = sorted(label for label in predicted if label not in known)
     if not others or _are_conventional([*true, *others]):
         return
     remedy = "If `y_true` may lack a class, name all classes with `labels`."

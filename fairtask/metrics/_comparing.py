@@ -1,5 +1,6 @@
 """Compare the reports of two models on the same samples."""
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -131,6 +132,8 @@ def compare_reports(
         n_unknown=dict(before.n_unknown),
         is_constant={"before": before.is_constant, "after": after.is_constant},
         greater_is_better={k: v for k, v in better.items() if v is not None},
+        _everyone="all samples"
+        + ("" if before._samples.counted.all() else " that count"),
         _same_labels=_equal_or_none(before._samples.y_pred, after._samples.y_pred),
         _notes=before._notes(),
     )
@@ -279,7 +282,9 @@ def _check_same_samples(before: Any, after: Any) -> None:
     one, other = before._samples, after._samples
     agree = {
         "numbers of samples": len(one.counted) == len(other.counted),
-        "classes": one.classes == other.classes and one.positives == other.positives,
+        f"classes: {reprlib.repr(one.classes)} and {reprlib.repr(other.classes)}. "
+        "Pass `labels` to both reports": one.classes == other.classes,
+        "positive classes": one.positives == other.positives,
         "attributes": one.sensitive.names == other.sensitive.names,
         "groups": [g.tolist() for g in one.sensitive.groups]
         == [g.tolist() for g in other.sensitive.groups],

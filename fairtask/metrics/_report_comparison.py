@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fairtask.metrics._report import format_intervals
+from fairtask.metrics._scores import GroupLosses
 
 __all__ = ["ReportComparison"]
 
@@ -63,6 +64,7 @@ class ReportComparison:
     n_unknown: Mapping[str, int]
     is_constant: Mapping[str, bool]
     greater_is_better: Mapping[str, bool]
+    _everyone: str
     _same_labels: bool
     _notes: list[str]
 
@@ -86,19 +88,21 @@ class ReportComparison:
         sentences : list of str
         """
         sentences = [
-            f"The model {name} the change predicts one class for all samples, so that "
-            "the rates of its groups cannot differ."
+            f"The model {name} the change predicts one class for {self._everyone}, so "
+            "that the rates of its groups cannot differ."
             for name, is_constant in self.is_constant.items()
             if is_constant
         ]
         if self._same_labels:
-            sentences.append("Both models predict the same labels for all samples.")
+            sentences.append(
+                f"Both models predict the same labels for {self._everyone}."
+            )
         for (attribute, metric), row in _rows(self.differences):
             subject = f"Between the groups of {attribute}, the {_words(metric)}"
             sentences.append(self._sentence(subject, metric, row, digits))
         for key, row in _rows(self.overall):
             statistic, where = _statistic_and_class(key)
-            subject = f"Over all samples, the {_words(statistic)}{where}"
+            subject = f"Over {self._everyone}, the {_words(statistic)}{where}"
             sentences.append(self._sentence(subject, statistic, row, digits))
         for (attribute, group, *rest), row in _rows(self.by_group):
             statistic, where = _statistic_and_class(rest)
@@ -121,6 +125,9 @@ class ReportComparison:
             return f"{sentence}."
         if np.isnan(row["low"]):
             return f"{sentence}; its change has no interval."
+        if np.isinf([row["low"], row["high"]]).all():
+            few = f"a group has fewer than {GroupLosses.few} samples"
+            return f"{sentence}; its change has no interval: {few}."
         limits = f"{row['low']:+z.{digits}f} to {row['high']:+z.{digits}f}"
         level = f"{100 * self.confidence_level:g}%"
         found = self._verdict(name, row)
@@ -172,7 +179,7 @@ class ReportComparison:
         """Yield headings, and tables with a change and its interval as one string."""
         for heading, table in (
             ("Metrics of the groups", self.differences),
-            ("All samples", self.overall),
+            (self._everyone.capitalize(), self.overall),
             ("Groups", self.by_group),
         ):
             shown = table[["before", "after"]].map(f"{{:z.{digits}f}}".format)
