@@ -472,6 +472,9 @@ class TestFitCandidates:
         search.cv_results_["split0_test_roc_auc"] = [np.nan]
         with pytest.raises(ValueError, match="`search` has no candidate with defined"):
             fit_candidates(search, self.X, self.y, **NAMES)
+        swapped = dict(zip(NAMES, reversed(NAMES.values()), strict=True))
+        with pytest.raises(ValueError, match="got 'roc_auc', a score of scikit-learn"):
+            fit_candidates(search, self.X, self.y, **swapped)
         for wrong in (None, LogisticRegression(), GridSearchCV(EVEN, {"i": [0]})):
             with pytest.raises(ValueError, match="`search` must be a fitted search"):
                 fit_candidates(wrong, self.X, self.y, **NAMES)

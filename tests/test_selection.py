@@ -367,6 +367,7 @@ class TestInSearches:
         ),
         (least_disparity, {"tolerance": False}, "`tolerance` must be .* got False"),
         (best_under_budget, {"budget": 1, "disparity": 3}, "`disparity` .* got 3"),
+        (knee_point, {"disparity": "roc_auc"}, "`disparity` .* got 'roc_auc', a score"),
         (best_under_budget, {"budget": 1, "one_standard_error": "no"}, "got 'no'"),
         (least_disparity, {"tolerance": -1}, "`tolerance` must be .* got -1"),
         (least_disparity, {"performance": None}, "`performance` .* got None"),

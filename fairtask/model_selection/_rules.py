@@ -15,6 +15,7 @@ from fairtask.metrics._names import metric_of_name
 from fairtask.model_selection._pareto import pareto_front
 from fairtask.model_selection._scores import (
     Scores,
+    check_disparity,
     read_constant,
     read_results,
     read_scores,
@@ -248,6 +249,7 @@ def _make_rule(
     for argument, name in {"performance": performance, "disparity": disparity}.items():
         if not isinstance(name, str):
             raise ValueError(f"`{argument}` must be the name of a score; got {name!r}.")
+    check_disparity(disparity)
     return partial(
         _apply_rule, choose=choose, performance=performance, disparity=disparity
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import get_scorer_names
 
 from fairtask.metrics._names import metric_of_name
 from fairtask.metrics._resampling import standard_errors
@@ -14,6 +15,7 @@ from fairtask.metrics._scorers import CONSTANT
 
 __all__ = [
     "Scores",
+    "check_disparity",
     "describe",
     "is_best_at_one",
     "name_of_disparity",
@@ -90,6 +92,15 @@ def read_results(search: Any) -> Mapping[str, Any]:
     return results
 
 
+def check_disparity(name: Any) -> None:
+    """Raise a ValueError if this is a score of scikit-learn, and no disparity."""
+    if isinstance(name, str) and name in get_scorer_names():
+        raise ValueError(
+            "`disparity` must be one of the differences between groups in `scoring`; "
+            f"got {name!r}, a score of scikit-learn, which may be the `performance`."
+        )
+
+
 def read_scores(
     cv_results: Mapping[str, Any], name: Any, *, is_disparity: bool
 ) -> Scores:
@@ -99,6 +110,8 @@ def read_scores(
     is 1 minus the score where 1 is the best, and its mean leaves out folds in which it
     is undefined.
     """
+    if is_disparity:
+        check_disparity(name)
     keys: list[str] = []
     while f"split{len(keys)}_test_{name}" in cv_results:
         keys.append(f"split{len(keys)}_test_{name}")
