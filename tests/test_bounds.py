@@ -10,6 +10,7 @@ from scipy.stats import binom
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fairtask.bounds import (
+    _certificate,
     adversarial_bound,
     certified_difference,
     discrepancy_bound,
@@ -315,6 +316,20 @@ class TestCertificate:
         for scale in (1, 0.99):
             bound = certified_difference(scale * losses, sensitive_features=groups)
             assert bound < group_loss_bound(0, [400, 400])
+
+    def test_pairs_with_the_same_counts_are_tested_once(self, monkeypatch):
+        events = np.array([[3, 7] * 10])
+        sizes = np.full_like(events, 20)
+        expected = difference_of_rates(events[:, :4], sizes[:, :4], [0.05])
+        tested = []
+
+        def make_test(*arguments):
+            tested.append(arguments)
+            return ExactTest(*arguments)
+
+        monkeypatch.setattr(_certificate, "ExactTest", make_test)
+        assert difference_of_rates(events, sizes, [0.05]) == expected
+        assert len(tested) == 4
 
     def test_groups_that_were_not_drawn(self):
         arguments = {"sensitive_features": ["a", "b"] * 100, "groups": ["a", "b", "c"]}

@@ -64,6 +64,8 @@ def certified_difference(
     each bound may fail, and the model with the smallest one is often one of those for
     which it does.
 
+    The time grows with the number of pairs of groups, of which each is tested.
+
     Parameters
     ----------
     losses : array-like of shape (n_samples,)
@@ -239,11 +241,15 @@ def difference_of_rates(
     deltas : sequence of float
         In ascending order. The bound is no lower than with any of these.
     """
+    pairs = _pairs(events / sizes, sizes, deltas[0])
+    # Many pairs of small groups have the same counts.
+    counts = dict.fromkeys(
+        (tuple(events[stratum, pair]), tuple(sizes[stratum, pair]))
+        for stratum, *pair in pairs
+    )
     bound = 0.0
-    for stratum, *pair in _pairs(events / sizes, sizes, deltas[0]):
-        bound = _limit_of_pair(
-            bound, events[stratum, pair], sizes[stratum, pair], deltas
-        )
+    for events_of_pair, sizes_of_pair in counts:
+        bound = _limit_of_pair(bound, events_of_pair, sizes_of_pair, deltas)
     return bound
 
 
@@ -280,7 +286,7 @@ def _pairs(
 
 
 def _limit_of_pair(
-    bound: float, events: np.ndarray, sizes: np.ndarray, deltas: Sequence[float]
+    bound: float, events: tuple, sizes: tuple, deltas: Sequence[float]
 ) -> float:
     """Return the largest of a bound and of the exact limits of two groups.
 
