@@ -281,6 +281,7 @@ class TestUnknownGroups:
         assert "1 sample is in no level of the control features." in text
         assert "2 samples are in no group of coin." in text
         assert table["n"].sum() == 9 + 7
+        assert table.overall["n"].tolist() == [9]
         assert report().n_unknown_level == 0
         assert "no level" not in report().to_text()
 

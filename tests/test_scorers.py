@@ -9,6 +9,7 @@ import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import check_scoring
@@ -268,6 +269,15 @@ class TestRouted:
         )
         assert np.isfinite(scores).all()
         assert scores != pytest.approx(by_hand(PARITY))
+
+    def test_weights_that_reach_fit_need_a_request(self):
+        """A scorer does not silently go without them."""
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            cross_validated(
+                make_fairness_scorer(PARITY),
+                model=LogisticRegression().set_fit_request(sample_weight=True),
+                params={"sensitive_features": z, "sample_weight": np.arange(240.0)},
+            )
 
     @pytest.mark.parametrize("bound", [None, 1 - SHUFFLED], ids=["unbound", "bound"])
     @pytest.mark.parametrize("several", [False, True])
