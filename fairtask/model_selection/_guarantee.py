@@ -347,21 +347,19 @@ def _why_none(
     failed = np.flatnonzero(found > budget)
     if len(failed):
         which = "candidates" if len(sentences) == 1 else "others"
+        tested = f"the {which} that were tested ({len(failed)} of {len(table)})"
         least = failed[found[failed].argmin()]
+        name, limit, value = names[least], found[least], table["disparity"].iloc[least]
+        remedy = "Limits are lower with more held-out samples"
+        if multiplicity == "holm" and len(table) > 1:
+            remedy += ", and with fewer candidates, if they are left out beforehand"
         sentences.append(
-            f"Of the {which} that were tested ({len(failed)} of {len(table)}), "
-            f"{names[least]!r} has the least upper limit of {disparity!r}: "
-            f"{found[least]:.4g}; its value is {table['disparity'].iloc[least]:.4g}."
+            f"None of {tested} has an upper limit of {disparity!r}: {name!r} has none "
+            f"because {limits[least].why_infinite()}"
+            if np.isinf(limit)
+            else f"Of {tested}, {name!r} has the least upper limit of {disparity!r}: "
+            f"{limit:.4g}; its value is {value:.4g}. {remedy}."
         )
-        if np.isinf(found[least]):
-            sentences.append(limits[least].why_infinite())
-        elif multiplicity == "holm" and len(table) > 1:
-            sentences.append(
-                "Limits are lower with more held-out samples, and with fewer "
-                "candidates, if they are left out beforehand."
-            )
-        else:
-            sentences.append("Limits are lower with more held-out samples.")
     if np.isnan(found).any():
         sentences.append(
             f"The sequence stopped at {names[failed[0]]!r}; the candidates after it "

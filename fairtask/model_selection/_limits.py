@@ -101,12 +101,10 @@ class UpperLimits:
         return np.inf if np.isnan(high) else high
 
     def why_infinite(self) -> str:
-        """Say why there is no limit."""
+        """Return the end of a sentence on why there is no limit, after "because"."""
         too_few, comparison = self._too_few(), self.comparison
         if too_few:
-            return (
-                f"There is no limit, because of too few samples: {'; '.join(too_few)}."
-            )
+            return f"of too few samples: {'; '.join(too_few)}."
         metric, names = comparison.metric, comparison.names
         enough = [
             f"{of_attribute.sum(axis=1).max()} of {of_attribute.shape[1]}"
@@ -114,8 +112,8 @@ class UpperLimits:
             for name, of_attribute in zip(names, comparison.compared, strict=True)
         ]
         return (
-            f"There is no limit: {metric.name!r} takes {metric.transform.takes}. "
-            f"Groups with enough samples: {', '.join(enough)}."
+            f"{metric.name!r} takes {metric.transform.takes}. Groups with enough "
+            f"samples: {', '.join(enough)}."
         )
 
     def _too_few(self) -> list[str]:
