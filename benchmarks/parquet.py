@@ -1,7 +1,7 @@
 """Parquet files larger than memory: peak memory and time per row.
 
 Tables of 20 columns, 6 of them categorical, of 1, 4 and 16 million rows, are written
-into the folder for temporary files and fitted from there. Those of up to a million rows
+into the folder for temporary files and fitted from there. Those of up to 4 million rows
 are fitted in memory as well. Each fit has a process of its own, with one thread.
 "above" is the peak above that of a fit of 1,000 rows.
 
@@ -10,7 +10,7 @@ folder with more room.
 
     python benchmarks/parquet.py
     python benchmarks/parquet.py --millions 1 4 --epochs 3
-    python benchmarks/parquet.py --millions 0.25 0.5 1 --table docs/tables/parquet.csv
+    python benchmarks/parquet.py --millions 0.5 1 2 4 --table docs/tables/parquet.csv
 """
 
 import argparse
@@ -34,7 +34,7 @@ ROW_GROUP = 2**17
 LEVELS = (2, 5, 10, 20, 50, 100)
 """Numbers of categories; the first three columns are dictionaries."""
 
-MOST_IN_MEMORY = 1_000_000
+MOST_IN_MEMORY = 4_000_000
 """Number of rows."""
 
 
