@@ -134,7 +134,8 @@ class TestLearn:
 @pytest.mark.parametrize("encoding", ["piecewise_linear", "standard"])
 def test_neither_unit_nor_container_changes_the_model(encoding):
     X, y, z = make_samples(600)
-    settings = {"numeric_encoding": encoding, "random_state": 0, "device": "cpu"}
+    settings = {"numeric_encoding": encoding, "max_epochs": 3}
+    settings |= {"random_state": 0, "device": "cpu"}
 
     def probabilities(samples):
         classifier = AuxiliaryFairnessClassifier(**settings)
