@@ -171,7 +171,7 @@ def by_name(name, y, y_pred, **kwargs):
 
 @pytest.mark.parametrize("method", ["between_groups", "to_overall"])
 @pytest.mark.parametrize(("name", "agg"), [*((n, None) for n in FAIRLEARN), *AGGS])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(table=tables(), weighted=st.booleans())
 def test_equals_fairlearn(name, agg, method, table, weighted):
     y, y_pred, z, _, weights = table
@@ -191,7 +191,7 @@ def test_equals_fairlearn(name, agg, method, table, weighted):
         ("selection_rate", fairlearn.selection_rate),
     ],
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(table=tables())
 def test_equals_the_metric_frame(statistic, function, table):
     """Inside the levels of a control feature, the worst level counts."""

@@ -107,7 +107,7 @@ class TestProperties:
                 pair.distance * sqrt(best @ covariance @ best)
             )
 
-    @settings(max_examples=8)
+    @settings(max_examples=20)
     @given(seeds)
     def test_units_that_add_nothing(self, seed):
         h, y, z = make(seed)
@@ -118,7 +118,7 @@ class TestProperties:
                 result.bound, rel=tolerance
             )
 
-    @settings(max_examples=8)
+    @settings(max_examples=20)
     @given(seeds)
     def test_more_certainty_makes_it_larger(self, seed):
         h, y, z = make(seed)

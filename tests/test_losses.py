@@ -76,7 +76,7 @@ class TestGroupSums:
         n_groups=st.integers(1, 50),
         seed=st.integers(0, 2**16),
     )
-    @settings(max_examples=30)
+    @settings(max_examples=50)
     def test_equal_sums_over_each_cell(self, n_samples, n_strata, n_groups, seed):
         generator = torch.Generator().manual_seed(seed)
         columns = torch.rand(2, n_samples, n_strata, generator=generator).double()
@@ -348,7 +348,7 @@ class TestRunningMeans:
 @every_loss
 class TestEveryLoss:
     @given(batch=batches(), momentum=st.sampled_from([0.0, 0.9, "auto"]))
-    @settings(max_examples=30)
+    @settings(max_examples=60)
     def test_finite_scalar_with_finite_gradient(self, make_loss, batch, momentum):
         logits, y, groups, n_groups = batch
         loss = make_loss(n_groups, group_momentum=momentum)

@@ -349,7 +349,7 @@ in_fairlearn = pytest.mark.parametrize("name", FAIRLEARN)
 
 
 @in_fairlearn
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(table=tables(n_groups=st.integers(2, 4), complete=True), weighted=st.booleans())
 def test_equals_fairlearn(name, table, weighted):
     *samples, weights = table
@@ -395,7 +395,7 @@ def test_one_group_cannot_be_compared(name):
 @pytest.mark.slow
 @by_name
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(table=tables(), data=st.data())
 def test_properties(name, table, data):
     y, score, z, weights = table
