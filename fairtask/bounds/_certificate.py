@@ -1,6 +1,6 @@
 """A bound from held-out samples, for any number of groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -21,6 +21,7 @@ from fairtask.bounds._two_samples import (
 from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = [
+    "attributes_to_compare",
     "certified_difference",
     "difference_of_rates",
     "encode_groups",
@@ -149,15 +150,7 @@ def certified_difference(
     sensitive = encode_groups(sensitive_features, len(losses), groups)
     stratum, strata_names = encode_strata(strata, len(losses), "strata")
     bounds = []
-    for name, codes, group_names in zip(
-        sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
-    ):
-        if len(group_names) < 2:
-            warn_user(
-                UndefinedMetricWarning,
-                f"{name} has fewer than two groups, and no difference",
-            )
-            continue
+    for name, codes, group_names in attributes_to_compare(sensitive):
         cells = _losses_of_cells(losses, stratum, codes, len(group_names))
         sizes, sums = (
             np.array([[reduce(losses) for losses in row] for row in cells])
@@ -178,6 +171,25 @@ def certified_difference(
             else _difference_of_means(cells, sums / sizes, sizes, delta)
         )
     return warn_if_vacuous(max(bounds)) if bounds else float("nan")
+
+
+def attributes_to_compare(
+    sensitive: SensitiveFeatures,
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield the name, the codes and the groups of each attribute.
+
+    It warns of an attribute with fewer than two groups, which is left out.
+    """
+    for name, codes, groups in zip(
+        sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
+    ):
+        if len(groups) < 2:
+            warn_user(
+                UndefinedMetricWarning,
+                f"{name} has fewer than two groups, and no difference",
+            )
+        else:
+            yield name, codes, groups
 
 
 def encode_groups(

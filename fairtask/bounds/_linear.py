@@ -13,7 +13,11 @@ from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._sensitive import SensitiveFeatures
 from fairtask._validation import check_positive_integer, warn_user
-from fairtask.bounds._certificate import encode_groups, encode_strata
+from fairtask.bounds._certificate import (
+    attributes_to_compare,
+    encode_groups,
+    encode_strata,
+)
 from fairtask.bounds._distance import GroupMoments, distance_of_means
 from fairtask.bounds._formulas import check_delta
 from fairtask.exceptions import VacuousBoundWarning
@@ -304,19 +308,8 @@ def certified_mean_difference(
 def _cells(
     h: np.ndarray, classes: np.ndarray, class_names: list, sensitive: SensitiveFeatures
 ) -> Iterator[tuple[str, Any, dict[Any, GroupMoments]]]:
-    """Yield attribute, class, and the moments of the attribute's groups in the class.
-
-    It warns of an attribute with fewer than two groups, which is left out.
-    """
-    for name, codes, groups in zip(
-        sensitive.names, sensitive.codes.T, sensitive.groups, strict=True
-    ):
-        if len(groups) < 2:
-            warn_user(
-                UndefinedMetricWarning,
-                f"{name} has fewer than two groups, and no difference",
-            )
-            continue
+    """Yield attribute, class, and the moments of the attribute's groups inside it."""
+    for name, codes, groups in attributes_to_compare(sensitive):
         for c, class_name in enumerate(class_names):
             yield (
                 name,
