@@ -10,6 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from torch.func import functional_call, stack_module_state, vmap
 from torch.testing import assert_close
 
@@ -438,6 +439,33 @@ class TestRunningMeans:
         first = distance(h, y, groups)
         later = distance(h, y, torch.zeros_like(groups))
         assert later > first / 2
+
+    def test_next_to_no_weight_is_absence(self):
+        light, absent = self.make(), self.make()
+        for i, (h, y, groups) in enumerate(stream(40)):
+            h = h.double().requires_grad_()
+            is_heavy = (i == 0) | (torch.rand(len(h), generator=rng_of(i)) < 0.05)
+            values = [
+                distance(h, y, groups, torch.where(is_heavy, 1.0, weight).double())
+                for distance, weight in ((light, 1e-9), (absent, 0.0))
+            ]
+            assert_close(*values, rtol=1e-5, atol=0)
+            gradients = [torch.autograd.grad(value, h)[0] for value in values]
+            assert_close(*gradients, rtol=1e-4, atol=1e-7)
+
+    @pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])
+    def test_only_ratios_of_weights_matter(self, factor):
+        first, second = self.make(), self.make()
+        for i, batch in enumerate(stream(10)):
+            weight = torch.rand(len(batch[0]), generator=rng_of(i)).square()
+            value = second(*batch, factor * weight)
+            assert_close(value, first(*batch, weight), rtol=1e-5, atol=0)
+
+    def test_equal_weights_are_none(self):
+        first, second = self.make(), self.make()
+        for batch in stream(10):
+            weight = torch.full((len(batch[0]),), 0.25)
+            assert_close(second(*batch, weight), first(*batch), rtol=1e-5, atol=0)
 
     def test_evaluation_looks_at_the_batch_and_leaves_the_means(self):
         distance = self.make()
@@ -908,3 +936,18 @@ def test_a_new_head_finds_less_of_the_difference():
     )
     assert difference < 0.75 * before
     assert accuracy > accuracy_before - 0.02
+
+
+def test_samples_of_next_to_no_weight_do_not_spoil_the_training():
+    X, y, z = make_biased_classification(2000, n_features=5, random_state=0)
+    train, test = slice(0, 1000), slice(1000, None)
+    scores = []
+    for weight in 0, 1e-6:
+        classifier = make_classifier(max_epochs=20, hidden_layer_sizes=(32,)).fit(
+            X[train],
+            y[train],
+            sensitive_features=z[train],
+            sample_weight=np.where(np.arange(1000) < 50, 1, weight),
+        )
+        scores.append(roc_auc_score(y[test], classifier.predict_proba(X[test])[:, 1]))
+    assert scores[1] > scores[0] - 0.02

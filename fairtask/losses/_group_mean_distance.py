@@ -52,7 +52,9 @@ class GroupMeanDistance(CellPenalty):
     The weights :math:`a_{cg} \propto n_{cg} / (n_{cg} + p)`, where :math:`n_{cg}` is
     the number of samples that the mean covers, add up to 1. A cell of few
     samples counts less, because the squared distance of a mean of n samples in p
-    dimensions is on average p / n too large.
+    dimensions is on average p / n too large. Of weighted samples n is the effective
+    number. In training it is compared with the weights of earlier batches, such that
+    samples that weigh next to nothing are as good as absent.
 
     Like the means of a `FairnessLoss`, :math:`\mu` and S run over the batches. S has
     no gradient: otherwise the trunk makes it large, and not the distances small. S has
@@ -79,6 +81,8 @@ class GroupMeanDistance(CellPenalty):
         Running mean of each cell.
     running_sizes : Tensor of shape (n_strata, n_groups)
         Running mean of the number of samples of each cell in a batch.
+    running_weights, running_squares : Tensor of shape (n_strata, n_groups)
+        Running means of the sums of the weights of each cell, and of their squares.
     running_covariance : Tensor of shape (n_features, n_features)
         Running covariance inside the cells.
     covered : Tensor, scalar
@@ -107,6 +111,8 @@ class GroupMeanDistance(CellPenalty):
     last_center: Tensor
     running_covariance: Tensor
     running_sizes: Tensor
+    running_squares: Tensor
+    running_weights: Tensor
 
     def __init__(
         self,
@@ -131,8 +137,9 @@ class GroupMeanDistance(CellPenalty):
         n_strata = len(strata)
         self.register_buffer("in_stratum", strata.T.contiguous(), persistent=False)
         self._set_cells(n_strata, n_groups, n_features)
-        sizes = torch.zeros((n_strata, n_groups), dtype=torch.float32)
-        self.register_buffer("running_sizes", sizes)
+        for name in ("running_sizes", "running_weights", "running_squares"):
+            zeros = torch.zeros((n_strata, n_groups), dtype=torch.float32)
+            self.register_buffer(name, zeros)
         covariance = torch.zeros((n_features, n_features), dtype=torch.float32)
         self.register_buffer("running_covariance", covariance)
         covered = torch.zeros((), dtype=torch.float32)
@@ -225,14 +232,40 @@ class GroupMeanDistance(CellPenalty):
         log_deviation = torch.dot(residual.flatten(), h.flatten())
         log_deviation = log_deviation / (n * self.n_features * variance)
         scale = (1 - (log_deviation - log_deviation.detach())) * variance.rsqrt()
-        sizes = totals
-        if weight is not None:  # the effective number of samples
-            sizes = totals.square() / torch.where(totals > 0, squares[0], 1)
         # A cell without samples has no gradient.
         is_present = (totals > 0).unsqueeze(-1)
         means = torch.where(is_present, scale * (means - center), 0)
         shape = self.seen.shape
-        return means.view(*shape, -1), sizes.view(shape), covariance
+        means, totals = means.view(*shape, -1), totals.view(shape)
+        if weight is None:
+            return means, totals, covariance
+        return *self._weighted(means, totals, squares[0].view(shape)), covariance
+
+    def _weighted(
+        self, means: Tensor, totals: Tensor, squares: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the means of cells of weighted samples, and their effective sizes.
+
+        In a batch by itself, samples that weigh next to nothing count as much as any
+        others. In training, a cell is therefore compared with its weights in other
+        batches. One of less than a sample is moved to the running mean: with a weight
+        near zero it is as good as absent.
+        """
+        if not self._runs:
+            return means, totals.square() / torch.where(totals > 0, squares, 1)
+        with torch.no_grad():
+            share = self._share_of_batch()
+            self.running_weights.add_(share * (totals - self.running_weights))
+            self.running_squares.add_(share * (squares - self.running_squares))
+            squares = torch.where(self.running_squares > 0, self.running_squares, 1)
+            sizes = totals * (self.running_weights / squares)
+            kept = torch.where(self.seen, sizes.clamp_max(1), 1).unsqueeze(-1)
+            running = self.running_means.to(means.dtype)
+        return torch.lerp(running, means, kept.to(means.dtype)), sizes
+
+    def _share_of_batch(self) -> Tensor:
+        """Return the share of this batch in numbers that run over about 100 batches."""
+        return torch.where(self.seen.any(), 1 - AUTO_MAX_MOMENTUM, 1.0)
 
     @torch.no_grad()
     def _track_moments(
@@ -243,8 +276,7 @@ class GroupMeanDistance(CellPenalty):
         Returns the numbers of samples that the means and the covariance cover, and the
         covariance.
         """
-        share = torch.where(self.seen.any(), 1 - AUTO_MAX_MOMENTUM, 1.0)
-        self.running_sizes.add_(share * (sizes - self.running_sizes))
+        self.running_sizes.add_(self._share_of_batch() * (sizes - self.running_sizes))
         n = sizes.sum()
         # At first the covariance is the mean over all batches. A batch with few known
         # groups does not shorten the window.
