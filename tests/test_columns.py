@@ -277,7 +277,10 @@ def test_names_are_exact_whatever_their_type():
         (np.array([["2020-01-01"]], "datetime64[D]"), "`X` must not hold dates"),
         ([[np.datetime64("2020-01-01")]], "`X` must not hold dates"),
         ([[datetime.date(2020, 1, 1)]], "`X` must not hold dates"),
-        (np.array([[1.0, np.timedelta64(1)]], dtype=object), "`X` must not hold dates"),
+        (
+            np.array([[1.0, np.timedelta64(1, "D")]], dtype=object),
+            "`X` must not hold dates",
+        ),
         (
             np.zeros((2, 1), dtype=[("a", int)]),
             r"`X`.*`pandas.DataFrame\(array\)`",
