@@ -498,7 +498,9 @@ class FairnessEstimator(
         losses = self._losses_to_compare(
             method, some_samples, expected, continues=continues, is_stream=is_stream
         )
-        if not continues:
+        if continues:
+            modality.learn_more(some_samples)
+        else:
             modality.learn(some_samples)
         model = make_model(
             modality, method, expected, losses, seeds, pretrained=not continues

@@ -81,6 +81,9 @@ class Modality(ABC):
     def learn(self, samples: Samples) -> None:  # noqa: B027 (a default)
         """Learn from the training samples of a new network, before `make_trunk`."""
 
+    def learn_more(self, samples: Samples) -> None:  # noqa: B027 (a default)
+        """Learn from the samples of a continued training what was not known before."""
+
     @abstractmethod
     def make_trunk(self, *, pretrained: bool) -> tuple[nn.Module, int]:
         """Return a new trunk, and the width of its representation.

@@ -1,7 +1,7 @@
 """The first layer for tables: numbers and categories, encoded batch by batch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from fairtask._bins import bin_ends
 
-__all__ = ["NUMERIC_ENCODINGS", "NumberEncoding", "TableEncoding", "learn_numbers"]
+__all__ = [
+    "NUMERIC_ENCODINGS",
+    "NumberEncoding",
+    "TableEncoding",
+    "learn_first_widths",
+    "learn_numbers",
+]
 
 NUMERIC_ENCODINGS = ("piecewise_linear", "standard")
 
@@ -32,11 +38,13 @@ class NumberEncoding:
     column : list of int
         Column of each input.
     left, width : list of float
+        A width of 0 stands for a column that has never varied: its input is always 0,
+        because its weights have learnt nothing.
     is_bin : list of bool
     neutral : list of float
         Number in place of a missing one, for each column: its mean.
     marked : list of int
-        Columns with missing numbers, for each of which another input marks them.
+        Columns with known and missing numbers. Another input of each marks the latter.
     """
 
     column: list[int]
@@ -81,7 +89,7 @@ def learn_numbers(
         if sample_weight is not None and not sample_weight.all():
             counts = sample_weight > 0
         largest = _largest(X[counts])
-        width = np.where((largest > 0) & (encoding is not None), largest, 1)
+        width = np.ones(n_columns) if encoding is None else largest
         return NumberEncoding(
             list(range(n_columns)),
             [0.0] * n_columns,
@@ -95,10 +103,10 @@ def learn_numbers(
     counts = weight > 0
     for j, x in enumerate(X.T):
         is_known = ~np.isnan(x)
-        if not is_known.all():
-            learnt.marked.append(j)
         used = is_known & counts
         known, known_weight = x[used].astype(np.float64), weight[used]
+        if len(known) and not is_known.all():
+            learnt.marked.append(j)
         mean = np.average(known, weights=known_weight) if len(known) else 0.0
         learnt.neutral.append(float(mean))
         inputs = _inputs(known, y[used], known_weight, mean, encoding)
@@ -110,6 +118,37 @@ def learn_numbers(
     return learnt
 
 
+def learn_first_widths(
+    numbers: NumberEncoding,
+    X: Any,
+    sample_weight: np.ndarray | None = None,
+    *,
+    encoding: str | None,
+) -> NumberEncoding:
+    """Add a width for columns that vary in more samples for the first time.
+
+    The parameters after the first are those of `learn_numbers`. Other columns keep
+    their encoding, which the weights of the network belong to.
+    """
+    unset = [i for i, width in enumerate(numbers.width) if not width]
+    if not unset:
+        return numbers
+    X = X[:, [numbers.column[i] for i in unset]]
+    if sample_weight is not None:
+        X = X[sample_weight > 0]
+    if sparse.issparse(X):
+        largest = _largest(X)
+    else:
+        left = np.array([numbers.left[i] for i in unset])
+        largest = np.fmax.reduce(np.abs(X - left), axis=0, initial=0)
+    if encoding is None:
+        largest = np.sign(largest)
+    width = list(numbers.width)
+    for i, size in zip(unset, largest.tolist(), strict=True):
+        width[i] = size
+    return replace(numbers, width=width)
+
+
 def _largest(X: Any) -> np.ndarray:
     """Return the largest absolute value of each column of a sparse matrix.
 
@@ -119,7 +158,7 @@ def _largest(X: Any) -> np.ndarray:
         np.abs(min_max_axis(X[start : start + ROWS_AT_ONCE], axis=0, ignore_nan=True))
         for start in range(0, X.shape[0], ROWS_AT_ONCE)
     ]
-    return np.fmax.reduce(np.concatenate(of_parts))
+    return np.fmax.reduce(np.concatenate(of_parts), initial=0)
 
 
 def _inputs(
@@ -134,13 +173,14 @@ def _inputs(
     `x` are its known numbers.
     """
     if not len(x):
-        return  # nothing tells the size of a number that a prediction may bring
+        yield 0.0, 0.0, False
+        return
     if encoding is None:
         yield 0.0, 1.0, False
         return
     low, high = x.min(), x.max()
     if ((x == low) | (x == high)).all():
-        yield low, (high - low) or 1.0, False
+        yield low, high - low, False
         return
     yield mean, np.sqrt(np.average((x - mean) ** 2, weights=weight)), False
     if encoding == "piecewise_linear":
@@ -181,12 +221,14 @@ class TableEncoding(nn.Module):
     ) -> None:
         super().__init__()
         is_bin = torch.tensor(numbers.is_bin, dtype=torch.bool)
+        width = torch.tensor(numbers.width, dtype=torch.float32)
+        varies = width > 0
         buffers = {
             "column": torch.tensor(numbers.column, dtype=torch.int64),
             "left": torch.tensor(numbers.left, dtype=torch.float32),
-            "width": torch.tensor(numbers.width, dtype=torch.float32),
-            "low": torch.where(is_bin, 0.0, -torch.inf),
-            "high": torch.where(is_bin, 1.0, torch.inf),
+            "width": torch.where(varies, width, 1.0),
+            "low": torch.where(is_bin | ~varies, 0.0, -torch.inf),
+            "high": torch.where(is_bin, 1.0, torch.where(varies, torch.inf, 0.0)),
             "neutral": torch.tensor(numbers.neutral, dtype=torch.float32),
             "marked": torch.tensor(numbers.marked, dtype=torch.int64),
             "code_column": torch.repeat_interleave(

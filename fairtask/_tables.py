@@ -18,7 +18,12 @@ from fairtask._data import Samples
 from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
 from fairtask._parquet import ParquetTable, open_parquet
-from fairtask._table_encoding import NumberEncoding, TableEncoding, learn_numbers
+from fairtask._table_encoding import (
+    NumberEncoding,
+    TableEncoding,
+    learn_first_widths,
+    learn_numbers,
+)
 from fairtask._validation import check_distinct, check_layer_sizes, warn_user
 from fairtask.modules import MLP
 
@@ -131,14 +136,24 @@ class TableModality(Modality):
 
     def learn(self, samples: Samples) -> None:
         """See `Modality.learn`: the encoding of the numbers."""
-        weight = samples.task_weight
-        n_numbers = samples.X.shape[1] - len(self._n_categories)
+        X, weight = self._numbers_of(samples)
         self.numbers = learn_numbers(
-            samples.X[:, :n_numbers],
-            samples.y,
-            None if weight is None else weight.mean(axis=1),
-            encoding=self.numeric_encoding,
+            X, samples.y, weight, encoding=self.numeric_encoding
         )
+
+    def learn_more(self, samples: Samples) -> None:
+        """See `Modality.learn_more`: columns that have not varied before."""
+        X, weight = self._numbers_of(samples)
+        self.numbers = learn_first_widths(
+            self.numbers, X, weight, encoding=self.numeric_encoding
+        )
+
+    def _numbers_of(self, samples: Samples) -> tuple[Any, np.ndarray | None]:
+        """Return the columns of numbers, and the weights of the samples."""
+        weight = samples.task_weight
+        n_codes = len(self._n_categories)
+        X = samples.X[:, :-n_codes] if n_codes else samples.X
+        return X, None if weight is None else weight.mean(axis=1)
 
     @property
     def _n_categories(self) -> list[int]:

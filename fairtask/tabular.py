@@ -272,7 +272,10 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     fit does not grow with the number of bins or categories. A missing number counts as
     the mean of its column; where `fit` saw missing ones, another input marks them. In
     the bins, a number beyond those of `fit` counts as the largest or the smallest of
-    them. Columns of two values become 0 and 1.
+    them. Columns of two values become 0 and 1. A column of numbers that does not vary
+    has no effect on predictions, whatever it holds there, until a continued training
+    finds other values in it; with ``numeric_encoding=None`` a column without any known
+    number is the only such column.
 
     Each category seen in `fit` has an input, and so have missing values. A category
     that `fit` did not see gets zeros in all these inputs. Of a column with more than

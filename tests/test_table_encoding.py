@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from fairtask import AuxiliaryFairnessClassifier
-from fairtask._table_encoding import NumberEncoding, TableEncoding, learn_numbers
+from fairtask._table_encoding import (
+    NumberEncoding,
+    TableEncoding,
+    learn_first_widths,
+    learn_numbers,
+)
 from tests._inputs import make_samples
 
 NAN = np.nan
@@ -74,10 +79,37 @@ class TestLearn:
         X = np.array(x)[:, None]
         np.testing.assert_array_equal(encode(learn(X, encoding), X)[:, 0], expected)
 
-    def test_no_value_is_known(self):
+    @pytest.mark.parametrize("encoding", ["standard", "piecewise_linear", None])
+    def test_no_value_is_known(self, encoding):
         X = np.full((3, 1), NAN)
-        later = np.array([[NAN], [NAN], [1e9]])
-        np.testing.assert_array_equal(encode(learn(X), later), [[1], [1], [0]])
+        later = np.array([[NAN], [0], [1e9]])
+        np.testing.assert_array_equal(encode(learn(X, encoding), later), [[0]] * 3)
+
+    @pytest.mark.parametrize("encoding", ["standard", "piecewise_linear"])
+    def test_a_column_that_has_not_varied_has_no_effect(self, encoding):
+        learnt = learn([[4.0, 1.0], [4.0, 2.0]], encoding)
+        encoded = encode(learnt, [[4, 1], [5, 1], [-3e38, 1], [NAN, 1]])
+        np.testing.assert_array_equal(encoded, np.zeros((4, 2)))
+
+    @pytest.mark.parametrize("container", [np.array, sparse.csr_array])
+    @pytest.mark.parametrize("encoding", ["standard", "piecewise_linear", None])
+    def test_more_samples_give_it_a_width(self, encoding, container):
+        X = container(np.array([[0, 0, 1], [0, 0, 2]], dtype=np.float32))
+        learnt = learn_numbers(X, np.zeros((2, 1)), encoding=encoding)
+        more = container(np.array([[0, -4, 9], [0, 2, 9], [8, 0, 9]], dtype=np.float32))
+        weight = np.array([1.0, 1.0, 0.0])
+        learnt_more = learn_first_widths(learnt, more, weight, encoding=encoding)
+        rows = [[8, -4, 1], [8, 2, 2]]
+        before, after = encode(learnt, rows), encode(learnt_more, rows)
+        np.testing.assert_array_equal(after[:, 2], before[:, 2])
+        expected = [[8, -4], [8, 2]] if encoding is None else [[0, -1], [0, 0.5]]
+        np.testing.assert_array_equal(after[:, :2], expected)
+
+    def test_more_samples_give_the_first_known_numbers_a_width(self):
+        learnt = learn([[NAN], [NAN]])
+        more = np.array([[NAN], [5.0], [10.0]])
+        learnt_more = learn_first_widths(learnt, more, encoding="standard")
+        np.testing.assert_array_equal(encode(learnt_more, more), [[0], [0.5], [1]])
 
     def test_numbers_as_they_are(self):
         X = np.array([[1.0, NAN], [3.0, 8.0]])
@@ -149,3 +181,48 @@ def test_neither_unit_nor_container_changes_the_model(encoding):
     read_only.flags.writeable = False
     np.testing.assert_array_equal(probabilities(read_only), expected)
     np.testing.assert_allclose(probabilities(X * 2**20), expected, atol=1e-5)
+
+
+class TestColumnThatDoesNotVary:
+    X, y, z = make_samples(400)
+
+    def fitted(self, container, column, **settings):
+        X = self.X.copy()
+        X[:, 0] = column
+        classifier = AuxiliaryFairnessClassifier(
+            max_epochs=3, random_state=0, device="cpu", **settings
+        )
+        return classifier.fit(container(X), self.y, sensitive_features=self.z)
+
+    def moved(self, classifier, container):
+        """Return the change of the probabilities where the first column changes."""
+        found = []
+        for value in (0, 1000):
+            X = self.X.copy()
+            X[:, 0] = value
+            found.append(classifier.predict_proba(container(X)))
+        return np.abs(found[1] - found[0]).max()
+
+    @pytest.mark.parametrize(
+        ("container", "column"),
+        [
+            (np.asarray, 7),
+            (np.asarray, NAN),
+            (pd.DataFrame, 7),
+            (pd.DataFrame, NAN),
+            (sparse.csr_array, 0),
+        ],
+    )
+    @pytest.mark.parametrize("continuation", ["fit", "partial_fit"])
+    def test_it_has_no_effect_until_it_varies(self, container, column, continuation):
+        classifier = self.fitted(container, column, warm_start=True)
+        assert self.moved(classifier, container) == 0
+        train = getattr(classifier, continuation)
+        train(container(self.X), self.y, sensitive_features=self.z)
+        assert self.moved(classifier, container) > 0.01
+
+    def test_a_file_keeps_it(self, tmp_path):
+        classifier = self.fitted(np.asarray, 7)
+        classifier.save(tmp_path / "model")
+        loaded = AuxiliaryFairnessClassifier.load(tmp_path / "model")
+        assert self.moved(loaded, np.asarray) == 0
