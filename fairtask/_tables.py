@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from fairtask._data import Samples
 from fairtask._frames import as_table
 from fairtask._modality import Modality, representation_width
 from fairtask._parquet import ParquetTable, open_parquet
+from fairtask._single_precision import check_sizes, take_some, warn_of_lost_differences
 from fairtask._table_encoding import (
     NumberEncoding,
     TableEncoding,
@@ -112,27 +113,22 @@ class TableModality(Modality):
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         if reset:
             self.encoder = TableEncoder.fit(X) if is_table else None
-        if is_table:
-            if self.encoder is not None or not _is_sparse(X):
-                X = (self.encoder or TableEncoder({})).transform(X)
-            X = check_array(
-                X,
-                dtype=np.float32,
-                accept_sparse="csr",
-                ensure_all_finite="allow-nan",
-                input_name="X",
-                estimator=estimator,
-            )
-        elif self.encoder is None:
-            X = _validate_numbers(X, estimator, reset=reset)
-        else:
+        if self.encoder is not None and not is_table:
             raise ValueError(
                 "`X` must be a data frame, as in `fit`, with the categorical columns "
                 f"{list(self.encoder.categories)}; got {type(X).__name__}."
             )
+        encoder = self.encoder or TableEncoder({})
+        encoded = encoder.encode(X, np.float32, estimator)
+        if not is_table:
+            validate_data(estimator, encoded, reset=reset, skip_check_array=True)
+        names = encoder.order(X.columns) if is_table else range(encoded.shape[1])
+        check_sizes(encoded, names)
         if reset:
             self.n_features = estimator.n_features_in_
-        return X
+            some_rows = encoder.encode(take_some(X), np.float64, estimator)
+            warn_of_lost_differences(some_rows, names)
+        return encoded
 
     def learn(self, samples: Samples) -> None:
         """See `Modality.learn`: the encoding of the numbers."""
@@ -210,26 +206,6 @@ class TableModality(Modality):
             )
 
 
-def _validate_numbers(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
-    try:
-        return validate_data(
-            estimator,
-            X,
-            reset=reset,
-            dtype=np.float32,
-            accept_sparse="csr",
-            ensure_all_finite="allow-nan",
-        )
-    except ValueError as error:
-        if "could not convert string" not in str(error):
-            raise
-        # The message of numpy names neither the argument nor a remedy.
-        raise ValueError(
-            "`X` must hold numbers; pass a data frame for categorical columns, or "
-            f"encode them first: {error}"
-        ) from error
-
-
 def _is_sparse(table: pd.DataFrame) -> bool:
     dtypes = table.dtypes
     return len(dtypes) > 0 and all(isinstance(t, pd.SparseDtype) for t in dtypes)
@@ -241,12 +217,6 @@ def _numbers(column: pd.Series, name: Any) -> np.ndarray:
         raise ValueError(
             f"`X` column {name!r} must hold numbers, as in `fit`; its type is "
             f"{column.dtype}."
-        )
-    too_large = np.abs(numbers) > np.finfo(np.float32).max
-    if too_large.any():
-        raise ValueError(
-            f"`X` column {name!r} must hold finite numbers, of a size up to 3.4e+38, "
-            f"which is the largest in float32; found {numbers[too_large][0]:.3g}."
         )
     return numbers
 
@@ -325,6 +295,11 @@ class TableEncoder:
         self.categories[name] = [*known, None] if n_known < len(column) else known
 
     @property
+    def names(self) -> list[Hashable]:
+        """Columns that do not hold numbers."""
+        return [*self.categories, *self.ignored]
+
+    @property
     def n_categories(self) -> list[int]:
         """Number of codes of each categorical column."""
         return [
@@ -332,8 +307,39 @@ class TableEncoder:
             for name, values in self.categories.items()
         ]
 
-    def transform(self, table: pd.DataFrame) -> np.ndarray:
-        """Encode a table.
+    def order(self, columns: Iterable[Hashable]) -> list[Hashable]:
+        """Return the names of the columns in the order in which they are encoded."""
+        numbers = [name for name in columns if name not in self.names]
+        return numbers + list(self.categories)
+
+    def encode(self, X: Any, dtype: Any, estimator: BaseEstimator) -> Any:
+        """Return a table of any kind as an array or a sparse matrix.
+
+        Numbers that are too large for the type become infinite.
+        """
+        try:
+            with np.errstate(over="ignore"):
+                if isinstance(X, pd.DataFrame) and (self.names or not _is_sparse(X)):
+                    X = self.transform(X, dtype)
+                return check_array(
+                    X,
+                    dtype=dtype,
+                    accept_sparse="csr",
+                    ensure_all_finite=False,
+                    input_name="X",
+                    estimator=estimator,
+                )
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            # The message of numpy names neither the argument nor a remedy.
+            raise ValueError(
+                "`X` must hold numbers; pass a data frame for categorical columns, or "
+                f"encode them first: {error}"
+            ) from error
+
+    def transform(self, table: pd.DataFrame, dtype: Any = np.float32) -> np.ndarray:
+        """Encode a data frame.
 
         Parameters
         ----------
@@ -342,7 +348,7 @@ class TableEncoder:
 
         Returns
         -------
-        encoded : ndarray of shape (n_samples, n_columns), float32
+        encoded : ndarray of shape (n_samples, n_columns)
             The numbers, NaN where they are missing, and then the codes. The code of a
             category that `fit` did not see is -1.
 
@@ -351,17 +357,18 @@ class TableEncoder:
         ValueError
             If a column is missing, or does not hold values of its type.
         """
-        named = [*self.categories, *self.ignored]
-        missing = [name for name in named if name not in table.columns]
+        missing = [name for name in self.names if name not in table.columns]
         if missing:
             raise ValueError(
                 f"`X` must have the columns of `fit`; {missing} are missing."
             )
-        numbers = [name for name in table.columns if name not in named]
-        X = np.empty((len(table), len(numbers) + len(self.categories)), np.float32)
-        for j, name in enumerate(numbers):
-            X[:, j] = _numbers(table[name], name)
-        for j, (name, known) in enumerate(self.categories.items(), len(numbers)):
+        columns = self.order(table.columns)
+        X = np.empty((len(table), len(columns)), dtype)
+        for j, name in enumerate(columns):
+            if name not in self.categories:
+                X[:, j] = _numbers(table[name], name)
+                continue
+            known = self.categories[name]
             codes = encode_categories(table[name], f"`X` column {name!r}", known)
             if name in self.grouped:
                 codes[codes == UNKNOWN] = len(known)

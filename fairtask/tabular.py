@@ -277,6 +277,10 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     finds other values in it; with ``numeric_encoding=None`` a column without any known
     number is the only such column.
 
+    The network computes in float32, which holds about seven digits. `fit` warns of
+    columns whose numbers it cannot tell apart, such as some times in nanoseconds:
+    subtract an offset first.
+
     Each category seen in `fit` has an input, and so have missing values. A category
     that `fit` did not see gets zeros in all these inputs. Of a column with more than
     255 categories the 254 most frequent have an input each, and all others share one. A

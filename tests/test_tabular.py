@@ -609,7 +609,12 @@ class TestBadInput:
                 z,
                 r"`y` must have distinct names; found several of \['a'\]",
             ),
-            (np.where(X[3, 1] == X, np.inf, X), y, z, "`X`: Input X contains infinity"),
+            (
+                np.where(X[3, 1] == X, np.inf, X),
+                y,
+                z,
+                "`X` column 1 must hold finite numbers",
+            ),
             (
                 pd.DataFrame({"a": [1e39] * 300}),
                 y,
