@@ -1,13 +1,14 @@
 """Weights of classes: checked, and turned into weights of samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fairtask._labels import Tasks
+from fairtask._validation import LARGEST_WEIGHT, warn_user
 
-__all__ = ["class_weights", "task_weights"]
+__all__ = ["check_class_totals", "class_weights", "task_weights"]
 
 
 def task_weights(
@@ -66,6 +67,36 @@ def task_weights(
     return weights.astype(np.float32)
 
 
+def check_class_totals(totals: Iterable[np.ndarray], tasks: Tasks) -> None:
+    """Raise a ValueError if a task has fewer than two classes with a weight above 0.
+
+    Of more classes warn of those without.
+
+    Parameters
+    ----------
+    totals : iterable of ndarray of shape (n_classes,)
+        Total weight of the samples of each class, for each task.
+    tasks : Tasks
+    """
+    for k, total in enumerate(totals):
+        classes = tasks.classes[k]
+        without = classes[total == 0].tolist()
+        if not without:
+            continue
+        where = f" of the task {tasks.names[k]!r}" if tasks.names else ""
+        found = f"all samples of the classes {without}{where} have the weight 0"
+        if len(classes) - len(without) < 2:
+            raise ValueError(
+                "`sample_weight` and `class_weight` together must leave two classes "
+                f"with a weight above 0; {found}."
+            )
+        warn_user(
+            UserWarning,
+            f"`sample_weight` and `class_weight` leave classes out: {found}, so that "
+            "the network does not learn them.",
+        )
+
+
 def class_weights(
     class_weight: Any, totals: Sequence[np.ndarray], tasks: Tasks
 ) -> list[np.ndarray]:
@@ -107,10 +138,12 @@ def _weights_of_task(entry: Any, totals: np.ndarray, classes: list) -> np.ndarra
         )
     values = [entry.get(label, 1.0) for label in classes]
     if not all(
-        isinstance(v, int | float | np.number) and 0 <= v < np.inf for v in values
+        isinstance(v, int | float | np.number) and 0 <= v <= LARGEST_WEIGHT
+        for v in values
     ):
         raise ValueError(
-            f"`class_weight` must hold numbers of at least 0; got {entry!r}."
+            "`class_weight` must hold numbers of at least 0 and at most "
+            f"{LARGEST_WEIGHT:.2g}; got {entry!r}."
         )
     if not any(values):
         raise ValueError("`class_weight` must have a weight above 0; all are zero.")

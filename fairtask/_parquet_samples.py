@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fairtask._class_weights import class_weights
+from fairtask._class_weights import check_class_totals, class_weights
 from fairtask._data import InMemorySource, Positions, Source
 from fairtask._frames import from_arrow
 from fairtask._labels import NO_LABELS, Tasks, encode_labels
@@ -259,6 +259,9 @@ def read_samples(
                 "`sample_weight` and `class_weight` together leave no sample with a "
                 "weight above 0."
             )
+        if known is None and not is_stream:
+            weighted = zip(of_classes, totals, strict=True)
+            check_class_totals([weight * total for weight, total in weighted], tasks)
     n_inputs, n_tasks, n_attributes, _ = sizes
     stored = StoredSamples(
         file, file.parts, n_inputs, n_tasks, n_attributes, weights, shares

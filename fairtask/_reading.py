@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 
 from fairtask._attribute_table import attribute_table
-from fairtask._class_weights import task_weights
+from fairtask._class_weights import check_class_totals, task_weights
 from fairtask._data import Samples, n_samples_of, of_each_part
 from fairtask._frames import as_pandas, check_same_rows
 from fairtask._labels import Tasks, encode_labels
@@ -193,6 +194,12 @@ class Reader:
                 is_stream=is_stream,
                 all_readable=True,
             )
+        if task_weight is not None and known is None and not is_stream:
+            totals = [
+                np.bincount(y_codes[:, k], task_weight[:, k], minlength=n)
+                for k, n in enumerate(tasks.n_classes)
+            ]
+            check_class_totals(totals, tasks)
         group_weight = weight if self.weighs_groups else None
         samples = Samples(X, y_codes, sensitive.codes, task_weight, group_weight)
         return samples, Expected(tasks, sensitive.attributes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "LARGEST_WEIGHT",
     "check_bool",
     "check_device",
     "check_distinct",
@@ -30,12 +31,16 @@ __all__ = [
     "check_one_of",
     "check_positive_integer",
     "check_sample_weight",
+    "check_weights",
     "groups_by_name",
     "named_in_errors",
     "read_random_state",
     "read_weights",
     "warn_user",
 ]
+
+LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+"""Files hold weights as float32; sums of their squares are finite as float64."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -150,7 +155,8 @@ def read_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they are not one finite number, at least 0, per sample, or all are 0.
+        If they are not one finite number, at least 0, per sample, one is too large to
+        be added up, or all are 0.
     """
     if isinstance(sample_weight, float | np.number) or type(sample_weight) is int:
         sample_weight = np.full(n_samples, sample_weight, dtype=float)
@@ -161,15 +167,25 @@ def read_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
         raise ValueError(
             f"`sample_weight` must hold numbers; its type is {column.dtype}."
         )
+    check_weights(weights)
+    if not weights.any():
+        raise ValueError("`sample_weight` must have a weight above 0; all are zero.")
+    return weights
+
+
+def check_weights(weights: np.ndarray) -> None:
+    """Raise a ValueError if sample weights are not finite, negative or too large."""
     if not np.isfinite(weights).all():
         raise ValueError("`sample_weight` must be finite; found NaN or infinity.")
     if (weights < 0).any():
         raise ValueError(
             f"`sample_weight` must not be negative; found {weights.min():.3g}."
         )
-    if not weights.any():
-        raise ValueError("`sample_weight` must have a weight above 0; all are zero.")
-    return weights
+    if (weights > LARGEST_WEIGHT).any():
+        raise ValueError(
+            f"`sample_weight` must hold numbers of at most {LARGEST_WEIGHT:.2g}, whose "
+            f"sums are finite; found {weights.max():.3g}. Divide all weights by it."
+        )
 
 
 def check_layer_sizes(sizes: Any, name: str) -> list[int]:

@@ -495,6 +495,7 @@ EVERY = (*HARD, *ON_SCORES)
         (EVERY, {"sample_weight": [1, 1, 1]}, "`sample_weight`.* expected 4, found 3"),
         (EVERY, {"sample_weight": [1, 1, 1, -2]}, "`sample_weight`.* found -2"),
         (EVERY, {"sample_weight": [1, 1, 1, np.inf]}, "`sample_weight` must be finite"),
+        (EVERY, {"sample_weight": [1e308] * 4}, "`sample_weight` must hold numbers of"),
         (EVERY, {"min_group_size": 0}, "`min_group_size` must be .* got 0"),
         (EVERY, {"min_group_size": True}, "`min_group_size` must be .* got True"),
         (EVERY, {"sensitive_features": {"a": [0], "b": [0, 1]}}, "`sensitive_f.* dict"),

@@ -661,6 +661,8 @@ class TestInputs:
             ("y", ["no"] * N, "at least two classes"),
             ("w", [0] * N, "together leave no sample"),
             ("w", [-1] * N, "`sample_weight` must not be negative"),
+            ("w", make_table()["y"] == "no", r"classes \['yes'\] have the weight 0"),
+            ("w", [1e39] * N, "`sample_weight` must hold numbers of at most 3.4e"),
             ("age", [np.inf] * N, "`X` column 'age' must hold finite numbers"),
         ],
     )

@@ -668,6 +668,7 @@ class TestBadInput:
             ("w", "`sample_weight` must be a list.* Pass the column"),
             (True, "`sample_weight` must be a list"),
             (np.inf, "`sample_weight` must be finite"),
+            (1e308, "`sample_weight` must hold numbers of at most 3.4e.* found 1e"),
             (["1"] * 300, "`sample_weight` must hold numbers"),
             (np.ones(9), "`sample_weight` must have one row per sample.* found 9"),
         ],

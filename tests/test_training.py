@@ -112,14 +112,40 @@ class TestSampleWeight:
             (np.zeros(300), None, "[Ss]ample.weight.* zero|non-zero"),
             (np.full(300, np.nan), None, "`sample_weight` must be finite"),
             ((y == 0).astype(float), {0: 0}, "together leave no sample"),
+            (y, None, r"must leave two classes .* classes \[0\] have the weight 0"),
+            (
+                None,
+                {1: 0},
+                r"must leave two classes .* classes \[1\] have the weight 0",
+            ),
         ],
     )
     def test_bad_weights(self, weight, class_weight, message):
         with pytest.raises(ValueError, match=message):
             fit(make_classifier(class_weight=class_weight), sample_weight=weight)
 
+    def test_one_of_three_classes_without_weight(self):
+        labels = np.array(["a", "b", "c"])[2 * y]
+        labels[::3] = "b"
+        weight = (labels != "b").astype(float)
+        with pytest.warns(UserWarning, match=r"classes \['b'\] have the weight 0"):
+            classifier = make_classifier(lr=0.05).fit(
+                X, labels, sensitive_features=z, sample_weight=weight
+            )
+        assert set(classifier.predict(X)) == {"a", "c"}
+
+    def test_one_class_of_several_tasks_without_weight(self):
+        labels = pd.DataFrame({"a": y, "b": np.arange(300) % 2})
+        with pytest.raises(ValueError, match=r"\[0\] of the task 'a' have"):
+            make_classifier().fit(X, labels, sensitive_features=z, sample_weight=y)
+
+    @pytest.mark.filterwarnings(NOT_LEARNT)
+    def test_a_part_of_a_stream_may_lack_the_weight_of_a_class(self):
+        make_classifier().partial_fit(X, y, sensitive_features=z, sample_weight=y)
+
     def test_all_weight_held_out(self):
-        weight = (np.arange(300) < 2).astype(float)
+        weight = np.zeros(300)
+        weight[[y.argmin(), y.argmax()]] = 1
         classifier = make_classifier(
             early_stopping=True, validation_fraction=0.99, max_epochs=1
         )

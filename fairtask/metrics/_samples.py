@@ -11,6 +11,7 @@ import pandas as pd
 from fairtask._columns import as_column, read_number_array
 from fairtask._frames import check_n_rows, check_same_rows
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
+from fairtask._validation import check_weights
 from fairtask.metrics._attributes import (
     encode_control_features,
     inside_levels,
@@ -131,10 +132,7 @@ class GroupedSamples:
         weights = np.ones(n_samples)
         if sample_weight is not None:
             weights = _as_numbers(sample_weight, "sample_weight", n_samples)
-            if (weights < 0).any():
-                raise ValueError(
-                    f"`sample_weight` must not be negative; found {weights.min():.3g}."
-                )
+            check_weights(weights)
         is_unknown = sensitive.codes < 0
         in_no_level = np.zeros(n_samples, dtype=bool)
         names = sensitive.names
