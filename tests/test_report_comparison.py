@@ -106,6 +106,21 @@ class TestNumbers:
         is_fixed = (table[["change", "low", "high"]] == 0).all(axis=1)
         assert set(table.index[~is_fixed]) == changed
 
+    def test_base_rates_do_not_depend_on_the_model(self):
+        metrics = ["base_rate_difference", "base_rate_ratio", "roc_auc_difference"]
+        weight = np.linspace(0.1, 1.3, len(BEFORE))
+        before, after = (
+            report(*outputs, metrics=metrics, sample_weight=weight)
+            for outputs in zip((BEFORE, AFTER), SCORES, strict=True)
+        )
+        comparison = compare_reports(before, after, n_resamples=20, random_state=0)
+        for name in ("differences", "overall", "by_group"):
+            table = getattr(comparison, name)
+            of_labels = table.index.get_level_values(-1).str.startswith("base_rate")
+            assert of_labels.any()
+            changed = (table[["change", "low", "high"]] != 0).any(axis=1)
+            np.testing.assert_array_equal(changed, ~of_labels)
+
     def test_exchanged_models(self):
         settings = {"metrics": ["roc_auc_difference", "log_loss_group_max"]}
         before, after = (

@@ -54,7 +54,8 @@ def compare_reports(
     where a prime marks the values after the change. A positive correlation is
     multiplied by the share of each distance that is noise. The rest does not cancel: it
     is there because the largest of several noisy differences is too large. Both limits
-    are 0 for statistics of predictions or scores that are the same in both models.
+    are 0 for statistics of predictions or scores that are the same in both models, and
+    for base rates, which no model changes.
 
     Parameters
     ----------
@@ -143,11 +144,6 @@ Pair = tuple[GroupStatistics, GroupStatistics]
 """Statistics of one family, before and after."""
 
 
-def _are_the_same(before: GroupStatistics, after: GroupStatistics) -> bool:
-    """Whether statistics of the same samples are equal in every resample."""
-    return np.array_equal(before.outputs, after.outputs)
-
-
 def _pair(
     before: GroupedSamples, after: GroupedSamples, metrics: Sequence[GroupMetric]
 ) -> list[Pair]:
@@ -176,7 +172,7 @@ def _statistics(
             limited.append(
                 [np.array(v) for v in zip(family.observed, low, high, strict=True)]
             )
-        same = _are_the_same(*pair)
+        same = pair[0].are_same(pair[1])[:, None]
         changes = [
             _change(z, *numbers, same=same)
             for numbers in zip(*limited, *drawn, strict=True)
@@ -214,7 +210,7 @@ def _differences(
             intervals(comparison, drawn, confidence_level)
             for comparison, drawn in zip((before, after), resampled[i], strict=True)
         ]
-        same = _are_the_same(before.statistics, after.statistics)
+        same = before.statistics.are_same(after.statistics)[before.strata].all()
         for attribute, *of_models in zip(before.names, *results, strict=True):
             limited = [np.array([r.value, r.low, r.high]) for r in of_models]
             distributions = [result.distribution for result in of_models]
@@ -233,22 +229,21 @@ def _change(
     drawn_before: np.ndarray,
     drawn_after: np.ndarray,
     *,
-    same: bool,
+    same: np.ndarray | np.bool_,
 ) -> tuple[np.ndarray, ...]:
     """Return values before and after, the change and its limits.
 
     `before` and `after` have values, lower and upper limits, and `z` is the quantile of
-    the limits. The first axis of what was drawn is that of the resamples. With `same`
-    nothing can change, whatever was drawn.
+    the limits. The first axis of what was drawn is that of the resamples. Where `same`
+    is true nothing can change, whatever is drawn.
 
     NOTE: A limit can be further away than noise explains, because the largest of noisy
     differences is too large. This does not cancel between the models: a correlation
     holds for the part of a distance that is noise.
     """
     (value, low, high), (new_value, new_low, new_high) = before, after
+    new_value = np.where(same, value, new_value)  # without rounding
     change = new_value - value
-    if same:
-        return value, new_value, change, change, change
     noise = [z * standard_errors(drawn) for drawn in (drawn_after, drawn_before)]
     shared = correlations(drawn_before, drawn_after)
 
@@ -265,8 +260,8 @@ def _change(
         value,
         new_value,
         change,
-        change - error(new_value - new_low, high - value),
-        change + error(new_high - new_value, value - low),
+        np.where(same, change, change - error(new_value - new_low, high - value)),
+        np.where(same, change, change + error(new_high - new_value, value - low)),
     )
 
 

@@ -189,6 +189,7 @@ def _rate(
     *,
     greater_is_better: bool | None = None,
     per_class: bool = True,
+    depends_on_model: bool = True,
 ) -> Rate:
     return Rate(
         name=name,
@@ -197,6 +198,7 @@ def _rate(
         formula=formula,
         per_class=per_class,
         greater_is_better=greater_is_better,
+        depends_on_model=depends_on_model,
         count=count,
     )
 
@@ -226,7 +228,13 @@ ACCURACY = _rate(
     greater_is_better=True,
     per_class=False,
 )
-BASE_RATE = _rate("base_rate", count_positives, ANY_SAMPLE, r"P(y = 1 \mid z = g)")
+BASE_RATE = _rate(
+    "base_rate",
+    count_positives,
+    ANY_SAMPLE,
+    r"P(y = 1 \mid z = g)",
+    depends_on_model=False,
+)
 TRUE_NEGATIVE_RATE = _rate(
     "true_negative_rate",
     _count_true_negatives,

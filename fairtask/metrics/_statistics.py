@@ -86,6 +86,8 @@ class Statistic:
         largest. None if either may be.
     largest : float
         Its largest possible value.
+    depends_on_model : bool
+        Whether predictions or scores have an effect on it.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Statistic:
     per_class: bool = True
     greater_is_better: bool | None = None
     largest: float = 1
+    depends_on_model: bool = True
 
     @property
     def words(self) -> str:
@@ -121,8 +124,7 @@ class GroupStatistics(ABC):
     strata : list of (Statistic, int)
         Each statistic, and the code of the class that is taken as positive.
     outputs : ndarray of shape (n_samples, ...)
-        Predictions or scores. Two models with the same ones have the same statistics,
-        whatever samples are drawn.
+        Predictions or scores.
     """
 
     output: ClassVar[str]
@@ -193,6 +195,14 @@ class GroupStatistics(ABC):
                 self.observed, errors, self.n_effective, strict=True
             )
         ]
+
+    def are_same(self, other: "GroupStatistics") -> np.ndarray:
+        """Whether another model has each statistic in every resample, (n_strata,).
+
+        `other` has the same statistics of the same samples.
+        """
+        depends = [statistic.depends_on_model for statistic, _ in self.strata]
+        return np.array_equal(self.outputs, other.outputs) | ~np.array(depends)
 
     @cached_property
     def counts(self) -> np.ndarray:
