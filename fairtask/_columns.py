@@ -105,14 +105,12 @@ def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
 
 def _types(column: pd.Series) -> set[type]:
     """Types of the values that are known."""
-    values: Any = column
     if isinstance(column.dtype, pd.CategoricalDtype):
-        values = column.cat.categories
-    elif column.dtype == object:
-        values = column[column.notna()]
-    else:  # values of one type
-        values = column.dropna().iloc[:1]
-    return set(map(type, values.astype(object)))
+        return set(map(type, column.cat.categories.astype(object)))
+    known = column.array[pd.notna(column.array)]
+    if column.dtype != object:  # values of one type
+        known = known[:1]
+    return set(map(type, known.astype(object)))
 
 
 def _any_of(types: Iterable[type], classes: tuple[type, ...]) -> bool:
@@ -335,9 +333,10 @@ def exact_names(column: pd.Series, where: str, expected: str) -> pd.Series:
         See `kind_of`; or if numbers are infinite, or so close that floats cannot tell
         them apart.
     """
-    column = _plain(column).reset_index(drop=True)
+    column = _plain(column)
     kind = kind_of(column, where, expected)
-    names = column[column.notna()]
+    known = pd.notna(column.array)
+    names = column.set_axis(pd.RangeIndex(len(column)))[known]
     if kind != "numbers" or isinstance(names.dtype, pd.CategoricalDtype):
         return names
     if names.dtype != object:
