@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -291,14 +291,22 @@ def of_estimator(
     yield Call(f"fit {modality}", f"{name}.fit of two parts", validate, of_validation)
     of_stream = {**weighted, "classes": [0, 1], "groups": [[0, 1]]}
     yield Call("part", f"{name}.partial_fit", partial_fit, of_stream)
-    fitted = quiet(cls(**settings).fit)(**data)
+
+    @cache  # once, and not where the calls are only listed
+    def fitted() -> Any:
+        return quiet(cls(**settings).fit)(**data)
+
+    def evaluate(method: str, **arguments: Any) -> None:
+        getattr(fitted(), method)(**arguments)
+
     for method in ("predict", "predict_proba", "decision_function", "transform"):
-        function = getattr(fitted, method)
-        taken = inspect.signature(function).parameters
+        taken = inspect.signature(getattr(cls, method)).parameters
         arguments = {n: value for n, value in data.items() if n in taken}
+        function = partial(evaluate, method)
         yield Call(f"predict {modality}", f"{name}.{method}", function, arguments)
     weighted = {"X": data["X"], "y": Y, "sample_weight": None}
-    yield Call(f"predict {modality}", f"{name}.score", fitted.score, weighted)
+    function = partial(evaluate, "score")
+    yield Call(f"predict {modality}", f"{name}.score", function, weighted)
 
 
 RESULTS = {
