@@ -100,10 +100,8 @@ class TestReplicates:
             # Multiplicities of atoms: how often their samples are drawn.
             atoms = self.atoms(statistics, y, score, frame, weights)
             drawn = np.bincount(atoms, occurs, len(statistics.counts))
-            for replicate, repeated in zip(
-                statistics.evaluate(drawn[None]), of_repeated.observed, strict=True
-            ):
-                assert_allclose(replicate[0], repeated)
+            (replicate,) = statistics.evaluate(drawn[None])
+            assert_allclose(replicate, of_repeated.observed)
 
     @staticmethod
     def atoms(statistics, y, score, frame, weights):
@@ -441,8 +439,8 @@ class TestClusters:
             ),
             RATES,
         )
-        replicate = statistics.evaluate(_multiply(content, drawn[None]))[0][0]
-        assert_allclose(replicate, repeated.observed[0])
+        (replicate,) = statistics.evaluate(_multiply(content, drawn[None]))
+        assert_allclose(replicate, repeated.observed)
 
     def test_effective_numbers_by_hand(self):
         # Positives: clusters of 3 and 1 in group a, weights 2 and 1 of one in b.
@@ -454,7 +452,7 @@ class TestClusters:
             cluster=list("pppqqrr"),
             labels=[0, 1],
         )
-        (numbers,) = GroupRates(samples, [TRUE_POSITIVE_RATE, ACCURACY]).n_effective
+        numbers = GroupRates(samples, [TRUE_POSITIVE_RATE, ACCURACY]).n_effective
         assert_allclose(numbers, [[4**2 / (9 + 1), 1], [5**2 / (9 + 4), 1]])
 
     @pytest.mark.parametrize(
@@ -529,7 +527,7 @@ def test_areas_equal_those_of_scikit_learn(seed, n_groups):
     samples = GroupedSamples.encode(
         y, {"y_score": score}, sensitive_features=z, sample_weight=weights
     )
-    (areas,) = GroupAUCs(samples).observed
+    areas = GroupAUCs(samples).observed
     for i, group in enumerate(samples.sensitive.groups[0]):
         rows = z == group
         if len(np.unique(y[rows])) == 2:

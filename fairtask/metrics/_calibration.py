@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import sparse
 
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import (
@@ -43,41 +42,24 @@ class GroupCalibration(GroupStatistics):
         bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], prob)
         is_class = samples.y_true[:, None] == samples.positives
         errors = samples.weights[:, None] * (is_class - prob)
-        # For each class, the sums of the errors in each group and bin, below them the
-        # sums of the weights in each group.
-        self.memberships = [
-            [
-                sparse.vstack(
-                    [
-                        membership_matrix(
-                            codes * n_bins + bins[:, i],
-                            errors[:, i],
-                            codes >= 0,
-                            n_groups * n_bins,
-                        ),
-                        membership_matrix(codes, samples.weights, codes >= 0, n_groups),
-                    ],
-                    format="csr",
-                )
-                for i in range(prob.shape[1])
-            ]
-            for codes, n_groups in samples.group_codes()
+        groups = samples.positions, samples.n_groups
+        self.weight_sums = membership_matrix(*groups, samples.weights)
+        # For each class, the sums of the errors in each bin of a group.
+        self.error_sums = [
+            membership_matrix(*groups, errors[:, i], bins[:, i], n_bins)
+            for i in range(prob.shape[1])
         ]
 
-    def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
+    def evaluate(self, multiplicities: np.ndarray) -> np.ndarray:
         """Compute the errors; see the base class."""
-        results = []
-        for classes in self.memberships:
-            strata = []
-            for membership in classes:
-                rows = (membership @ multiplicities.T).T
-                n_groups = rows.shape[1] // (self.n_bins + 1)
-                sums, totals = np.split(rows, [n_groups * self.n_bins], axis=1)
-                sums = sums.reshape(len(rows), n_groups, self.n_bins)
-                with np.errstate(invalid="ignore"):  # 0/0 is NaN
-                    strata.append(np.abs(sums).sum(-1) / totals)
-            results.append(np.stack(strata, axis=1))
-        return results
+        totals = (self.weight_sums @ multiplicities.T).T
+        strata = []
+        for error_sums in self.error_sums:
+            sums = (error_sums @ multiplicities.T).T
+            sums = np.abs(sums.reshape(*totals.shape, self.n_bins)).sum(-1)
+            with np.errstate(invalid="ignore"):  # 0/0 is NaN
+                strata.append(sums / totals)
+        return np.stack(strata, axis=1)
 
     def limit(
         self,

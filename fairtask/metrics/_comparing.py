@@ -158,41 +158,33 @@ def _pair(
 
 
 def _statistics(
-    pairs: list[Pair], resampled: list[list[list[np.ndarray]]], confidence_level: float
+    pairs: list[Pair], resampled: list[list[np.ndarray]], confidence_level: float
 ) -> pd.DataFrame:
     """Table of the changes of the statistics of each group."""
     z = norm.isf((1 - confidence_level) / 2)
-    # For each column and family an array per attribute.
-    columns: dict[str, list[list[np.ndarray]]] = {name: [] for name in COLUMNS}
+    changes = []
     for pair, drawn in zip(pairs, resampled, strict=True):
-        limited: list[list[np.ndarray]] = []
+        limited = []
         for family, of_family in zip(pair, drawn, strict=True):
-            errors = [standard_errors(values) for values in of_family]
+            errors = standard_errors(of_family)
             low, high = (family.limits(errors, side) for side in (-z, z))
-            limited.append(
-                [np.array(v) for v in zip(family.observed, low, high, strict=True)]
-            )
+            limited.append(np.array([family.observed, low, high]))
         same = pair[0].are_same(pair[1])[:, None]
-        changes = [
-            _change(z, *numbers, same=same)
-            for numbers in zip(*limited, *drawn, strict=True)
-        ]
-        for name, arrays in zip(COLUMNS, zip(*changes, strict=True), strict=True):
-            columns[name].append(list(arrays))
+        changes.append(_change(z, *limited, *drawn, same=same))
     first = [family for family, _ in pairs]
     return pd.DataFrame(
         {
-            name: lay_out(first, values)
+            name: lay_out(first, list(values))
             .rename_axis(columns="statistic")
             .stack(future_stack=True)
-            for name, values in columns.items()
+            for name, values in zip(COLUMNS, zip(*changes, strict=True), strict=True)
         }
     )
 
 
 def _differences(
     pairs: list[Pair],
-    resampled: list[list[list[np.ndarray]]],
+    resampled: list[list[np.ndarray]],
     metrics: Sequence[GroupMetric],
     min_group_size: int,
     confidence_level: float,

@@ -66,23 +66,21 @@ class Comparison:
         """Whether groups are compared with a reference, and not with each other."""
         return self.to_overall or not self.metric.transform.compares_groups
 
-    def select(
-        self, statistics: list[np.ndarray], constant: float = 0.0
-    ) -> list[np.ndarray]:
+    def select(self, statistics: np.ndarray, constant: float = 0.0) -> list[np.ndarray]:
         """Select the strata of the metric, and set groups to NaN that it leaves out.
 
-        `statistics` has an array of shape (..., n_strata, n_groups) per attribute. A
-        last column is added for the reference, if there is one: all groups together,
-        or `constant`.
+        `statistics` has the shape (..., n_strata, n_groups), and there is an array for
+        each attribute in return. A last column is added for the reference, if there is
+        one: all groups together, or `constant`.
         """
         selected = []
+        parts = self.samples.by_attribute(statistics[..., self.strata, :])
         for i, compared in enumerate(self.compared):
-            values = np.where(compared, statistics[i][..., self.strata, :], np.nan)
+            values = np.where(compared, parts[i], np.nan)
             if self.has_reference:
                 reference = np.full((*values.shape[:-1], 1), constant)
                 if self.to_overall:
-                    overall = statistics[len(self.compared) + i]
-                    reference = overall[..., self.strata, :]
+                    reference = parts[len(self.compared) + i]
                 values = np.concatenate([values, reference], axis=-1)
             selected.append(values)
         return selected
@@ -129,8 +127,8 @@ class Comparison:
         needs = self.metric.needs
         missing = " or without ".join(kind.name for kind in needs)
         found = []
-        tables = self.samples.tables()[: len(self.compared)]
-        for i, table in enumerate(tables):
+        tables = self.samples.by_attribute(self.samples.tables(), axis=0)
+        for i, table in enumerate(tables[: len(self.compared)]):
             absent = ANY_SAMPLE.count(table, 0) == 0
             for c in dict.fromkeys(self.classes):
                 has_none = n_needed(needs, table, c) == 0

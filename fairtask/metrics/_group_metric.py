@@ -179,18 +179,10 @@ class GroupMetric:
         chosen = self.computed(self.settings if settings is None else settings)
         strata = [i for i, (s, _) in enumerate(statistics.strata) if s in chosen]
         tables = statistics.samples.tables()
+        n = [n_needed(self.needs, tables, statistics.strata[i][1]) for i in strata]
+        compared = statistics.samples.by_attribute(np.array(n) >= min_group_size)
         if to_overall:
-            tables = tables[: len(tables) // 2]
-        compared = [
-            np.array(
-                [
-                    n_needed(self.needs, table, statistics.strata[i][1])
-                    >= min_group_size
-                    for i in strata
-                ]
-            )
-            for table in tables
-        ]
+            compared = compared[: len(compared) // 2]
         return Comparison(self, statistics, strata, compared, agg, each, to_overall)
 
 

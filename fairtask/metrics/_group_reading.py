@@ -105,7 +105,7 @@ class GroupReading:
         (drawn,) = self.difference.select(resample(statistics, n_resamples, rng))
         error = standard_errors(nan_reduce(np.mean, drawn.reshape(n_resamples, -1)))
         # The mean of AUCs of n samples each varies like one AUC of all these samples.
-        n = known.sum() ** 2 / (1 / statistics.n_effective[0][known]).sum()
+        n = known.sum() ** 2 / (1 / statistics.n_effective[known]).sum()
         z = norm.isf((1 - confidence_level) / 2)
         low, high = (
             statistics.limit(ROC_AUC, value, error, n, side) for side in (-z, z)

@@ -46,7 +46,7 @@ class GroupSizes:
             sensitive.codes.T,
             sensitive.groups,
             self.test.sensitive.groups,
-            self.test.tables(),
+            self._test_tables(),
             strict=True,
         ):
             only_test, _ = _apart(groups, groups_test)
@@ -121,6 +121,9 @@ class GroupSizes:
                 + ".",
             )
 
+    def _test_tables(self) -> list[np.ndarray]:
+        return self.test.by_attribute(self.test.tables(), axis=0)
+
     def _needed(self) -> Iterator[tuple[str, GroupMetric, np.ndarray, np.ndarray]]:
         """Yield attribute, metric, groups, and the samples that each group has for it.
 
@@ -128,7 +131,7 @@ class GroupSizes:
         """
         sensitive = self.test.sensitive
         for name, groups, tables in zip(
-            sensitive.names, sensitive.groups, self.test.tables(), strict=True
+            sensitive.names, sensitive.groups, self._test_tables(), strict=True
         ):
             for metric in REPORTED:
                 if metric.family is GroupRates:

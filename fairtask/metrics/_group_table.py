@@ -52,27 +52,23 @@ def by_group(statistics: list[GroupStatistics]) -> pd.DataFrame:
     samples = statistics[0].samples
     table = lay_out(statistics, [family.observed for family in statistics])
     n_classes = len(samples.positives)
-    sizes = [tables.sum(axis=2) for tables in samples.tables()]
-    n = [of_attribute.sum(axis=1).repeat(n_classes) for of_attribute in sizes]
-    positives = [of_attribute[:, samples.positives].ravel() for of_attribute in sizes]
-    table.insert(0, "n", np.concatenate(n))
-    table.insert(1, "positives", np.concatenate(positives))
+    sizes = samples.tables().sum(axis=2)
+    table.insert(0, "n", sizes.sum(axis=1).repeat(n_classes))
+    table.insert(1, "positives", sizes[:, samples.positives].ravel())
     return table
 
 
 def group_limits(
     statistics: list[GroupStatistics],
-    resampled: list[list[np.ndarray]] | None,
+    resampled: list[np.ndarray] | None,
     confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables with the limits of the statistics of each group."""
     z = norm.isf((1 - confidence_level) / 2)
     if resampled is None:
-        errors = [[np.full_like(v, np.nan) for v in f.observed] for f in statistics]
+        errors = [np.full_like(family.observed, np.nan) for family in statistics]
     else:
-        errors = [
-            [standard_errors(v) for v in by_attribute] for by_attribute in resampled
-        ]
+        errors = [standard_errors(of_family) for of_family in resampled]
     low, high = (
         lay_out(
             statistics,
@@ -87,39 +83,38 @@ def group_limits(
 
 
 def lay_out(
-    statistics: list[GroupStatistics], values: list[list[np.ndarray]]
+    statistics: list[GroupStatistics], values: list[np.ndarray]
 ) -> pd.DataFrame:
     """Table with a row per attribute, group and, of several, class.
 
-    `values` has an array (n_strata, n_groups) per attribute for each of the statistics.
+    `values` has an array (n_strata, n_groups) for each of the statistics.
     """
     samples = statistics[0].samples
     classes = [samples.classes[c] for c in samples.positives]
-    tables = []
-    for i, (attribute, groups) in enumerate(
-        zip(samples.sensitive.names, samples.sensitive.groups, strict=True)
-    ):
-        columns: dict[str, list[np.ndarray]] = {}
-        for family, by_attribute in zip(statistics, values, strict=True):
-            for (statistic, _), row in zip(family.strata, by_attribute[i], strict=True):
-                columns.setdefault(statistic.name, []).append(row)
-        # A statistic of all classes is the same in the rows of each.
-        shape = len(classes), len(groups)
-        table = pd.DataFrame(
-            {name: np.broadcast_to(v, shape).T.ravel() for name, v in columns.items()}
-        )
-        table["attribute"] = attribute
-        table["group"] = [group for group in groups for _ in classes]
-        table["class"] = classes * len(groups)
-        tables.append(table)
-    levels = ["attribute", "group", "class"]
-    table = pd.concat(tables, ignore_index=True).set_index(levels)
+    columns: dict[str, list[np.ndarray]] = {}
+    for family, of_family in zip(statistics, values, strict=True):
+        for (statistic, _), row in zip(family.strata, of_family, strict=True):
+            columns.setdefault(statistic.name, []).append(row)
+    # A statistic of all classes is the same in the rows of each.
+    shape = len(classes), samples.n_groups
+    values_of = {
+        name: np.broadcast_to(rows, shape).T.ravel() for name, rows in columns.items()
+    }
+    names, groups = samples.sensitive.names, samples.sensitive.groups
+    index = pd.DataFrame(
+        {
+            "attribute": np.repeat(names, [len(g) * len(classes) for g in groups]),
+            "group": [g for part in groups for g in part.tolist() for _ in classes],
+            "class": classes * samples.n_groups,
+        }
+    )
+    table = pd.DataFrame(values_of, index=pd.MultiIndex.from_frame(index))
     return table if samples.is_one_vs_rest else table.droplevel("class")
 
 
 def differences(
     statistics: list[GroupStatistics],
-    resampled: list[list[np.ndarray]] | None,
+    resampled: list[np.ndarray] | None,
     min_group_size: int,
     confidence_level: float,
     metrics: Sequence[GroupMetric] = REPORTED,

@@ -73,15 +73,15 @@ class BootstrapResult:
 
 
 def intervals(
-    comparison: Comparison, resampled: list[np.ndarray], confidence_level: float
+    comparison: Comparison, drawn: np.ndarray, confidence_level: float
 ) -> list[BootstrapResult]:
     """Compute intervals, for each attribute or for the worst of their values.
 
-    `resampled` has an array (n_resamples, n_strata, n_groups) for each attribute.
+    `drawn` are the statistics of resamples, shape (n_resamples, n_strata, n_groups).
     """
     statistics, transform = comparison.statistics, comparison.metric.transform
     observed = comparison.select(statistics.observed)
-    resampled = comparison.select(resampled)
+    resampled = comparison.select(drawn)
     n_effective = comparison.select(statistics.n_effective, constant=np.inf)
     costs = [comparison.cost(of_attribute) for of_attribute in observed]
     distributions = [comparison.cost(of_attribute) for of_attribute in resampled]

@@ -128,32 +128,29 @@ class GroupRates(GroupStatistics):
         # Codes of groups start at -1, which stands for an unknown group.
         columns = [*samples.sensitive.codes.T + 1, outcomes, weight_codes]
         first, self.atoms = find_atoms(columns)
-        self.memberships = [
-            membership_matrix(
-                codes[first] * self.n_classes**2 + outcomes[first],
-                samples.weights[first],
-                codes[first] >= 0,
-                n_groups * self.n_classes**2,
-            )
-            for codes, n_groups in samples.group_codes()
-        ]
+        self.membership = membership_matrix(
+            samples.positions[first],
+            samples.n_groups,
+            samples.weights[first],
+            outcomes[first],
+            self.n_classes**2,
+        )
 
-    def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
+    def evaluate(self, multiplicities: np.ndarray) -> np.ndarray:
         """Compute the rates; see the base class."""
-        results = []
-        for membership in self.memberships:
-            cells = (membership @ multiplicities.T).T
-            tables = cells.reshape(len(cells), -1, self.n_classes, self.n_classes)
-            binary = _one_against_rest(tables)
-            with np.errstate(invalid="ignore"):  # 0/0 is NaN
-                rates = [
-                    rate.of_tables(binary[..., c, :, :], 1)
-                    if rate.per_class
-                    else rate.of_tables(tables, c)
-                    for rate, c in self.strata
-                ]
-            results.append(np.stack(rates, axis=1))
-        return results
+        cells = (self.membership @ multiplicities.T).T
+        tables = cells.reshape(
+            len(cells), self.samples.n_groups, self.n_classes, self.n_classes
+        )
+        binary = _one_against_rest(tables)
+        with np.errstate(invalid="ignore"):  # 0/0 is NaN
+            rates = [
+                rate.of_tables(binary[..., c, :, :], 1)
+                if rate.per_class
+                else rate.of_tables(tables, c)
+                for rate, c in self.strata
+            ]
+        return np.stack(rates, axis=1)
 
     def limit(
         self,

@@ -261,7 +261,7 @@ class _Judge:
 
     def _resample(
         self, statistics: Sequence[GroupStatistics]
-    ) -> list[list[np.ndarray]] | None:
+    ) -> list[np.ndarray] | None:
         rng = np.random.default_rng(self.seed)
         if not self.n_resamples:
             return None

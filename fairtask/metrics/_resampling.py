@@ -16,29 +16,24 @@ MAX_ELEMENTS = 4_000_000
 
 def resample(
     statistics: GroupStatistics, n_resamples: int, rng: np.random.Generator
-) -> list[np.ndarray]:
+) -> np.ndarray:
     """Compute the statistics of samples drawn with replacement.
 
-    Returns an array of shape (n_resamples, n_strata, n_groups) for each attribute.
+    Returns an array of shape (n_resamples, n_strata, n_groups).
     """
     return resample_together([statistics], n_resamples, rng)[0]
 
 
 def resample_together(
     statistics: Sequence[GroupStatistics], n_resamples: int, rng: np.random.Generator
-) -> list[list[np.ndarray]]:
+) -> list[np.ndarray]:
     """Compute several statistics of the same samples, from the same draws.
 
     If the samples have clusters, these are drawn.
     """
     if not len(statistics[0].atoms):
-        return [
-            [
-                np.full((n_resamples, *values.shape), np.nan)
-                for values in family.observed
-            ]
-            for family in statistics
-        ]
+        shapes = [(n_resamples, *family.observed.shape) for family in statistics]
+        return [np.full(shape, np.nan) for shape in shapes]
     counts, contents = _units(statistics)
     largest = max(len(counts), *(len(family.counts) for family in statistics))
     chunks = [
@@ -48,10 +43,7 @@ def resample_together(
         ]
         for drawn in _draw(counts, n_resamples, largest, rng)
     ]
-    return [
-        [np.concatenate(parts) for parts in zip(*of_family, strict=True)]
-        for of_family in zip(*chunks, strict=True)
-    ]
+    return [np.concatenate(of_family) for of_family in zip(*chunks, strict=True)]
 
 
 def _units(statistics: Sequence[GroupStatistics]) -> tuple[np.ndarray, list[Any]]:

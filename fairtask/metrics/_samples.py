@@ -1,8 +1,9 @@
 """Labels, groups and weights of samples, from the arguments of a metric to codes."""
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -183,28 +184,41 @@ class GroupedSamples:
         """Return the same samples with all groups of each attribute as one, too."""
         return replace(self, sensitive=with_overall(self.sensitive))
 
-    def group_codes(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield group codes, -1 if unknown, and number of groups of each attribute."""
-        for codes, groups in zip(
-            self.sensitive.codes.T, self.sensitive.groups, strict=True
-        ):
-            yield codes, len(groups)
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of all attributes."""
+        return sum(map(len, self.sensitive.groups))
 
-    def tables(self, weights: np.ndarray | None = None) -> list[np.ndarray]:
-        """Count the samples, or add their weights, by group, true and predicted class.
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """Positions of the groups among those of all attributes; -1 if unknown.
 
-        Returns an array of shape (n_groups, n_classes, n_predicted) for each attribute,
-        where n_predicted is n_classes, or 1 without predicted labels.
+        The shape is (n_samples, n_attributes).
         """
-        return [
-            self.count_cells(codes, n_groups, weights)
-            for codes, n_groups in self.group_codes()
-        ]
+        codes, sizes = self.sensitive.codes, [len(g) for g in self.sensitive.groups]
+        return np.where(codes >= 0, codes + np.cumsum([0, *sizes[:-1]]), -1)
+
+    def by_attribute(self, values: np.ndarray, axis: int = -1) -> list[np.ndarray]:
+        """Split an axis with the groups of all attributes."""
+        ends = np.cumsum([len(groups) for groups in self.sensitive.groups])
+        return np.split(values, ends[:-1], axis=axis)
+
+    def tables(self) -> np.ndarray:
+        """Count the samples by group, true and predicted class.
+
+        The shape is (n_groups, n_classes, n_predicted), with the groups of all
+        attributes one after another. Without predicted labels n_predicted is 1, and
+        else n_classes.
+        """
+        return self.count_cells(self.positions, self.n_groups)
 
     def count_cells(
         self, codes: np.ndarray, n_codes: int, weights: np.ndarray | None = None
     ) -> np.ndarray:
-        """Count the samples of each code, see `tables`; -1 is none."""
+        """Count the samples of each code, or add their weights, see `tables`.
+
+        `codes` has the shape (n_samples, n_attributes), and -1 is none.
+        """
         n_classes, n_predicted = len(self.classes), 1
         cells = self.y_true
         if self.y_pred is not None:
@@ -212,9 +226,10 @@ class GroupedSamples:
             cells = cells * n_predicted + self.y_pred
         n_cells = n_classes * n_predicted
         known = codes >= 0
+        samples, _ = np.nonzero(known)
         flat = np.bincount(
-            codes[known] * n_cells + cells[known],
-            None if weights is None else weights[known],
+            codes[known] * n_cells + cells[samples],
+            None if weights is None else weights[samples],
             minlength=n_codes * n_cells,
         )
         return flat.reshape(n_codes, n_classes, n_predicted)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 from scipy.stats import chi2, norm, rankdata
 
 from fairtask.metrics._samples import GroupedSamples
@@ -62,27 +61,16 @@ class GroupLosses(GroupStatistics):
         super().__init__(samples, statistics)
         self.outputs = prob = samples.true_class_probabilities(argument)
         losses = [samples.weights * sample_losses(prob, s.name) for s in statistics]
-        # Sums of each weighted loss, below them sums of the weights.
         self.memberships = [
-            sparse.vstack(
-                [
-                    membership_matrix(codes, values, codes >= 0, n_groups)
-                    for values in (*losses, samples.weights)
-                ],
-                format="csr",
-            )
-            for codes, n_groups in samples.group_codes()
+            membership_matrix(samples.positions, samples.n_groups, values)
+            for values in (*losses, samples.weights)
         ]
 
-    def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
+    def evaluate(self, multiplicities: np.ndarray) -> np.ndarray:
         """Compute the means; see the base class."""
-        results = []
-        for membership in self.memberships:
-            rows = (membership @ multiplicities.T).T
-            *sums, totals = np.split(rows, len(self.strata) + 1, axis=1)
-            with np.errstate(invalid="ignore"):  # 0/0 is NaN
-                results.append(np.stack([s / totals for s in sums], axis=1))
-        return results
+        *sums, totals = ((m @ multiplicities.T).T for m in self.memberships)
+        with np.errstate(invalid="ignore"):  # 0/0 is NaN
+            return np.stack([s / totals for s in sums], axis=1)
 
     def limit(
         self,
@@ -132,15 +120,13 @@ class GroupAUCs(GroupStatistics):
         order = scores.argsort(axis=0, kind="stable")
         self.areas = [
             [
-                [
-                    _Area.of(rows[codes[rows] == group], scores[:, i], samples, c)
-                    for group in range(n_groups)
-                ]
-                for i, (rows, c) in enumerate(
-                    zip(order.T, samples.positives, strict=True)
+                _Area.of(rows[codes[rows] == group], scores[:, i], samples, c)
+                for codes, groups in zip(
+                    samples.sensitive.codes.T, samples.sensitive.groups, strict=True
                 )
+                for group in range(len(groups))
             ]
-            for codes, n_groups in samples.group_codes()
+            for i, (rows, c) in enumerate(zip(order.T, samples.positives, strict=True))
         ]
 
     @cached_property
@@ -148,16 +134,14 @@ class GroupAUCs(GroupStatistics):
         """Ranks of the scores, whose order alone matters."""
         return rankdata(self.scores, method="dense", axis=0)
 
-    def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
+    def evaluate(self, multiplicities: np.ndarray) -> np.ndarray:
         """Compute the areas; see the base class."""
-        results = []
-        for strata in self.areas:
-            values = np.empty((len(multiplicities), len(strata), len(strata[0])))
-            for i, groups in enumerate(strata):
-                for group, area in enumerate(groups):
-                    values[:, i, group] = area.evaluate(multiplicities)
-            results.append(values)
-        return results
+        n_strata, n_groups = len(self.areas), self.samples.n_groups
+        values = np.empty((len(multiplicities), n_strata, n_groups))
+        for i, groups in enumerate(self.areas):
+            for group, area in enumerate(groups):
+                values[:, i, group] = area.evaluate(multiplicities)
+        return values
 
     def limit(
         self,

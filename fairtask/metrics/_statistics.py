@@ -155,11 +155,12 @@ class GroupStatistics(ABC):
         ]
 
     @abstractmethod
-    def evaluate(self, multiplicities: np.ndarray) -> list[np.ndarray]:
+    def evaluate(self, multiplicities: np.ndarray) -> np.ndarray:
         """Compute the statistics for the numbers of times that the atoms occur.
 
-        From shape (n_replicates, n_atoms) to an array for each attribute of shape
-        (n_replicates, n_strata, n_groups); NaN where a group lacks the samples.
+        From shape (n_replicates, n_atoms) to shape (n_replicates, n_strata, n_groups),
+        with the groups of all attributes one after another; NaN where a group lacks
+        the samples.
         """
 
     @abstractmethod
@@ -182,19 +183,15 @@ class GroupStatistics(ABC):
         is infinite where nothing is known.
         """
 
-    def limits(self, errors: list[np.ndarray], z: float) -> list[np.ndarray]:
+    def limits(self, errors: np.ndarray, z: float) -> np.ndarray:
         """Compute the limits of all statistics, in the form of `observed`."""
-        return [
-            np.array(
-                [
-                    self.limit(statistic, values[i], of_attribute[i], n[i], z)
-                    for i, (statistic, _) in enumerate(self.strata)
-                ]
-            )
-            for values, of_attribute, n in zip(
-                self.observed, errors, self.n_effective, strict=True
-            )
-        ]
+        numbers = zip(self.observed, errors, self.n_effective, strict=True)
+        return np.array(
+            [
+                self.limit(statistic, *of_stratum, z)
+                for (statistic, _), of_stratum in zip(self.strata, numbers, strict=True)
+            ]
+        )
 
     def are_same(self, other: "GroupStatistics") -> np.ndarray:
         """Whether another model has each statistic in every resample, (n_strata,).
@@ -210,46 +207,45 @@ class GroupStatistics(ABC):
         return np.bincount(self.atoms)
 
     @cached_property
-    def observed(self) -> list[np.ndarray]:
-        """The statistics of the data, an array (n_strata, n_groups) per attribute."""
-        return [values[0] for values in self.evaluate(self.counts[None])]
+    def observed(self) -> np.ndarray:
+        """The statistics of the data, shape (n_strata, n_groups)."""
+        return self.evaluate(self.counts[None])[0]
 
     @cached_property
-    def n_effective(self) -> list[np.ndarray]:
-        r"""Effective numbers of samples, an array (n_strata, n_groups) per attribute.
+    def n_effective(self) -> np.ndarray:
+        r"""Effective numbers of samples, shape (n_strata, n_groups).
 
         With weights :math:`w` the number is :math:`(\sum w)^2 / \sum w^2`, where the
         samples of a cluster are one sample with the sum of their weights. Of several
         kinds of samples the smallest number counts.
         """
-        numbers = []
-        for codes, n_groups in self.samples.group_codes():
-            sums = self.samples.count_cells(codes, n_groups, self.samples.weights)
-            squares = _sums_of_squares(self.samples, codes, n_groups)
-            of_strata = [
-                [
-                    kind.count(sums, c) ** 2
-                    / np.maximum(squares(kind, c), np.finfo(float).tiny)
-                    for kind in statistic.needs
-                ]
-                for statistic, c in self.strata
+        samples = self.samples
+        sums = samples.count_cells(samples.positions, samples.n_groups, samples.weights)
+        squares = _sums_of_squares(samples)
+        of_strata = [
+            [
+                kind.count(sums, c) ** 2
+                / np.maximum(squares(kind, c), np.finfo(float).tiny)
+                for kind in statistic.needs
             ]
-            numbers.append(np.array([np.min(kinds, axis=0) for kinds in of_strata]))
-        return numbers
+            for statistic, c in self.strata
+        ]
+        return np.array([np.min(kinds, axis=0) for kinds in of_strata])
 
 
 def _sums_of_squares(
-    samples: GroupedSamples, codes: np.ndarray, n_groups: int
+    samples: GroupedSamples,
 ) -> Callable[[SampleKind, int], np.ndarray]:
     """Return a function that sums the squared weights of a kind in each group.
 
     The weight of a cluster is the sum of those of its samples of this kind.
     """
+    codes, n_groups = samples.positions, samples.n_groups
     if samples.clusters is None:
         squares = samples.count_cells(codes, n_groups, samples.weights**2)
         return lambda kind, c: kind.count(squares, c)
     n_clusters = samples.clusters.max(initial=0) + 1
-    parts = np.where(codes >= 0, codes * n_clusters + samples.clusters, -1)
+    parts = codes * n_clusters + samples.clusters[:, None]
     found = np.unique(parts[codes >= 0])
     rows = np.where(codes >= 0, np.searchsorted(found, parts), -1)
     tables = samples.count_cells(rows, len(found), samples.weights)
@@ -273,9 +269,18 @@ def find_atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def membership_matrix(
-    cells: np.ndarray, values: np.ndarray, known: np.ndarray, n_cells: int
+    positions: np.ndarray,
+    n_groups: int,
+    values: np.ndarray,
+    cells: np.ndarray | int = 0,
+    n_cells: int = 1,
 ) -> Any:
-    """Return the sparse matrix that sums the values of the known atoms in each cell."""
-    atoms = np.flatnonzero(known)
-    shape = n_cells, len(cells)
-    return sparse.csr_array((values[atoms], (cells[atoms], atoms)), shape=shape)
+    """Return the sparse matrix that sums the values of atoms in each cell of a group.
+
+    `positions` are those of the groups of each atom, see `GroupedSamples`.
+    """
+    known = positions >= 0
+    atoms, _ = np.nonzero(known)
+    rows = positions * n_cells + np.reshape(cells, (-1, 1))
+    shape = n_groups * n_cells, len(positions)
+    return sparse.csr_array((values[atoms], (rows[known], atoms)), shape=shape)

@@ -123,9 +123,10 @@ class UpperLimits:
         # The mean of a loss without a bound may be anything where samples are few.
         is_bounded = np.isfinite(strata[0][0].largest)
         smallest = 1 if is_bounded else comparison.statistics.few
-        tables, found = comparison.samples.tables(), []
+        samples, found = comparison.samples, []
+        tables = samples.by_attribute(samples.tables(), axis=0)
         for i, of_attribute in enumerate(comparison.compared):
-            groups = comparison.samples.sensitive.groups[i].tolist()
+            groups = samples.sensitive.groups[i].tolist()
             for (_, c), compared in zip(strata, of_attribute, strict=True):
                 counts = compared | (not self.leaves_out)
                 for kind in comparison.metric.needs:
@@ -138,7 +139,7 @@ class UpperLimits:
         return [f"{text}, fewer than {smallest}" for text in dict.fromkeys(found)]
 
     @cached_property
-    def _resampled(self) -> list[np.ndarray]:
+    def _resampled(self) -> np.ndarray:
         """The statistics of resamples, which are the same for every `delta`."""
         rng = make_generator(self.random_state)
         return resample(self.comparison.statistics, self.n_resamples, rng)
@@ -152,7 +153,8 @@ class UpperLimits:
         """
         bounds = []
         strata: Any = self.comparison.statistics.strata
-        for tables in self.comparison.samples.tables():
+        samples = self.comparison.samples
+        for tables in samples.by_attribute(samples.tables(), axis=0):
             if len(tables) > 1:
                 events = np.array([rate.count(tables, c) for rate, c in strata])
                 sizes = np.array([rate.needs[0].count(tables, c) for rate, c in strata])

@@ -172,11 +172,11 @@ def _performance(
         GroupAUCs(samples) if name == "roc_auc" else GroupRates(samples, [ACCURACY])
     )
     # Of several classes the mean over those that occur.
-    value = float(nan_reduce(np.mean, statistics.observed[0][:, 0]))
+    value = float(nan_reduce(np.mean, statistics.observed[:, 0]))
     if not resampling["n_resamples"]:
         return value, np.nan, np.nan
     generator = make_generator(resampling["random_state"])
-    (resampled,) = resample(statistics, resampling["n_resamples"], generator)
+    resampled = resample(statistics, resampling["n_resamples"], generator)
     tail = (1 - resampling["confidence_level"]) / 2
     means = nan_reduce(np.mean, resampled[:, :, 0])
     low, high = np.nanquantile(means, [tail, 1 - tail]).tolist()
