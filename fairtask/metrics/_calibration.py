@@ -61,23 +61,6 @@ class GroupCalibration(GroupStatistics):
                 strata.append(sums / totals)
         return np.stack(strata, axis=1)
 
-    def limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-        *,
-        strict: bool = False,
-    ) -> np.ndarray:
-        """Return NaN.
-
-        NOTE: The errors of bins have no sign, so that noise adds up in each sample and
-        once more in each resample. Neither is around the truth.
-        """
-        return np.full_like(values, np.nan)
-
 
 CALIBRATION_ERROR = Statistic(
     name="calibration_error",

@@ -163,7 +163,6 @@ class GroupStatistics(ABC):
         the samples.
         """
 
-    @abstractmethod
     def limit(
         self,
         statistic: Statistic,
@@ -180,8 +179,9 @@ class GroupStatistics(ABC):
         any), effective numbers of samples, all of one shape, and a quantile of the
         normal distribution, which is negative for a lower limit. A strict limit also
         holds for few samples and far in the tails, where many groups are compared. It
-        is infinite where nothing is known.
+        is infinite where nothing is known. A family with `no_limits` has NaN.
         """
+        return np.full_like(values, np.nan)
 
     def limits(self, errors: np.ndarray, z: float) -> np.ndarray:
         """Compute the limits of all statistics, in the form of `observed`."""
