@@ -125,8 +125,7 @@ class GroupRates(GroupStatistics):
         self.n_classes = len(samples.classes)
         outcomes = samples.y_true * self.n_classes + samples.y_pred
         _, weight_codes = np.unique(samples.weights, return_inverse=True)
-        # Codes of groups start at -1, which stands for an unknown group.
-        columns = [*samples.sensitive.codes.T + 1, outcomes, weight_codes]
+        columns = [*samples.sensitive.codes.T, outcomes, weight_codes]
         first, self.atoms = find_atoms(columns)
         self.membership = membership_matrix(
             samples.positions[first],

@@ -7,6 +7,7 @@ from functools import cached_property, reduce
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from fairtask.metrics._samples import GroupedSamples
@@ -256,15 +257,9 @@ def _sums_of_squares(
 
 def find_atoms(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return a sample of each distinct row of codes, and the position of each row."""
-    codes, n_rows = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        size = int(column.max(initial=0)) + 1
-        if n_rows * size > np.iinfo(np.int64).max:
-            values, codes = np.unique(codes, return_inverse=True)
-            n_rows = len(values)
-        codes = codes * size + column
-        n_rows *= size
-    _, first, atoms = np.unique(codes, return_index=True, return_inverse=True)
+    table = pd.DataFrame(dict(enumerate(columns)))
+    atoms = table.groupby(list(table.columns)).ngroup().to_numpy()
+    _, first = np.unique(atoms, return_index=True)
     return first, atoms
 
 
