@@ -23,7 +23,7 @@ from fairtask.metrics import (
 from fairtask.metrics._rates import ACCURACY, RATES, TRUE_POSITIVE_RATE, GroupRates
 from fairtask.metrics._resampling import _multiply, _units
 from fairtask.metrics._samples import GroupedSamples
-from fairtask.metrics._scores import LOG_LOSS, GroupAUCs, GroupLosses
+from fairtask.metrics._scores import LOG_LOSS, ROC_AUC, GroupAUCs, GroupLosses
 from fairtask.metrics._share_limits import exact_limit
 
 RATES_OF = (
@@ -78,18 +78,14 @@ class TestReplicates:
         occurs = rng.integers(0, 3, 60)
         for make in (
             lambda samples: GroupRates(samples, RATES),
-            GroupAUCs,
+            lambda samples: GroupAUCs(samples, [ROC_AUC]),
             lambda samples: GroupLosses(samples, [LOG_LOSS]),
         ):
             statistics, of_repeated = (
                 make(
                     GroupedSamples.encode(
                         y[rows],
-                        {
-                            "y_pred": score[rows] > 0.5,
-                            "y_score": score[rows],
-                            "y_prob": score[rows],
-                        },
+                        {"y_pred": score[rows] > 0.5, "y_score": score[rows]},
                         sensitive_features=frame.iloc[rows],
                         sample_weight=weights[rows],
                         groups={"z": [0, 1, 2], "other": [0, 1]},
@@ -527,7 +523,7 @@ def test_areas_equal_those_of_scikit_learn(seed, n_groups):
     samples = GroupedSamples.encode(
         y, {"y_score": score}, sensitive_features=z, sample_weight=weights
     )
-    areas = GroupAUCs(samples).observed
+    areas = GroupAUCs(samples, [ROC_AUC]).observed
     for i, group in enumerate(samples.sensitive.groups[0]):
         rows = z == group
         if len(np.unique(y[rows])) == 2:

@@ -34,10 +34,9 @@ class GroupCalibration(GroupStatistics):
         samples: GroupedSamples,
         statistics: Sequence[Statistic],
         n_bins: int = 10,
-        argument: str = "y_prob",
     ) -> None:
         super().__init__(samples, statistics)
-        self.outputs = prob = samples.probabilities(argument)
+        self.outputs = prob = samples.probabilities()
         self.n_bins = n_bins
         bins = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], prob)
         is_class = samples.y_true[:, None] == samples.positives

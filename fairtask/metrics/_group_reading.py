@@ -86,7 +86,9 @@ class GroupReading:
             groups=np.arange(n_classes),
         )
         metric = METRICS["group_auc_difference"]
-        difference = metric.compare_statistics(GroupAUCs(samples), min_group_size)
+        difference = metric.compare_statistics(
+            GroupAUCs(samples, [ROC_AUC]), min_group_size
+        )
         (aucs,) = difference.select(difference.statistics.observed)
         return cls(difference, aucs)
 

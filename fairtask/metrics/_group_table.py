@@ -39,11 +39,10 @@ def make_statistics(
         found += [s for s in metric.computed(metric.settings) if s not in found]
     statistics = []
     for family, of_family in by_family.items():
-        argument = {"argument": "y_score"} if family.output != "y_pred" else {}
-        if argument and samples.outputs["y_score"] is None:
+        if family.output != "y_pred" and samples.outputs["y_score"] is None:
             continue
         with nullcontext() if required else suppress(NotProbabilitiesError):
-            statistics.append(family(samples, of_family, **argument))
+            statistics.append(family(samples, of_family))
     return statistics
 
 

@@ -161,9 +161,9 @@ class FairnessReport(pd.DataFrame):
         }
         values = {"accuracy": samples.y_true == samples.y_pred}
         if "roc_auc" in self:
-            values["roc_auc"] = samples.scores("y_score")[:, 0]
+            values["roc_auc"] = samples.scores()[:, 0]
         if "log_loss" in self:
-            prob = samples.true_class_probabilities("y_score")
+            prob = samples.true_class_probabilities()
             values["log_loss"] = sample_losses(prob, "log_loss")
         # fairlearn takes no samples without a group.
         known = np.flatnonzero((samples.sensitive.codes >= 0).all(axis=1))

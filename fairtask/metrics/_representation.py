@@ -26,7 +26,7 @@ from fairtask.metrics._represented_samples import (
 )
 from fairtask.metrics._resampling import resample
 from fairtask.metrics._samples import GroupedSamples
-from fairtask.metrics._scores import GroupAUCs
+from fairtask.metrics._scores import ROC_AUC, GroupAUCs
 from fairtask.metrics._statistics import GroupStatistics
 
 __all__ = ["audit_representation"]
@@ -271,7 +271,7 @@ class _Judge:
         """Judge the predictions for all samples, which are one group here."""
         statistics: list[GroupStatistics] = [GroupRates(samples, [ACCURACY])]
         if samples.outputs["y_score"] is not None:
-            statistics.insert(0, GroupAUCs(samples))
+            statistics.insert(0, GroupAUCs(samples, [ROC_AUC]))
         low, high = group_limits(
             statistics, self._resample(statistics), self.confidence_level
         )

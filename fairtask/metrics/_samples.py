@@ -59,7 +59,8 @@ class GroupedSamples:
     counted : ndarray of shape (n_samples_passed,), bool
         Which of the samples that were passed count.
     outputs : mapping of str to object
-        The arguments with predictions, scores or probabilities as they were passed.
+        The arguments with predictions, and with scores or probabilities, as they were
+        passed.
     clusters : ndarray of shape (n_samples,), int64, or None
         Codes of the clusters, such as persons, that are drawn as a whole. None: each
         sample is drawn by itself.
@@ -234,29 +235,31 @@ class GroupedSamples:
         )
         return flat.reshape(n_codes, n_classes, n_predicted)
 
-    def scores(self, argument: str) -> np.ndarray:
+    def scores(self) -> np.ndarray:
         """Check scores and return them with shape (n_samples, n_positives)."""
-        scores = self._numbers(argument)
+        _, scores = self._read_scores()
+        return self._of_positives(scores)
+
+    def probabilities(self) -> np.ndarray:
+        """Check probabilities and return them with shape (n_samples, n_positives)."""
+        return self._of_positives(self._read_probabilities())
+
+    def _of_positives(self, scores: np.ndarray) -> np.ndarray:
         return scores[:, None] if scores.ndim == 1 else scores[:, self.positives]
 
-    def probabilities(self, argument: str) -> np.ndarray:
-        """Check probabilities and return them with shape (n_samples, n_positives)."""
-        prob = self._checked_probabilities(argument)
-        return prob[:, None] if prob.ndim == 1 else prob[:, self.positives]
-
-    def true_class_probabilities(self, argument: str) -> np.ndarray:
+    def true_class_probabilities(self) -> np.ndarray:
         """Check probabilities and return that of the true class of each sample.
 
         One column holds the probability of the positive class against the rest.
         """
-        prob = self._checked_probabilities(argument)
+        prob = self._read_probabilities()
         if prob.ndim == 1:
             return np.where(self.y_true == self.positives[0], prob, 1 - prob)
         return prob[np.arange(len(prob)), self.y_true]
 
-    def _checked_probabilities(self, argument: str) -> np.ndarray:
+    def _read_probabilities(self) -> np.ndarray:
         """Check probabilities of shape (n_samples,) or (n_samples, n_classes)."""
-        prob = self._numbers(argument)
+        argument, prob = self._read_scores()
         if ((prob < 0) | (prob > 1)).any():
             raise NotProbabilitiesError(
                 f"`{argument}` must hold probabilities in [0, 1]; found values from "
@@ -274,13 +277,17 @@ class GroupedSamples:
             )
         return prob
 
-    def _numbers(self, argument: str) -> np.ndarray:
-        """Check an output of shape (n_samples,) or (n_samples, n_classes)."""
+    def _read_scores(self) -> tuple[str, np.ndarray]:
+        """Check scores of shape (n_samples,) or (n_samples, n_classes).
+
+        The name of their argument is returned, too.
+        """
         n_samples, n_classes = len(self.counted), len(self.classes)
+        (argument,) = self.outputs.keys() - {"y_pred"}
         numbers = read_number_array(self.outputs[argument], argument)
         if numbers.ndim == 2 and numbers.shape[1] == n_classes:
             check_n_rows(numbers, len(numbers), argument, n_samples)
-            return _finite(numbers, argument)[self.counted]
+            return argument, _finite(numbers, argument)[self.counted]
         if self.is_one_vs_rest or (numbers.ndim == 2 and numbers.shape[1] > 1):
             raise ValueError(
                 f"`{argument}` must have a column for each of the {n_classes} classes "
@@ -288,7 +295,7 @@ class GroupedSamples:
                 f"shape {numbers.shape}. Name the classes with `labels` if `y_true` "
                 "lacks some."
             )
-        return _as_numbers(numbers, argument, n_samples)[self.counted]
+        return argument, _as_numbers(numbers, argument, n_samples)[self.counted]
 
 
 def _encode_clusters(cluster: Any, n_samples: int) -> np.ndarray:

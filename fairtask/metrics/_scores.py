@@ -43,23 +43,17 @@ def sample_losses(prob: np.ndarray, loss: str) -> np.ndarray:
 
 
 class GroupLosses(GroupStatistics):
-    """Mean loss of each group; every sample is an atom.
-
-    `argument` is the name of the probabilities.
-    """
+    """Mean loss of each group; every sample is an atom."""
 
     output = "y_prob"
     chosen_by = "loss"
     few = 2 * FEW
 
     def __init__(
-        self,
-        samples: GroupedSamples,
-        statistics: Sequence[Statistic],
-        argument: str = "y_prob",
+        self, samples: GroupedSamples, statistics: Sequence[Statistic]
     ) -> None:
         super().__init__(samples, statistics)
-        self.outputs = prob = samples.true_class_probabilities(argument)
+        self.outputs = prob = samples.true_class_probabilities()
         losses = [samples.weights * sample_losses(prob, s.name) for s in statistics]
         self.memberships = [
             membership_matrix(samples.positions, samples.n_groups, values)
@@ -110,13 +104,10 @@ class GroupAUCs(GroupStatistics):
     output = "y_score"
 
     def __init__(
-        self,
-        samples: GroupedSamples,
-        statistics: Sequence[Statistic] = (),
-        argument: str = "y_score",
+        self, samples: GroupedSamples, statistics: Sequence[Statistic]
     ) -> None:
-        super().__init__(samples, statistics or [ROC_AUC])
-        self.scores = scores = samples.scores(argument)
+        super().__init__(samples, statistics)
+        self.scores = scores = samples.scores()
         order = scores.argsort(axis=0, kind="stable")
         self.areas = [
             [

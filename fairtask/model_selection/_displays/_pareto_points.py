@@ -14,7 +14,8 @@ from fairtask.metrics._group_metric import GroupMetric
 from fairtask.metrics._rates import ACCURACY, GroupRates
 from fairtask.metrics._resampling import resample
 from fairtask.metrics._samples import GroupedSamples
-from fairtask.metrics._scores import GroupAUCs
+from fairtask.metrics._scores import ROC_AUC, GroupAUCs
+from fairtask.metrics._statistics import GroupStatistics
 from fairtask.metrics._transforms import nan_reduce
 from fairtask.model_selection._scores import (
     Scores,
@@ -168,9 +169,9 @@ def _performance(
     name: str, samples: GroupedSamples, resampling: Mapping[str, Any]
 ) -> tuple[float, float, float]:
     """Performance over all samples, and the ends of its interval."""
-    statistics = (
-        GroupAUCs(samples) if name == "roc_auc" else GroupRates(samples, [ACCURACY])
-    )
+    statistics: GroupStatistics = GroupRates(samples, [ACCURACY])
+    if name == "roc_auc":
+        statistics = GroupAUCs(samples, [ROC_AUC])
     # Of several classes the mean over those that occur.
     value = float(nan_reduce(np.mean, statistics.observed[:, 0]))
     if not resampling["n_resamples"]:
