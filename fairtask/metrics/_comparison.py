@@ -44,7 +44,7 @@ class Comparison:
     compared: list[np.ndarray]
     agg: str
     each: bool
-    to_overall: bool = False
+    to_overall: bool
 
     @property
     def samples(self) -> GroupedSamples:

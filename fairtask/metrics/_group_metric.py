@@ -140,19 +140,11 @@ class GroupMetric:
             groups=settings["groups"],
             needs_positive="pos_label" in settings,
         )
-        to_overall = settings.get("method") == "to_overall"
-        comparison = self.compare_statistics(
-            self.family(
-                samples.with_overall() if to_overall else samples,
-                self.computed(settings),
-                **{name: settings[name] for name in self.family.options},
-            ),
-            settings["min_group_size"],
-            settings=settings,
-            agg=settings.get("agg", "worst_case"),
-            each=settings["attributes"] == "each",
-            to_overall=to_overall,
-        )
+        if settings.get("method") == "to_overall":
+            samples = samples.with_overall()
+        options = {name: settings[name] for name in self.family.options}
+        statistics = self.family(samples, self.computed(settings), **options)
+        comparison = self.compare_statistics(statistics, **settings)
         comparison.warn_of_undefined()
         return comparison
 
@@ -162,28 +154,33 @@ class GroupMetric:
         return tuple(s for s in self.statistics if chosen in (None, s.name))
 
     def compare_statistics(
-        self,
-        statistics: GroupStatistics,
-        min_group_size: int,
-        *,
-        settings: Mapping[str, Any] | None = None,
-        agg: str = "worst_case",
-        each: bool = False,
-        to_overall: bool = False,
+        self, statistics: GroupStatistics, **settings: Any
     ) -> Comparison:
         """Select the statistics of the metric, and the groups with enough samples.
 
-        The statistics may be those of several metrics. Without `settings` the metric
-        has its defaults.
+        The statistics may be those of several metrics. `settings` are arguments of the
+        metric; others have their defaults.
         """
-        chosen = self.computed(self.settings if settings is None else settings)
+        settings = {**self.settings, **settings}
+        chosen = self.computed(settings)
+        to_overall = settings.get("method") == "to_overall"
         strata = [i for i, (s, _) in enumerate(statistics.strata) if s in chosen]
         tables = statistics.samples.tables()
         n = [n_needed(self.needs, tables, statistics.strata[i][1]) for i in strata]
-        compared = statistics.samples.by_attribute(np.array(n) >= min_group_size)
+        compared = statistics.samples.by_attribute(
+            np.array(n) >= settings["min_group_size"]
+        )
         if to_overall:
             compared = compared[: len(compared) // 2]
-        return Comparison(self, statistics, strata, compared, agg, each, to_overall)
+        return Comparison(
+            self,
+            statistics,
+            strata,
+            compared,
+            agg=settings.get("agg", "worst_case"),
+            each=settings["attributes"] == "each",
+            to_overall=to_overall,
+        )
 
 
 def group_metric(

@@ -87,7 +87,7 @@ class GroupReading:
         )
         metric = METRICS["group_auc_difference"]
         difference = metric.compare_statistics(
-            GroupAUCs(samples, [ROC_AUC]), min_group_size
+            GroupAUCs(samples, [ROC_AUC]), min_group_size=min_group_size
         )
         (aucs,) = difference.select(difference.statistics.observed)
         return cls(difference, aucs)

@@ -168,10 +168,10 @@ def comparisons(
 ) -> Iterator[tuple[int, Comparison]]:
     """Yield the position of the statistics of each metric, and their comparison."""
     for metric in metrics:
-        chosen = metric.computed(metric.settings)
         for i, family in enumerate(statistics):
-            if any(s in chosen for s, _ in family.strata):
-                yield i, metric.compare_statistics(family, min_group_size, each=True)
+            if isinstance(family, metric.family):
+                settings = {"min_group_size": min_group_size, "attributes": "each"}
+                yield i, metric.compare_statistics(family, **settings)
 
 
 def warn_of_notes(function: str, notes: Sequence[str]) -> None:

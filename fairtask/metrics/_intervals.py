@@ -100,9 +100,13 @@ def intervals(
         limits = np.nan, np.nan
         if np.isfinite(cost) and not statistics.no_limits:
             strata = [
-                _compared_strata(
-                    comparison, observed[i], resampled[i], n_effective[i], rng
-                )
+                [
+                    ComparedPairs(
+                        comparison, s, observed[i], resampled[i], n_effective[i], rng
+                    )
+                    for s, cost in enumerate(comparison.costs(observed[i]))
+                    if np.isfinite(cost)
+                ]
                 for i in part
             ]
             limits = _limits(
@@ -126,22 +130,6 @@ def _bias(costs: list[tuple[np.ndarray, np.ndarray]]) -> float:
         nan_reduce(np.max, np.stack(part, axis=-1)) for part in zip(*costs, strict=True)
     )
     return float(nan_reduce(np.mean, noisy) - without_noise)
-
-
-def _compared_strata(
-    comparison: Comparison,
-    observed: np.ndarray,
-    resampled: np.ndarray,
-    n_effective: np.ndarray,
-    rng: np.random.Generator,
-) -> list[ComparedPairs]:
-    """Return the strata of an attribute that have a cost."""
-    is_defined = np.isfinite(comparison.costs(observed))
-    return [
-        ComparedPairs(comparison, i, observed[i], resampled[:, i], n_effective[i], rng)
-        for i in range(len(observed))
-        if is_defined[i]
-    ]
 
 
 def _limits(

@@ -27,6 +27,8 @@ class ComparedPairs:
         n_effective: np.ndarray,
         rng: np.random.Generator,
     ) -> None:
+        observed, n_effective = observed[stratum], n_effective[stratum]
+        resampled = resampled[:, stratum]
         groups = np.isfinite(observed)
         self.transform = comparison.metric.transform
         self.family = comparison.statistics
