@@ -9,7 +9,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask._validation import warn_user
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._statistics import ANY_SAMPLE, GroupStatistics, n_needed
-from fairtask.metrics._transforms import nan_reduce
+from fairtask.metrics._transforms import nan_max, nan_mean, nan_min
 
 if TYPE_CHECKING:
     from fairtask.metrics._group_metric import GroupMetric
@@ -101,8 +101,8 @@ class Comparison:
 
     def cost(self, selected: np.ndarray) -> np.ndarray:
         """Aggregate the costs of the strata that have one; shape (...)."""
-        reduction = np.max if self.agg == "worst_case" else np.mean
-        return nan_reduce(reduction, self.costs(selected))
+        reduction = nan_max if self.agg == "worst_case" else nan_mean
+        return reduction(self.costs(selected))
 
     def by_attribute(self) -> dict[str, float]:
         """Return the value of each attribute."""
@@ -115,8 +115,8 @@ class Comparison:
         values = self.by_attribute()
         if self.each:
             return values
-        worst = np.min if self.metric.transform.greater_is_better else np.max
-        return float(nan_reduce(worst, np.array(list(values.values()))))
+        worst = nan_min if self.metric.transform.greater_is_better else nan_max
+        return float(worst(list(values.values())))
 
     def left_out(self) -> list[tuple[str, str, list[str]]]:
         """Find the groups that have no samples of a kind that the metric needs.

@@ -15,7 +15,7 @@ from fairtask.metrics._represented_samples import RepresentedSamples
 from fairtask.metrics._resampling import resample, standard_errors
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import ROC_AUC, GroupAUCs
-from fairtask.metrics._transforms import nan_reduce
+from fairtask.metrics._transforms import nan_mean
 
 __all__ = ["GroupReading", "linear_classifier"]
 
@@ -100,12 +100,12 @@ class GroupReading:
         The limits are those of one AUC, from the standard error of the mean.
         """
         known = np.isfinite(self.aucs)
-        value = nan_reduce(np.mean, self.aucs.ravel())
+        value = nan_mean(self.aucs.ravel())
         if self.difference is None or not known.any() or not n_resamples:
             return float(value), np.nan, np.nan
         statistics = self.difference.statistics
         (drawn,) = self.difference.select(resample(statistics, n_resamples, rng))
-        error = standard_errors(nan_reduce(np.mean, drawn.reshape(n_resamples, -1)))
+        error = standard_errors(nan_mean(drawn.reshape(n_resamples, -1)))
         # The mean of AUCs of n samples each varies like one AUC of all these samples.
         n = known.sum() ** 2 / (1 / statistics.n_effective[known]).sum()
         z = norm.isf((1 - confidence_level) / 2)

@@ -9,7 +9,7 @@ from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._pairs import ComparedPairs
 from fairtask.metrics._resampling import standard_errors
 from fairtask.metrics._selection_bias import expected_excess
-from fairtask.metrics._transforms import nan_reduce
+from fairtask.metrics._transforms import nan_max, nan_mean
 
 __all__ = ["BootstrapResult", "intervals"]
 
@@ -93,10 +93,8 @@ def intervals(
     ]
     results = []
     for part in [[i] for i in positions] if comparison.each else [positions]:
-        cost = nan_reduce(np.max, np.array([costs[i] for i in part]))
-        distribution = nan_reduce(
-            np.max, np.stack([distributions[i] for i in part], axis=-1)
-        )
+        cost = nan_max([costs[i] for i in part])
+        distribution = nan_max(np.stack([distributions[i] for i in part], axis=-1))
         limits = np.nan, np.nan
         if np.isfinite(cost) and not statistics.no_limits:
             strata = [
@@ -127,9 +125,9 @@ def intervals(
 def _bias(costs: list[tuple[np.ndarray, np.ndarray]]) -> float:
     """Return the bias of the largest cost, from those of attributes."""
     without_noise, noisy = (
-        nan_reduce(np.max, np.stack(part, axis=-1)) for part in zip(*costs, strict=True)
+        nan_max(np.stack(part, axis=-1)) for part in zip(*costs, strict=True)
     )
-    return float(nan_reduce(np.mean, noisy) - without_noise)
+    return float(nan_mean(noisy) - without_noise)
 
 
 def _limits(

@@ -6,6 +6,7 @@ attributes.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ __all__ = [
     "TRANSFORMS",
     "Transform",
     "joint_error",
-    "nan_reduce",
+    "nan_max",
+    "nan_mean",
+    "nan_min",
 ]
 
 
@@ -86,7 +89,7 @@ class Transform:
 
         It is NaN where too few groups have a value. `reference` has no last axis.
         """
-        highest, lowest = nan_reduce(np.max, values), nan_reduce(np.min, values)
+        highest, lowest = nan_max(values), nan_min(values)
         if reference is None:
             costs = self.cost(highest, lowest)
         elif not self.low:
@@ -214,12 +217,13 @@ def joint_error(
         )
 
 
-def nan_reduce(reduction: Any, values: np.ndarray) -> np.ndarray:
-    """Reduce the last axis without NaN; NaN, without a warning, if nothing is left."""
+# Over the last axis, without NaN; NaN, without a warning, if nothing is left.
+nan_max = partial(np.fmax.reduce, axis=-1, initial=np.nan)
+nan_min = partial(np.fmin.reduce, axis=-1, initial=np.nan)
+
+
+def nan_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis, as `nan_max` is the maximum."""
     known = ~np.isnan(values)
-    if reduction is np.mean:
-        with np.errstate(invalid="ignore"):
-            return np.where(known, values, 0).sum(-1) / known.sum(-1)
-    fill = -np.inf if reduction is np.max else np.inf
-    reduced = reduction(np.where(known, values, fill), axis=-1, initial=fill)
-    return np.where(known.any(-1), reduced, np.nan)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0).sum(-1) / known.sum(-1)

@@ -16,7 +16,7 @@ from fairtask.metrics._resampling import resample
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import ROC_AUC, GroupAUCs
 from fairtask.metrics._statistics import GroupStatistics
-from fairtask.metrics._transforms import nan_reduce
+from fairtask.metrics._transforms import nan_mean
 from fairtask.model_selection._scores import (
     Scores,
     describe,
@@ -173,13 +173,13 @@ def _performance(
     if name == "roc_auc":
         statistics = GroupAUCs(samples, [ROC_AUC])
     # Of several classes the mean over those that occur.
-    value = float(nan_reduce(np.mean, statistics.observed[:, 0]))
+    value = float(nan_mean(statistics.observed[:, 0]))
     if not resampling["n_resamples"]:
         return value, np.nan, np.nan
     generator = make_generator(resampling["random_state"])
     resampled = resample(statistics, resampling["n_resamples"], generator)
     tail = (1 - resampling["confidence_level"]) / 2
-    means = nan_reduce(np.mean, resampled[:, :, 0])
+    means = nan_mean(resampled[:, :, 0])
     low, high = np.nanquantile(means, [tail, 1 - tail]).tolist()
     return value, low, high
 
