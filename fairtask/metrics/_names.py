@@ -5,22 +5,15 @@ from functools import cache
 from typing import Any
 
 from fairtask._validation import check_one_of
-from fairtask.metrics import _label_metrics, _score_metrics
-from fairtask.metrics._calibration import CALIBRATION_ERROR
-from fairtask.metrics._group_metric import GroupMetric, as_function
-from fairtask.metrics._rates import (
-    ACCURACY,
-    BASE_RATE,
-    FALSE_DISCOVERY_RATE,
-    FALSE_NEGATIVE_RATE,
-    FALSE_OMISSION_RATE,
-    FALSE_POSITIVE_RATE,
-    PRECISION,
-    SELECTION_RATE,
-    TRUE_NEGATIVE_RATE,
-    TRUE_POSITIVE_RATE,
+from fairtask.metrics import (
+    _calibration,
+    _label_metrics,
+    _rates,
+    _score_metrics,
+    _scores,
 )
-from fairtask.metrics._scores import LOG_LOSS, ROC_AUC, SOFT_ZERO_ONE
+from fairtask.metrics._group_metric import GroupMetric, as_function
+from fairtask.metrics._statistics import Statistic
 from fairtask.metrics._transforms import DIFFERENCE, GROUP_MAX, GROUP_MIN, TRANSFORMS
 
 __all__ = [
@@ -54,23 +47,11 @@ REPORTED = tuple(
 
 STATISTICS = {
     statistic.name: statistic
-    for statistic in (
-        SELECTION_RATE,
-        BASE_RATE,
-        TRUE_POSITIVE_RATE,
-        FALSE_POSITIVE_RATE,
-        TRUE_NEGATIVE_RATE,
-        FALSE_NEGATIVE_RATE,
-        PRECISION,
-        FALSE_DISCOVERY_RATE,
-        FALSE_OMISSION_RATE,
-        ACCURACY,
-        ROC_AUC,
-        LOG_LOSS,
-        SOFT_ZERO_ONE,
-        CALIBRATION_ERROR,
-    )
+    for module in (_rates, _scores, _calibration)
+    for statistic in vars(module).values()
+    if isinstance(statistic, Statistic)
 }
+"""All statistics by name, in the order in which these modules define them."""
 
 
 def make_group_metric(statistic: str, transform: str) -> Callable[..., Any]:

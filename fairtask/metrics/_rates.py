@@ -202,6 +202,13 @@ def _rate(
 SELECTION_RATE = _rate(
     "selection_rate", _count_selected, ANY_SAMPLE, r"P(\hat y = 1 \mid z = g)"
 )
+BASE_RATE = _rate(
+    "base_rate",
+    count_positives,
+    ANY_SAMPLE,
+    r"P(y = 1 \mid z = g)",
+    depends_on_model=False,
+)
 TRUE_POSITIVE_RATE = _rate(
     "true_positive_rate",
     _count_true_positives,
@@ -215,21 +222,6 @@ FALSE_POSITIVE_RATE = _rate(
     NEGATIVES,
     r"P(\hat y = 1 \mid y = 0, z = g)",
     greater_is_better=False,
-)
-ACCURACY = _rate(
-    "accuracy",
-    _count_correct,
-    ANY_SAMPLE,
-    r"P(\hat y = y \mid z = g)",
-    greater_is_better=True,
-    per_class=False,
-)
-BASE_RATE = _rate(
-    "base_rate",
-    count_positives,
-    ANY_SAMPLE,
-    r"P(y = 1 \mid z = g)",
-    depends_on_model=False,
 )
 TRUE_NEGATIVE_RATE = _rate(
     "true_negative_rate",
@@ -265,6 +257,14 @@ FALSE_OMISSION_RATE = _rate(
     PREDICTED_NEGATIVES,
     r"P(y = 1 \mid \hat y = 0, z = g)",
     greater_is_better=False,
+)
+ACCURACY = _rate(
+    "accuracy",
+    _count_correct,
+    ANY_SAMPLE,
+    r"P(\hat y = y \mid z = g)",
+    greater_is_better=True,
+    per_class=False,
 )
 RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
 """The rates of a report."""
