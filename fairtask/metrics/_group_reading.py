@@ -15,6 +15,7 @@ from fairtask.metrics._represented_samples import RepresentedSamples
 from fairtask.metrics._resampling import resample, standard_errors
 from fairtask.metrics._samples import GroupedSamples
 from fairtask.metrics._scores import ROC_AUC, GroupAUCs
+from fairtask.metrics._statistics import Estimates
 from fairtask.metrics._transforms import nan_mean
 
 __all__ = ["GroupReading", "linear_classifier"]
@@ -110,7 +111,8 @@ class GroupReading:
         n = known.sum() ** 2 / (1 / statistics.n_effective[known]).sum()
         z = norm.isf((1 - confidence_level) / 2)
         low, high = (
-            statistics.limit(ROC_AUC, value, error, n, side) for side in (-z, z)
+            statistics.limit(ROC_AUC, Estimates(value, error, n), side)
+            for side in (-z, z)
         )
         return float(value), float(low), float(high)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from fairtask.metrics._comparison import Comparison
 from fairtask.metrics._resampling import correlations, standard_errors
+from fairtask.metrics._statistics import Estimates
 from fairtask.metrics._transforms import joint_error
 
 __all__ = ["ComparedPairs"]
@@ -74,13 +75,13 @@ class ComparedPairs:
 
         They are strict limits of groups with few samples, and else if `strict`.
         """
-        numbers = (self.statistic, self.values, self.resampled_errors, self.n_effective)
+        known = Estimates(self.values, self.resampled_errors, self.n_effective)
         is_strict = strict | (self.n_effective < self.family.few)
         lower, upper = (
             np.where(
                 is_strict,
-                self.family.limit(*numbers, side, strict=True),
-                self.family.limit(*numbers, side),
+                self.family.limit(self.statistic, known, side, strict=True),
+                self.family.limit(self.statistic, known, side),
             )
             for side in (-z, z)
         )

@@ -11,6 +11,7 @@ from fairtask.metrics._statistics import (
     ANY_SAMPLE,
     NEGATIVES,
     POSITIVES,
+    Estimates,
     GroupStatistics,
     SampleKind,
     Statistic,
@@ -152,29 +153,16 @@ class GroupRates(GroupStatistics):
         return np.stack(rates, axis=1)
 
     def limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-        *,
-        strict: bool = False,
+        self, statistic: Statistic, known: Estimates, z: float, *, strict: bool = False
     ) -> np.ndarray:
         """Compute Wilson's limit of each rate, or Clopper and Pearson's if strict."""
+        n = known.n
+        if self.samples.clusters is not None:
+            # The number of independent samples that the clusters are worth. Without
+            # resamples a cluster is one sample.
+            n = np.where(np.isnan(known.errors), n, n_of_share(*known))
         of_share = exact_limit if strict else wilson_limit
-        return of_share(values, self._n_independent(values, errors, n), z)
-
-    def _n_independent(
-        self, values: np.ndarray, errors: np.ndarray, n: np.ndarray
-    ) -> np.ndarray:
-        """Return numbers of samples, or of independent samples that clusters are worth.
-
-        Without resamples a cluster is one sample.
-        """
-        if self.samples.clusters is None:
-            return n
-        return np.where(np.isnan(errors), n, n_of_share(values, errors, n))
+        return of_share(known.values, n, z)
 
 
 def _rate(

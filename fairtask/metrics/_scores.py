@@ -19,6 +19,7 @@ from fairtask.metrics._statistics import (
     ANY_SAMPLE,
     NEGATIVES,
     POSITIVES,
+    Estimates,
     GroupStatistics,
     Statistic,
     membership_matrix,
@@ -67,14 +68,7 @@ class GroupLosses(GroupStatistics):
             return np.stack([s / totals for s in sums], axis=1)
 
     def limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-        *,
-        strict: bool = False,
+        self, statistic: Statistic, known: Estimates, z: float, *, strict: bool = False
     ) -> np.ndarray:
         """Compute limits of the means of losses.
 
@@ -85,8 +79,9 @@ class GroupLosses(GroupStatistics):
         large loss may be so rare that few samples say nothing of it: strict limits are
         infinite then.
         """
+        values, errors, n = known
         if statistic.largest == 1:
-            return exact_limit(values, n_of_share(values, errors, n), z)
+            return exact_limit(values, n_of_share(*known), z)
         with np.errstate(invalid="ignore", divide="ignore"):
             m = np.fmin((values / errors) ** 2, largest_number(n))
             limits = 2 * m * values / chi2.isf(norm.cdf(z), 2 * m)
@@ -135,14 +130,7 @@ class GroupAUCs(GroupStatistics):
         return values
 
     def limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-        *,
-        strict: bool = False,
+        self, statistic: Statistic, known: Estimates, z: float, *, strict: bool = False
     ) -> np.ndarray:
         """Compute Wilson's limit with a number of samples derived from the errors.
 
@@ -153,9 +141,8 @@ class GroupAUCs(GroupStatistics):
         v (1 - v) / n.
         """
         if strict:
-            return exact_limit(values, n_of_share(values, errors, n), z)
-        m = n_of_share(values, errors, n, largest=3 * n)
-        return wilson_limit(values, m, z)
+            return exact_limit(known.values, n_of_share(*known), z)
+        return wilson_limit(known.values, n_of_share(*known, largest=3 * known.n), z)
 
 
 @dataclass(frozen=True)

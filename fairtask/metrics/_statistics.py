@@ -3,8 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ __all__ = [
     "ANY_SAMPLE",
     "NEGATIVES",
     "POSITIVES",
+    "Estimates",
     "GroupStatistics",
     "SampleKind",
     "Statistic",
@@ -106,9 +107,26 @@ class Statistic:
         return self.name.replace("_", " ").replace("roc auc", "ROC AUC")
 
 
+class Estimates(NamedTuple):
+    """Values of a statistic in the data, and how certain they are.
+
+    Attributes
+    ----------
+    values : ndarray
+    errors : ndarray
+        Their standard errors in the resamples; NaN without any.
+    n : ndarray
+        Effective numbers of samples.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray
+    n: np.ndarray
+
+
 def n_needed(needs: Sequence[SampleKind], tables: np.ndarray, c: int) -> np.ndarray:
     """Count the samples of the kind needed in each group; of several the fewest."""
-    return reduce(np.minimum, [kind.count(tables, c) for kind in needs])
+    return np.min([kind.count(tables, c) for kind in needs], axis=0)
 
 
 class GroupStatistics(ABC):
@@ -165,32 +183,24 @@ class GroupStatistics(ABC):
         """
 
     def limit(
-        self,
-        statistic: Statistic,
-        values: np.ndarray,
-        errors: np.ndarray,
-        n: np.ndarray,
-        z: float,
-        *,
-        strict: bool = False,
+        self, statistic: Statistic, known: Estimates, z: float, *, strict: bool = False
     ) -> np.ndarray:
         """Compute confidence limits of a statistic.
 
-        From observed values, their standard errors in the resamples (NaN without
-        any), effective numbers of samples, all of one shape, and a quantile of the
-        normal distribution, which is negative for a lower limit. A strict limit also
-        holds for few samples and far in the tails, where many groups are compared. It
-        is infinite where nothing is known. A family with `no_limits` has NaN.
+        `z` is a quantile of the normal distribution, negative for a lower limit. A
+        strict limit also holds for few samples and far in the tails, where many groups
+        are compared. It is infinite where nothing is known. A family with `no_limits`
+        has NaN.
         """
-        return np.full_like(values, np.nan)
+        return np.full_like(known.values, np.nan)
 
     def limits(self, errors: np.ndarray, z: float) -> np.ndarray:
         """Compute the limits of all statistics, in the form of `observed`."""
-        numbers = zip(self.observed, errors, self.n_effective, strict=True)
+        known = map(Estimates, self.observed, errors, self.n_effective)
         return np.array(
             [
-                self.limit(statistic, *of_stratum, z)
-                for (statistic, _), of_stratum in zip(self.strata, numbers, strict=True)
+                self.limit(statistic, of_stratum, z)
+                for (statistic, _), of_stratum in zip(self.strata, known, strict=True)
             ]
         )
 
