@@ -79,10 +79,8 @@ class RepresentationAudit:
 
         Parameters
         ----------
-        digits : int, default=3
-            Digits after the point.
-        line_width : int, default=None
-            Characters in a line, after which the columns go on below. None: all.
+        digits, line_width
+            See `FairnessReport.to_text`.
         """
         tables = [
             table.to_string(line_width=line_width) for table in self._tables(digits)

@@ -15,7 +15,6 @@ from fairtask.metrics._statistics import (
     GroupStatistics,
     SampleKind,
     Statistic,
-    count_positives,
     find_atoms,
     membership_matrix,
 )
@@ -192,7 +191,7 @@ SELECTION_RATE = _rate(
 )
 BASE_RATE = _rate(
     "base_rate",
-    count_positives,
+    POSITIVES.count,
     ANY_SAMPLE,
     r"P(y = 1 \mid z = g)",
     depends_on_model=False,

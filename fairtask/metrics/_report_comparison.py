@@ -1,6 +1,5 @@
 """What changed between two reports, with the intervals of the changes."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,6 +10,7 @@ import pandas as pd
 
 from fairtask.metrics._report import format_intervals
 from fairtask.metrics._scores import GroupLosses
+from fairtask.metrics._statistics import in_words
 
 __all__ = ["ReportComparison"]
 
@@ -98,17 +98,17 @@ class ReportComparison:
                 f"Both models predict the same labels for {self._everyone}."
             )
         for (attribute, metric), row in _rows(self.differences):
-            subject = f"Between the groups of {attribute}, the {_words(metric)}"
+            subject = f"Between the groups of {attribute}, the {in_words(metric)}"
             sentences.append(self._sentence(subject, metric, row, digits))
         for key, row in _rows(self.overall):
             statistic, where = _statistic_and_class(key)
-            subject = f"Over {self._everyone}, the {_words(statistic)}{where}"
+            subject = f"Over {self._everyone}, the {in_words(statistic)}{where}"
             sentences.append(self._sentence(subject, statistic, row, digits))
         for (attribute, group, *rest), row in _rows(self.by_group):
             statistic, where = _statistic_and_class(rest)
             if self._verdict(statistic, row) == "worse":
                 subject = (
-                    f"In group {group} of {attribute}, the {_words(statistic)}{where}"
+                    f"In group {group} of {attribute}, the {in_words(statistic)}{where}"
                 )
                 sentences.append(self._sentence(subject, statistic, row, digits))
         return sentences + self._notes
@@ -154,10 +154,8 @@ class ReportComparison:
 
         Parameters
         ----------
-        digits : int, default=3
-            Digits after the point.
-        line_width : int, default=None
-            Characters in a line, after which the columns go on below. None: all.
+        digits, line_width
+            See `FairnessReport.to_text`.
         """
         parts = ["\n".join(self.sentences(digits))]
         for heading, table in self._formatted(digits):
@@ -188,10 +186,6 @@ class ReportComparison:
             )
             level = f"{100 * self.confidence_level:g}% intervals of the change"
             yield f"{heading}, with {level}", shown
-
-
-def _words(name: str) -> str:
-    return re.sub(r"\b(roc )?auc\b", lambda m: m[0].upper(), name.replace("_", " "))
 
 
 def _rows(table: pd.DataFrame) -> Iterator[tuple[tuple, pd.Series]]:

@@ -1,5 +1,6 @@
 """The interface of statistics of groups, and the samples that they need."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,27 +22,22 @@ __all__ = [
     "GroupStatistics",
     "SampleKind",
     "Statistic",
-    "count_all",
-    "count_negatives",
-    "count_positives",
     "find_atoms",
+    "in_words",
     "membership_matrix",
     "n_needed",
 ]
 
 
-def count_all(tables: np.ndarray, c: int) -> np.ndarray:
-    """Count all samples of tables of shape (..., true class, predicted class)."""
+def _count_all(tables: np.ndarray, c: int) -> np.ndarray:
     return tables.sum((-1, -2))
 
 
-def count_positives(tables: np.ndarray, c: int) -> np.ndarray:
-    """Count the samples of class c."""
+def _count_positives(tables: np.ndarray, c: int) -> np.ndarray:
     return tables[..., c, :].sum(-1)
 
 
-def count_negatives(tables: np.ndarray, c: int) -> np.ndarray:
-    """Count the samples of other classes."""
+def _count_negatives(tables: np.ndarray, c: int) -> np.ndarray:
     return np.delete(tables, c, axis=-2).sum((-1, -2))
 
 
@@ -63,9 +59,9 @@ class SampleKind:
     count: Callable[[np.ndarray, int], np.ndarray]
 
 
-ANY_SAMPLE = SampleKind("samples", count_all)
-POSITIVES = SampleKind("positives", count_positives)
-NEGATIVES = SampleKind("negatives", count_negatives)
+ANY_SAMPLE = SampleKind("samples", _count_all)
+POSITIVES = SampleKind("positives", _count_positives)
+NEGATIVES = SampleKind("negatives", _count_negatives)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +100,12 @@ class Statistic:
     @property
     def words(self) -> str:
         """Its name in a sentence."""
-        return self.name.replace("_", " ").replace("roc auc", "ROC AUC")
+        return in_words(self.name)
+
+
+def in_words(name: str) -> str:
+    """Return the name of a statistic or a metric as words of a sentence."""
+    return re.sub(r"\b(roc )?auc\b", lambda m: m[0].upper(), name.replace("_", " "))
 
 
 class Estimates(NamedTuple):
