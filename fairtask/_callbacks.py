@@ -182,28 +182,25 @@ def copy_callbacks(callbacks: list | None, lr_schedule: str) -> list:
     """
     names, given = [], []
     for entry in callbacks or []:
-        name, callback = None, entry
+        name, callback = type(entry).__name__, entry
         if isinstance(entry, tuple) and len(entry) == 2:
             name, callback = entry
+            given.append(name)
         if not isinstance(callback, Callback):
             raise ValueError(
                 "`callbacks` must hold skorch callbacks, or pairs of a name and one; "
                 f"got {entry!r}."
             )
-        if name is None:
-            # skorch numbers these where there are several, but no given name.
-            names.append(type(callback).__name__)
-        else:
-            names.append(name)
-            given.append(name)
+        names.append(name)
         if lr_schedule != "constant" and isinstance(callback, LRScheduler):
             raise ValueError(
                 "`callbacks` has a schedule of the learning rate, and so has "
                 f"`lr_schedule={lr_schedule!r}`; set it to 'constant'."
             )
-    for name in given:
+    for name in names:
         is_free = isinstance(name, str) and name not in CALLBACK_NAMES
-        if not is_free or names.count(name) > 1:
+        # skorch numbers the names of classes where there are several, but no given one.
+        if not is_free or (name in given and names.count(name) > 1):
             raise ValueError(
                 "`callbacks` must have distinct names, other than "
                 f"{sorted(CALLBACK_NAMES)}; got {name!r}. A callback without a name "

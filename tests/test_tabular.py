@@ -585,6 +585,10 @@ class TestBadInput:
                 "`callbacks` must have distinct names.* got 'learning_rate'",
             ),
             (
+                {"callbacks": [type("print_log", (Callback,), {})()]},
+                "`callbacks` must have distinct names.* got 'print_log'",
+            ),
+            (
                 {"callbacks": [("mine", Callback()), ("mine", Callback())]},
                 "`callbacks` must have distinct names.* got 'mine'",
             ),
