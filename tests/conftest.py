@@ -6,6 +6,8 @@ from hypothesis import settings
 # The first call of a torch function may take longer than hypothesis allows.
 settings.register_profile("fairtask", deadline=None, derandomize=True)
 settings.load_profile("fairtask")
+# Most of what a test makes is freed by itself: garbage is looked for less often.
+gc.set_threshold(20_000, 20, 20)
 # The tests run in several processes already.
 torch.set_num_threads(1)
 
