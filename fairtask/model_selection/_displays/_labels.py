@@ -26,60 +26,48 @@ def label_fronts(ax: Any, points: pd.DataFrame, on_front: np.ndarray) -> None:
     The axes are complete but for the labels. `points` are those of a
     `ParetoFrontDisplay`.
     """
+    figure = ax.figure.canvas.figure  # also of a part of a figure
+    figure.draw_without_rendering()  # the layout decides where there is room
     columns = ["disparity", "performance"]
     positions = points[columns].dropna().to_numpy(dtype=float)
-    labels = _PointLabels(ax, positions)
+    positions = ax.transData.transform(positions)
+    legend = ax.get_legend()
+    taken = [] if legend is None else [legend.get_window_extent()]
     for i, method in enumerate(points["method"].unique()):
         front = points[on_front & (points["method"] == method)]
         front = front.sort_values("disparity", kind="stable")
         n_labels = min(len(front), MAX_NAMED)
+        # Below and above in turn, since fronts often overlap.
+        first = "above left" if i % 2 else "below right"
+        sides = sorted(SIDES, key=lambda side: side != first)
         for row in np.linspace(0, len(front) - 1, n_labels).round().astype(int):
-            labels.add(
-                tuple(front[columns].iloc[row]),
-                literal(front["label"].iloc[row]),
-                # Below and above in turn, since fronts often overlap.
-                first="above left" if i % 2 else "below right",
-            )
+            point = tuple(front[columns].iloc[row])
+            text = literal(front["label"].iloc[row])
+            labels = [_draw_label(ax, point, text, side) for side in sides]
+            _keep_best(ax, labels, positions, taken)
 
 
-class _PointLabels:
-    """Labels of the points in an axes.
+def _draw_label(ax: Any, point: tuple[float, ...], text: str, side: str) -> Any:
+    return ax.annotate(
+        text, point, textcoords="offset points", fontsize=7, **SIDES[side]
+    )
 
-    Parameters
-    ----------
-    ax : Axes
-        Axes that are complete but for the labels.
-    points : ndarray of shape (n_points, 2)
-        All points, which labels should not cover.
+
+def _keep_best(ax: Any, labels: list, positions: np.ndarray, taken: list) -> None:
+    """Keep the label that covers the fewest points, if there is room for one.
+
+    `positions` are those of all points in pixels, `taken` the boxes of other labels.
     """
-
-    def __init__(self, ax: Any, points: np.ndarray) -> None:
-        figure = ax.figure.canvas.figure  # also of a part of a figure
-        figure.draw_without_rendering()  # the layout decides where there is room
-        self.ax = ax
-        self.points = ax.transData.transform(points)
-        legend = ax.get_legend()
-        self.taken = [] if legend is None else [legend.get_window_extent()]
-
-    def add(self, point: tuple[float, ...], text: str, *, first: str) -> None:
-        """Label a point, best on the side `first`, or not at all without room."""
-        best, fewest = None, np.inf
-        for side in sorted(SIDES, key=lambda side: side != first):
-            label = self.ax.annotate(
-                text, point, textcoords="offset points", fontsize=7, **SIDES[side]
-            )
-            box = label.get_window_extent().padded(GAP)
-            n_covered = box.count_contains(self.points)
-            if self._has_room(box) and n_covered < fewest:
-                if best is not None:
-                    best.remove()
-                best, fewest = label, n_covered
-            else:
-                label.remove()
-        if best is not None:
-            self.taken.append(best.get_window_extent())
-
-    def _has_room(self, box: Any) -> bool:
-        inside = self.ax.get_window_extent()
+    inside = ax.get_window_extent()
+    best, fewest = None, np.inf
+    for label in labels:
+        box = label.get_window_extent().padded(GAP)
         is_inside = (box.min >= inside.min).all() and (box.max <= inside.max).all()
-        return is_inside and not box.count_overlaps(self.taken)
+        n_covered = box.count_contains(positions)
+        if is_inside and not box.count_overlaps(taken) and n_covered < fewest:
+            best, fewest = label, n_covered
+    for label in labels:
+        if label is not best:
+            label.remove()
+    if best is not None:
+        taken.append(best.get_window_extent())
