@@ -15,7 +15,7 @@ from fairtask.metrics._intervals import intervals
 from fairtask.metrics._rates import GroupRates
 from fairtask.metrics._resampling import resample
 from fairtask.metrics._transforms import DIFFERENCE
-from fairtask.model_selection._scores import is_best_at_one
+from fairtask.model_selection._scores import check_one_number, is_best_at_one
 
 __all__ = ["UpperLimits", "check_limits"]
 
@@ -24,11 +24,7 @@ TAKEN_BY_EXACT = {"attributes", "control_features", "groups", "labels", "pos_lab
 
 def check_limits(metric: GroupMetric, is_exact: bool, settings: dict[str, Any]) -> None:
     """Raise a ValueError if the metric has no such limits with these settings."""
-    if settings.get("attributes") == "each":
-        raise ValueError(
-            "`attributes` must give one number per model, 'worst_case' or "
-            "'intersection'; got 'each'."
-        )
+    check_one_number(settings)
     if not is_exact:
         if metric.family.no_limits:
             raise ValueError(

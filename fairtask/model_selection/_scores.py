@@ -16,6 +16,7 @@ from fairtask.metrics._scorers import CONSTANT
 __all__ = [
     "Scores",
     "check_disparity",
+    "check_one_number",
     "describe",
     "is_best_at_one",
     "name_of_disparity",
@@ -98,6 +99,15 @@ def check_disparity(name: Any) -> None:
         raise ValueError(
             "`disparity` must be one of the differences between groups in `scoring`; "
             f"got {name!r}, a score of scikit-learn, which may be the `performance`."
+        )
+
+
+def check_one_number(settings: Mapping[str, Any]) -> None:
+    """Raise a ValueError if a metric has a value for each attribute with them."""
+    if settings.get("attributes") == "each":
+        raise ValueError(
+            "`attributes` must give one number per model, 'worst_case' or "
+            "'intersection'; got 'each'."
         )
 
 

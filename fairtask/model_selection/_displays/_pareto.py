@@ -178,13 +178,8 @@ class ParetoFrontDisplay:
     ) -> Self:
         """Return the display of `from_cv_results` before anything is drawn."""
         points = pd.DataFrame(
-            list(
-                points_of_searches(
-                    cv_results,
-                    performance=performance,
-                    disparity=disparity,
-                    method=method,
-                )
+            points_of_searches(
+                cv_results, performance=performance, disparity=disparity, method=method
             )
         )
         if chosen is None:
@@ -318,7 +313,7 @@ class ParetoFrontDisplay:
             **metric_params,
         )
         display = cls(
-            pd.DataFrame(list(points)),
+            pd.DataFrame(points),
             performance_name=performance,
             disparity_name=name_of_disparity(metric.name),
             bars=f"{confidence_level:.0%} intervals" if n_resamples else "",

@@ -19,6 +19,7 @@ from fairtask.metrics._statistics import GroupStatistics
 from fairtask.metrics._transforms import nan_mean
 from fairtask.model_selection._scores import (
     Scores,
+    check_one_number,
     describe,
     is_best_at_one,
     read_constant,
@@ -98,11 +99,7 @@ def points_of_predictions(
     needs_scores = name_that_needs_scores(performance, metric)
     if y_score is None and needs_scores:
         raise ValueError(f"`y_score` must be given for {needs_scores!r}; got None.")
-    if metric_params.get("attributes") == "each":
-        raise ValueError(
-            "`attributes` must give one number per model, 'worst_case' or "
-            "'intersection'; got 'each'."
-        )
+    check_one_number(metric_params)
     check_resampling(
         resampling["n_resamples"], resampling["confidence_level"], smallest=0
     )
