@@ -388,9 +388,9 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
     --------
     >>> from fairtask import AuxiliaryFairnessClassifierCV
     >>> from fairtask.datasets import make_biased_classification
-    >>> X, y, z = make_biased_classification(random_state=0)
+    >>> X, y, z = make_biased_classification(n_samples=500, random_state=0)
     >>> search = AuxiliaryFairnessClassifierCV(
-    ...     lams=[0.3, 1.0], cv=2, budget=0.1, random_state=0
+    ...     lams=[0.3, 1.0], cv=2, budget=0.2, random_state=0
     ... )
     >>> search.fit(X, y, sensitive_features=z).lam_
     0.3
