@@ -351,7 +351,9 @@ class TestErrors:
 
     @pytest.mark.parametrize("position", [None, "a", 3, -1, 0.0])
     def test_rule_that_returns_no_position(self, position):
-        search = make_search(lams=[0.5, 0.6, 1.0], rule=lambda results: position)
+        search = make_search(
+            lams=[0.5, 0.6, 1.0], rule=lambda results: position, max_epochs=1
+        )
         with pytest.raises(ValueError, match=r"`rule` must return .* from 0 to 2"):
             search.fit(X, y, sensitive_features=z)
 

@@ -62,7 +62,7 @@ class TestFit:
     @pytest.mark.parametrize("lr_schedule", ["one_cycle", "constant"])
     def test_learns_the_task(self, optimizer, lr_schedule):
         classifier = fit(
-            optimizer=optimizer, lr_schedule=lr_schedule, lr=0.05, max_epochs=20
+            optimizer=optimizer, lr_schedule=lr_schedule, lr=0.05, max_epochs=8
         )
         assert classifier.score(X, y) > 0.82 > max(y.mean(), 1 - y.mean()) + 0.2
 
@@ -71,7 +71,7 @@ class TestFit:
         eod = {}
         for lam in (1.0, 0.2):
             classifier = make_classifier(
-                lam=lam, max_epochs=15, representation_weight=0.0
+                lam=lam, max_epochs=8, representation_weight=0.0
             )
             y_pred = classifier.fit(X, y, sensitive_features=z).predict(X)
             eod[lam] = equalized_odds_difference(y, y_pred, sensitive_features=z)

@@ -399,7 +399,7 @@ def test_a_training_that_goes_on_has_other_batches_and_dropout(train):
 
 class TestSeveralTasks:
     def test_binary_and_multiclass(self):
-        classifier = make_classifier(max_epochs=30)
+        classifier = make_classifier(max_epochs=15, lr=0.02)
         classifier.fit(X, LABELS, sensitive_features=z)
         assert [c.tolist() for c in classifier.classes_] == [["high", "low"], [0, 1, 2]]
         proba = classifier.predict_proba(X)
