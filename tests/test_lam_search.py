@@ -45,6 +45,12 @@ def fit_all(search, lams=LAMS, labels=y, groups=z):
     return search._fit_all(lams, data)
 
 
+@pytest.fixture(scope="module")
+def trained_together():
+    """The models of one search."""
+    return fit_all(make_search())
+
+
 class Shifted(nn.Module):
     """A module with a constant that is not saved, and a count that is."""
 
@@ -138,11 +144,9 @@ class TestTrainedTogether:
         assert epochs[0] != epochs[1]
 
     @pytest.mark.parametrize("lams_at_once", [1, 2])
-    def test_chunks(self, lams_at_once):
-        together = fit_all(make_search())
-        for model, expected in zip(
-            fit_all(make_search(lams_at_once=lams_at_once)), together, strict=True
-        ):
+    def test_chunks(self, lams_at_once, trained_together):
+        in_chunks = fit_all(make_search(lams_at_once=lams_at_once))
+        for model, expected in zip(in_chunks, trained_together, strict=True):
             difference = model.predict_proba(X) - expected.predict_proba(X)
             assert np.abs(difference).max() < 1e-4
 
@@ -351,9 +355,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("position", [None, "a", 3, -1, 0.0])
     def test_rule_that_returns_no_position(self, position):
-        search = make_search(
-            lams=[0.5, 0.6, 1.0], rule=lambda results: position, max_epochs=1
-        )
+        search = make_search(lams=[0.5, 0.6, 1.0], rule=lambda results: position)
         with pytest.raises(ValueError, match=r"`rule` must return .* from 0 to 2"):
             search.fit(X, y, sensitive_features=z)
 

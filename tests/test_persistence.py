@@ -127,10 +127,15 @@ def test_parameters_that_need_code(tmp_path, kwargs, name):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    return fit()
+
+
 class TestUnknownContent:
     @pytest.fixture
-    def path(self, tmp_path):
-        fit().save(tmp_path / "model")
+    def path(self, tmp_path, fitted):
+        fitted.save(tmp_path / "model")
         return tmp_path / "model"
 
     def change(self, path, change_content=None, change_tensors=None):
