@@ -1,5 +1,6 @@
 """Figures: the numbers they hold, what is drawn of them, and many groups."""
 
+from functools import cache
 from itertools import combinations
 
 import matplotlib as mpl
@@ -84,6 +85,7 @@ def pareto_of_models(models, X=X, y=y, **kwargs):
     return ParetoFrontDisplay.from_estimators(models, X, y, **kwargs)
 
 
+@cache
 def search(cv=3):
     """``cv_results_`` of four candidates."""
     search = GridSearchCV(
@@ -265,7 +267,7 @@ class TestParetoFrontDisplay:
         assert crosses(display) == [(0, accuracy_score(y, PRED["all"]))]
 
     def test_candidates_that_are_constant_in_a_fold_are_crossed(self):
-        results = search()
+        results = dict(search())
         assert not crosses(ParetoFrontDisplay.from_cv_results(results, **NAMES))
         results["split1_test_constant_predictions"] = [0, 0, -1, 0]
         display = ParetoFrontDisplay.from_cv_results(results, **NAMES)

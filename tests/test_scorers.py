@@ -102,10 +102,11 @@ class TestByIndex:
     @pytest.mark.parametrize("name", NAMES)
     def test_cross_val_score(self, name):
         scorer = make_fairness_scorer(name, sensitive_features=SHUFFLED)
+        expected = by_hand(name)
         for samples, labels in ((FRAME, y), (X, LABELS), (FRAME, LABELS)):
             scores = cross_validated(scorer, samples, labels)
             # Columns of a data frame are added up in another order.
-            assert scores == pytest.approx(by_hand(name), abs=1e-6)
+            assert scores == pytest.approx(expected, abs=1e-6)
 
     def test_in_a_pipeline_that_drops_the_index(self):
         model = make_pipeline(
