@@ -196,6 +196,26 @@ class TestNoBound:
         assert isnan(result.bound)
         assert isnan(result.for_head([1.0]))
 
+    @pytest.mark.parametrize("transformed", [1e8, 1e-170])
+    def test_units_that_only_count_as_constant_are_named(self, transformed):
+        h, y, z = make(0)
+        h[:, 2] = transformed + h[:, 2] if transformed > 1 else transformed * h[:, 2]
+        with pytest.warns(UndefinedMetricWarning, match=r"for the units \[2\] of `h`"):
+            bound = certify(h, y, z).bound
+        h[:, 2] = 0.1
+        assert certify(h, y, z).bound == pytest.approx(bound)
+
+    def test_a_unit_that_shows_the_class_only_counts_as_constant(self):
+        h, y, z = make(0)
+        h[:, 1] += 1e8 * y
+        with pytest.warns(UndefinedMetricWarning, match=r"for the units \[1\] of `h`"):
+            certify(h, y, z)
+
+    def test_numbers_that_cannot_be_squared(self):
+        h, y, z = make(0)
+        with pytest.raises(ValueError, match="`h` must hold numbers of a size up to 1"):
+            certify(1e155 * h, y, z)
+
     def test_a_constant_representation(self):
         result = certify(np.full((20, 3), 0.1), np.repeat([0, 1], 10))
         assert result.bound == result.distance == 0

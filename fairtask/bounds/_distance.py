@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.stats import f as central_f
 from scipy.stats import ncf
 
-__all__ = ["GroupMoments", "distance_of_means"]
+__all__ = ["GroupMoments", "distance_of_means", "nearly_constant"]
 
 ROUNDING = 1e-6
 """A unit is constant if it varies by less than this share of its root mean square."""
@@ -25,7 +25,8 @@ class GroupMoments:
     ----------
     n : int
         Number of samples.
-    mean : ndarray of shape (n_units,)
+    mean, low, high : ndarray of shape (n_units,)
+        Mean, smallest and largest number of each unit.
     squares : ndarray of shape (n_units,)
         Sum of the squares of each unit.
     centred : ndarray of shape (n_samples, n_units)
@@ -36,6 +37,8 @@ class GroupMoments:
 
     n: int
     mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     squares: np.ndarray
     centred: np.ndarray
     covariance: np.ndarray
@@ -46,11 +49,13 @@ class GroupMoments:
         n, n_units = samples.shape
         if n < 2:
             unknown = np.full((n_units, n_units), np.nan)
-            return cls(n, unknown[0], unknown[0], samples, unknown)
+            none = unknown[0]
+            return cls(n, none, none, none, none, samples, unknown)
         mean = samples.mean(0)
         centred = samples - mean
         covariance = centred.T @ centred / (n - 1)
-        return cls(n, mean, np.square(samples).sum(0), centred, covariance)
+        low, high = samples.min(0), samples.max(0)
+        return cls(n, mean, low, high, np.square(samples).sum(0), centred, covariance)
 
 
 def distance_of_means(
@@ -120,13 +125,29 @@ def distance_of_means(
     return float(np.sqrt(square)), float(np.sqrt(limit * excess / size)), pooled
 
 
+def nearly_constant(a: GroupMoments, b: GroupMoments) -> np.ndarray:
+    """Whether units count as constant in two groups although they vary, (n_units,)."""
+    if min(a.n, b.n) < 2:
+        return np.zeros(len(a.mean), dtype=bool)
+    varies = np.maximum(a.high, b.high) > np.minimum(a.low, b.low)
+    within = np.square(a.centred).sum(0) + np.square(b.centred).sum(0)
+    between = a.n * b.n / (a.n + b.n) * np.square(a.mean - b.mean)
+    scale = np.sqrt((within + between) / (a.n + b.n - 2))
+    return varies & ~_is_live(scale, (a.squares + b.squares) / (a.n + b.n))
+
+
+def _is_live(scale: np.ndarray, mean_square: np.ndarray) -> np.ndarray:
+    """Whether units vary by more than rounding, given their standard deviations."""
+    return scale > ROUNDING * np.sqrt(mean_square)
+
+
 def _whitener(total: np.ndarray, mean_square: np.ndarray) -> np.ndarray:
     """Return a basis in which this covariance is the identity, without its null space.
 
     The shape is (n_units, rank).
     """
     scale = np.sqrt(np.diag(total))
-    live = scale > ROUNDING * np.sqrt(mean_square)
+    live = _is_live(scale, mean_square)
     basis = np.zeros((len(scale), live.sum()))
     if not live.any():
         return basis

@@ -1,5 +1,6 @@
 """A bound for every linear head on a representation, from held-out samples."""
 
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -18,11 +19,14 @@ from fairtask.bounds._certificate import (
     encode_groups,
     encode_strata,
 )
-from fairtask.bounds._distance import GroupMoments, distance_of_means
+from fairtask.bounds._distance import GroupMoments, distance_of_means, nearly_constant
 from fairtask.bounds._formulas import check_delta
 from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = ["LinearCertificate", "certified_mean_difference"]
+
+LARGEST = 1e150
+"""Of numbers up to this size, sums of squares are finite."""
 
 COLUMNS = (
     "attribute",
@@ -192,7 +196,7 @@ def certified_mean_difference(
         If the bound is infinite.
     UndefinedMetricWarning
         If an attribute has fewer than two groups, in a class or at all; the others
-        count.
+        count. Or if units vary so little beside their size that they count as constant.
 
     See Also
     --------
@@ -257,9 +261,15 @@ def certified_mean_difference(
             f"least; got shape {h.shape}."
         )
     _check_finite(h, "h")
+    if np.abs(h).max() > LARGEST:
+        raise ValueError(
+            f"`h` must hold numbers of a size up to {LARGEST:.2g}, since they are "
+            f"squared; found {np.abs(h).max():.3g}."
+        )
     sensitive = encode_groups(sensitive_features, len(h), groups)
     classes, class_names = encode_strata(y, len(h), "y")
     rows, covariances, left_out = [], [], []
+    flat = np.zeros(h.shape[1], dtype=bool)
     for name, class_name, cells in _cells(h, classes, class_names, sensitive):
         compared = [group for group in cells if cells[group].n >= smallest]
         left_out += [
@@ -276,8 +286,17 @@ def certified_mean_difference(
         for first, second in combinations(compared, 2):
             a, b = cells[first], cells[second]
             distance, bound, covariance = distance_of_means(a, b, delta)
+            flat |= nearly_constant(a, b)
             covariances.append(covariance)
             rows.append((name, class_name, first, second, a.n, b.n, distance, bound))
+    if flat.any():
+        warn_user(
+            UndefinedMetricWarning,
+            "nothing is certified for the units "
+            f"{reprlib.repr(np.flatnonzero(flat).tolist())} of `h`, which vary so "
+            "little beside their size that they count as constant. If this is no "
+            "rounding, subtract an offset from them",
+        )
     pairs = pd.DataFrame(rows, columns=COLUMNS)
     without = pd.DataFrame(left_out, columns=["attribute", "class", "group", "n"])
     if not rows:
