@@ -362,10 +362,17 @@ class TestRepresentation:
         errors = constant + noise * (Z["sex"] == "m").to_numpy()
         h = np.column_stack([H[:, 1], errors]).astype(dtype)
         tree = {"tree": DecisionTreeClassifier(random_state=0)}
-        found, clean = (audit(Slice(x), heads=tree) for x in (h, h[:, :1]))
+        with pytest.warns(UserWarning, match=r"The units \[1\] .* are set to 0"):
+            found = audit(Slice(h), heads=tree)
+        clean = audit(Slice(h[:, :1]), heads=tree)
         assert len(np.unique(h[:, 1])) == 2  # the user's array is as it was
         assert_allclose(found.group_auc, clean.group_auc)
         assert_allclose(found.differences, clean.differences)
+
+    def test_units_beside_a_much_larger_one_are_named(self):
+        h = np.column_stack([H, 1e8 * H[:, 0]]).astype(np.float32)
+        with pytest.warns(UserWarning, match=r"units \[0, 1.* could be the rounding"):
+            audit(Lookup(h))
 
     def test_small_units_count(self):
         h = np.column_stack([1e6 * H[:, 1], 1e-3 * (Z["sex"] == "m")])
@@ -418,6 +425,7 @@ class Unfitted(Lookup, BaseEstimator):
     [
         ({"transformer": Unfitted(None)}, "`transformer` must be fitted: Call 'fit'"),
         ({"transformer": Lookup(np.where(H > 2, np.nan, H))}, "must be finite; .* of"),
+        ({"transformer": Lookup(1e155 * H)}, "must hold numbers of a size up to 1e"),
         (
             {"transformer": Lookup(H[:, 0])},
             r"transform\(X\)` must have shape .*\(300,\)",

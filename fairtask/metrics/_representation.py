@@ -60,7 +60,7 @@ def audit_representation(
     says nothing about the group that the class does not say.
 
     Units that are constant up to rounding are set to 0, because a head would blow up
-    their rounding errors.
+    their rounding errors. A warning names those that are not exactly constant.
 
     Parameters
     ----------
@@ -117,6 +117,8 @@ def audit_representation(
     FewSamplesWarning
         If a rate of a compared group has fewer than 10 test samples. One prediction
         then changes it by more than .1.
+    UserWarning
+        If units that vary are set to 0.
 
     Examples
     --------

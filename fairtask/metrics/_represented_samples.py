@@ -1,5 +1,6 @@
 """Representation, labels and groups of the samples that an audit takes."""
 
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,12 @@ from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._labels import Tasks, encode_labels
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
-from fairtask._validation import named_in_errors
+from fairtask._validation import named_in_errors, warn_user
 
 __all__ = ["RepresentedSamples", "silence_constant_units"]
+
+LARGEST = 1e150
+"""Of numbers up to this size, sums of squares are finite."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,11 @@ def _represent(transformer: Any, X: Any, argument: str) -> np.ndarray:
             f"`{name}` must be finite; found NaN or infinity in {n_infinite} of "
             f"{len(h)} rows."
         )
+    if abs(h).max() > LARGEST:
+        raise ValueError(
+            f"`{name}` must hold numbers of a size up to {LARGEST:.2g}, since heads "
+            f"square them; found {abs(h).max():.3g}."
+        )
     dtype = np.asarray(found).dtype
     return h.astype(np.float32) if dtype in (np.float16, np.float32) else h
 
@@ -134,4 +143,13 @@ def silence_constant_units(h: np.ndarray, h_test: np.ndarray) -> None:
     deviations = h.std(axis=0, dtype=float)
     size = np.maximum(abs(h.mean(axis=0, dtype=float)), deviations.max())
     constant = deviations <= 4 * np.finfo(h.dtype).eps * size
+    varying = np.flatnonzero(constant & (h.max(axis=0) > h.min(axis=0))).tolist()
+    if varying:
+        warn_user(
+            UserWarning,
+            f"The units {reprlib.repr(varying)} of the representation are set to 0: "
+            f"their variation could be the rounding of {h.dtype}, beside their mean or "
+            "the unit that varies most. If it is none, standardise the units in "
+            "`transformer`.",
+        )
     h[:, constant] = h_test[:, constant] = 0
