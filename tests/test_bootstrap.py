@@ -457,6 +457,7 @@ class TestClusters:
             ([1, 2], "`cluster` must have one row per sample: expected 4, found 2"),
             ([1, None, None, 2], "`cluster` must name .* 2 have a missing value"),
             (np.ones((4, 2)), "`cluster` must have one value per sample"),
+            (["a"] * 4, "`cluster` must name two clusters at least.* all 4 samples"),
             (pd.Series([1, 1, 2, 2], index=[3, 2, 1, 0]), "`cluster`"),
         ],
     )

@@ -313,6 +313,11 @@ def _encode_clusters(cluster: Any, n_samples: int) -> np.ndarray:
             "a missing value. Give each of these a name of its own if it depends on no "
             "other sample."
         )
+    if n_samples > 1 and codes.max() == 0:
+        raise ValueError(
+            "`cluster` must name two clusters at least, which are drawn in place of "
+            f"samples; all {n_samples} samples are in one."
+        )
     return codes
 
 
