@@ -2,8 +2,10 @@
 
 import copy
 import re
+import reprlib
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,6 +62,8 @@ class TableModality(Modality):
     ----------
     n_features : int
         Number of columns seen by `validate`.
+    numbered : list of int or None
+        Columns of a data frame that have numbers in place of names.
     encoder : TableEncoder or None
         None where all columns are numbers.
     numbers : NumberEncoding
@@ -73,6 +77,7 @@ class TableModality(Modality):
     trunk: nn.Module | Callable[[int], nn.Module] | None
 
     n_features: int = field(init=False)
+    numbered: list[int] | None = field(init=False, default=None)
     encoder: "TableEncoder | None" = field(init=False, default=None)
     numbers: NumberEncoding = field(init=False)
 
@@ -111,6 +116,7 @@ class TableModality(Modality):
         if is_table:  # names first: they tell more than a column of another type
             check_distinct(X.columns, "X")
             validate_data(estimator, X, reset=reset, skip_check_array=True)
+            self._check_order(X.columns, reset=reset)
         if reset:
             self.encoder = TableEncoder.fit(X) if is_table else None
         if self.encoder is not None and not is_table:
@@ -129,6 +135,23 @@ class TableModality(Modality):
             some_rows = encoder.encode(take_some(X), np.float64, estimator)
             warn_of_lost_differences(some_rows, names)
         return encoded
+
+    def _check_order(self, columns: pd.Index, *, reset: bool) -> None:
+        """Raise a ValueError if columns with numbers as names are in another order.
+
+        scikit-learn compares strings alone.
+        """
+        found = columns.tolist()
+        if reset:
+            are_numbers = all(isinstance(name, Integral) for name in found)
+            self.numbered = [*map(int, found)] if are_numbers else None
+            return
+        expected = self.numbered
+        if expected and found != expected and set(found) == set(expected):
+            raise ValueError(
+                "`X` must have its columns in the same order as in `fit`, "
+                f"{reprlib.repr(expected)}; got {reprlib.repr(found)}."
+            )
 
     def learn(self, samples: Samples) -> None:
         """See `Modality.learn`: the encoding of the numbers."""
@@ -189,6 +212,7 @@ class TableModality(Modality):
         encoder = self.encoder
         return {
             "n_features": self.n_features,
+            "numbered": self.numbered,
             "categories": encoder and encoder.categories,
             "grouped": encoder and encoder.grouped,
             "ignored": encoder and encoder.ignored,
@@ -198,6 +222,7 @@ class TableModality(Modality):
     def restore(self, state: dict[str, Any]) -> None:
         """See `Modality.restore`."""
         self.n_features = state["n_features"]
+        self.numbered = state["numbered"]
         self.numbers = NumberEncoding(**state["numbers"])
         self.encoder = None
         if state["categories"] is not None:

@@ -399,6 +399,20 @@ class TestPredict:
             make_classifier().fit(table, y, X_val=renamed, y_val=y)
 
 
+@pytest.mark.parametrize("groups", [z, np.where(z, "a", "b")])
+def test_columns_with_numbers_as_names_in_another_order(groups, tmp_path):
+    table = pd.DataFrame(X).assign(group=groups).rename(columns={"group": 7})
+    classifier = make_classifier(warm_start=True).fit(table, y, sensitive_features=z)
+    classifier.save(tmp_path / "model")
+    loaded = AuxiliaryFairnessClassifier.load(tmp_path / "model")
+    for fitted in (classifier, loaded):
+        fitted.predict(table)
+        with pytest.raises(ValueError, match=r"`X` .* same order as in `fit`, \[0, 1"):
+            fitted.predict(table[table.columns[::-1]])
+    with pytest.raises(ValueError, match="`X` must have its columns in the same"):
+        classifier.fit(table[table.columns[::-1]], y, sensitive_features=z)
+
+
 class TestSubclass:
     class Narrow(AuxiliaryFairnessClassifier):
         """A constructor with a parameter in place of all."""
