@@ -11,19 +11,14 @@ import pandas as pd
 from fairtask._validation import check_bool
 from fairtask.metrics._names import find_metric
 from fairtask.model_selection._displays._labels import label_fronts
+from fairtask.model_selection._displays._pareto_axes import draw_legend, draw_models
 from fairtask.model_selection._displays._pareto_points import (
     flatten,
     name_that_needs_scores,
     points_of_predictions,
     points_of_searches,
 )
-from fairtask.model_selection._displays._shared import (
-    BESIDE,
-    in_words,
-    literal,
-    make_axes,
-    styles,
-)
+from fairtask.model_selection._displays._shared import in_words, make_axes
 from fairtask.model_selection._pareto import pareto_front
 from fairtask.model_selection._predictions import predict_all
 from fairtask.model_selection._rules import check_number
@@ -37,9 +32,6 @@ COLUMNS = {
     *("disparity", "disparity_low", "disparity_high"),
 }
 """Columns that the points must have."""
-
-HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "linestyle": "none", "zorder": 1}
-"""Of points that another one of the same method beats."""
 
 
 class ParetoFrontDisplay:
@@ -340,22 +332,7 @@ class ParetoFrontDisplay:
         self.figure_, axes = make_axes(ax, 1, 1, size=(7.2, 4.4))
         self.ax_ = axes[0, 0]
         on_front = self.on_front
-        methods = self.points["method"].unique()
-        for method, style in zip(methods, styles(len(methods)), strict=True):
-            rows = (self.points["method"] == method).to_numpy()
-            front = self.points[rows & on_front].sort_values("disparity", kind="stable")
-            self._draw_error_bars(self.points[rows], style["color"])
-            self._draw_points(front, label=literal(method), markersize=7, **style)
-            beaten = self.points[rows & ~on_front]
-            self._draw_points(beaten, markersize=6, **{**style, **HOLLOW})
-        self._mark("constant", "constant predictions", marker="x", markersize=12)
-        self._mark(
-            "chosen",
-            ": ".join(filter(None, ["chosen", *self._labels_where("chosen")])),
-            marker="o",
-            markerfacecolor="none",
-            markersize=13,
-        )
+        draw_models(self.ax_, self.points, on_front)
         if budget is not None:
             self.ax_.axvline(
                 budget, color="0.3", linestyle=":", label=f"budget {budget:g}", zorder=0
@@ -365,55 +342,8 @@ class ParetoFrontDisplay:
             ylabel=f"{in_words(self.performance_name)} (higher is better)",
         )
         self.ax_.margins(0.08)
-        self._draw_legend(has_beaten=not on_front.all(), is_beside=ax is None)
+        title = f"bars: {self.bars}" if self.bars else None
+        draw_legend(self.ax_, self.points, on_front, title, is_beside=ax is None)
         if show_labels:
             label_fronts(self.ax_, self.points, on_front)
         return self
-
-    def _labels_where(self, column: str) -> list[str]:
-        if column not in self.points:
-            return []
-        return [literal(text) for text in self.points["label"][self.points[column]]]
-
-    def _mark(self, column: str, label: str, **style: Any) -> None:
-        """Draw a sign around the points that a column of bools marks."""
-        if column in self.points and self.points[column].any():
-            marked = self.points[self.points[column]]
-            style = {"color": "black", "linestyle": "none", "zorder": 3, **style}
-            self._draw_points(marked, label=label, **style)
-
-    def _draw_legend(self, *, has_beaten: bool, is_beside: bool) -> None:
-        from matplotlib.lines import Line2D
-
-        handles, _ = self.ax_.get_legend_handles_labels()
-        if has_beaten:
-            n_methods = self.points["method"].nunique()
-            style = {"color": "0.3", "marker": "o", **HOLLOW}
-            beaten = Line2D([], [], label="dominated", **style)
-            handles.insert(n_methods, beaten)
-        self.ax_.legend(
-            handles=handles,
-            title=f"bars: {self.bars}" if self.bars else None,
-            title_fontsize="small",
-            fontsize="small",
-            # Beside the axes there may be no room in a user's figure.
-            **(BESIDE if is_beside else {}),
-        )
-
-    def _draw_points(self, points: pd.DataFrame, **style: Any) -> None:
-        self.ax_.plot(points["disparity"], points["performance"], linewidth=1, **style)
-
-    def _draw_error_bars(self, points: pd.DataFrame, color: Any) -> None:
-        errors = {}
-        for name, kind in (("xerr", "disparity"), ("yerr", "performance")):
-            ends = points[[f"{kind}_low", f"{kind}_high"]].to_numpy().T
-            errors[name] = np.nan_to_num(np.abs(ends - points[kind].to_numpy()))
-        self.ax_.errorbar(
-            points["disparity"],
-            points["performance"],
-            **errors,
-            fmt="none",
-            ecolor=color,
-            elinewidth=0.6,
-            alpha=0.6,
-        )
