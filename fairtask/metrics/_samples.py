@@ -3,7 +3,6 @@
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -190,7 +189,7 @@ class GroupedSamples:
         """Number of groups of all attributes."""
         return sum(map(len, self.sensitive.groups))
 
-    @cached_property
+    @property
     def positions(self) -> np.ndarray:
         """Positions of the groups among those of all attributes; -1 if unknown.
 
