@@ -110,14 +110,16 @@ class _FairnessScorer(_Scorer):
         sample_weight: Any = None,
         control_features: Any = None,
     ) -> float:
-        # The base class takes them with metadata routing only.
-        data = {
-            "sensitive_features": sensitive_features,
-            "sample_weight": sample_weight,
-            "control_features": control_features,
-        }
-        data = {name: values for name, values in data.items() if values is not None}
-        return self._score(partial(_cached_call, None), estimator, X, y_true, **data)
+        return self._score(
+            partial(_cached_call, None),
+            estimator,
+            X,
+            y_true,
+            # The base class takes them with metadata routing only.
+            sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
+            control_features=control_features,
+        )
 
     def set_score_request(self, **kwargs: Any) -> Any:
         """Set the requests; sensitive features stay requested unless named."""
@@ -339,8 +341,7 @@ def make_fairness_scoring(
     scoring = {
         name: make_fairness_scorer(
             name,
-            sensitive_features=sensitive_features,
-            control_features=control_features,
+            **of_groups,
             **{k: v for k, v in metric_params.items() if k in taken[name]},
         )
         if name in taken
