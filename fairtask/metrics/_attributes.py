@@ -54,8 +54,9 @@ def inside_levels(
             codes = np.where(inside, sensitive.codes[:, i], UNKNOWN)
             kept = np.arange(len(sensitive.groups[i]))
             if not keep_groups:
-                kept = np.unique(codes[codes >= 0])
-                codes[codes >= 0] = np.searchsorted(kept, codes[codes >= 0])
+                kept, codes[codes >= 0] = np.unique(
+                    codes[codes >= 0], return_inverse=True
+                )
             columns.append(codes)
             names.append(f"{name} | {name_of_control}={value}")
             groups.append(sensitive.groups[i][kept])

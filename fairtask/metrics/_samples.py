@@ -130,10 +130,7 @@ class GroupedSamples:
             groups=groups,
             unseen="unknown",
         )
-        weights = np.ones(n_samples)
-        if sample_weight is not None:
-            weights = _as_numbers(sample_weight, "sample_weight", n_samples)
-            check_weights(weights)
+        weights = _read_weights(sample_weight, n_samples)
         is_unknown = sensitive.codes < 0
         in_no_level = np.zeros(n_samples, dtype=bool)
         names = sensitive.names
@@ -295,6 +292,14 @@ class GroupedSamples:
                 "lacks some."
             )
         return argument, _as_numbers(numbers, argument, n_samples)[self.counted]
+
+
+def _read_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = _as_numbers(sample_weight, "sample_weight", n_samples)
+    check_weights(weights)
+    return weights
 
 
 def _encode_clusters(cluster: Any, n_samples: int) -> np.ndarray:
