@@ -212,12 +212,6 @@ def as_function(metric: GroupMetric, described: Callable[[], None]) -> Callable:
         y_output = arguments.pop(metric.family.output)
         return metric.compare(y_true, y_output, **arguments).value()
 
-    compute.__doc__ = describe_metric(
-        described.__doc__ or "",
-        metric.signature.parameters,
-        transform=metric.transform,
-        statistics=metric.statistics,
-        needs=metric.needs,
-    )
+    compute.__doc__ = describe_metric(described.__doc__ or "", metric)
     vars(compute).update(__signature__=metric.signature, metric=metric)
     return groups_by_name(compute)

@@ -2,12 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairtask.metrics._statistics import SampleKind, Statistic
-from fairtask.metrics._transforms import RATIO, Transform
+from fairtask.metrics._transforms import RATIO
+
+if TYPE_CHECKING:
+    from fairtask.metrics._group_metric import GroupMetric
 
 __all__ = ["describe_metric"]
 
@@ -69,41 +71,36 @@ SECTIONS = re.compile(r"\n(?=(?:Notes|References|Examples)\n-)")
 """Where the sections begin that come after the values."""
 
 
-def describe_metric(
-    docstring: str,
-    parameters: Iterable[str],
-    *,
-    transform: Transform,
-    statistics: Sequence[Statistic],
-    needs: Sequence[SampleKind],
-) -> str:
+def describe_metric(docstring: str, metric: "GroupMetric") -> str:
     """Add the formula of one statistic, parameters and values to a docstring."""
+    statistics = metric.statistics
     docstring = inspect.cleandoc(docstring)
     summary, _, rest = docstring.partition("\n\n")
     if len(statistics) == 1 or statistics[0].family.chosen_by:
-        formula = transform.formula.format(statistics[0].formula)
+        formula = metric.transform.formula.format(statistics[0].formula)
         summary += f"\n\n.. math:: {formula}"
     text, *sections = SECTIONS.split(f"\n{rest}\n", maxsplit=1)
     entries = {
         entry.partition(" ")[0]: entry for entry in re.split(r"\n(?=\w)", PARAMETERS)
     }
-    needed = " and of ".join(kind.name for kind in needs)
-    described = "\n".join(entries[name] for name in parameters)
+    needed = " and of ".join(kind.name for kind in metric.needs)
+    described = "\n".join(entries[name] for name in metric.signature.parameters)
     return "\n\n".join(
         part.strip("\n")
         for part in [
             summary,
             text,
             "Parameters\n----------\n" + described.replace("NEEDED", needed),
-            "Returns\n-------\n" + _describe_value(transform, statistics),
+            "Returns\n-------\n" + _describe_value(metric),
             *sections,
         ]
         if part.strip("\n")
     )
 
 
-def _describe_value(transform: Transform, statistics: Sequence[Statistic]) -> str:
-    largest = max(transform.largest(statistic) for statistic in statistics)
+def _describe_value(metric: "GroupMetric") -> str:
+    transform = metric.transform
+    largest = max(transform.largest(statistic) for statistic in metric.statistics)
     extent = "At least 0" if np.isinf(largest) else "0 to 1"
     if transform is RATIO:
         extent += ", where 1 is the ratio of equal groups"
