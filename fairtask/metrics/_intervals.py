@@ -83,27 +83,22 @@ def intervals(
     observed = comparison.select(statistics.observed)
     resampled = comparison.select(drawn)
     n_effective = comparison.select(statistics.n_effective, constant=np.inf)
-    costs = [comparison.cost(of_attribute) for of_attribute in observed]
-    distributions = [comparison.cost(of_attribute) for of_attribute in resampled]
-    positions = list(range(len(observed)))
+    numbers = list(zip(observed, resampled, n_effective, strict=True))
     rng = np.random.default_rng(0)  # of errors that resamples do not show
-    excesses = [
-        expected_excess(comparison, *numbers, rng)
-        for numbers in zip(observed, resampled, n_effective, strict=True)
-    ]
+    excesses = [expected_excess(comparison, *part, rng) for part in numbers]
+    positions = range(len(numbers))
     results = []
     for part in [[i] for i in positions] if comparison.each else [positions]:
-        cost = nan_max([costs[i] for i in part])
-        distribution = nan_max(np.stack([distributions[i] for i in part], axis=-1))
+        cost = nan_max([comparison.cost(observed[i]) for i in part])
+        costs = [comparison.cost(resampled[i]) for i in part]
+        distribution = nan_max(np.stack(costs, axis=-1))
         limits = np.nan, np.nan
         if np.isfinite(cost) and not statistics.no_limits:
             strata = [
                 [
-                    ComparedPairs(
-                        comparison, s, observed[i], resampled[i], n_effective[i], rng
-                    )
-                    for s, cost in enumerate(comparison.costs(observed[i]))
-                    if np.isfinite(cost)
+                    ComparedPairs(comparison, stratum, *numbers[i], rng)
+                    for stratum, of_stratum in enumerate(comparison.costs(observed[i]))
+                    if np.isfinite(of_stratum)
                 ]
                 for i in part
             ]
