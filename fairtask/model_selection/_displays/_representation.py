@@ -132,15 +132,8 @@ class RepresentationDisplay:
         )
         left, right = self.axes_[0]
         for attribute, name in zip(attributes, names, strict=True):
-            block = audit.differences.loc[attribute, metric]
-            for head, offset, style in zip(
-                heads, offsets, styles(len(heads)), strict=True
-            ):
-                _draw_interval(left, name + offset, block.loc[head], style)
-            if OWN_PREDICTION in heads:
-                own = block["value"].loc[OWN_PREDICTION]
-                ends = name + offsets[[0, -1]] + [0.4, -0.4]
-                left.plot([own, own], ends, **DOTTED)
+            block = audit.differences.loc[attribute, metric].loc[heads]
+            _draw_differences(left, name + offsets, block)
             _draw_interval(right, name, audit.group_auc.loc[attribute], GROUP_STYLE)
         for panel in (left, right):
             # The panels of a new figure share these labels, the user's may not.
@@ -175,6 +168,16 @@ class RepresentationDisplay:
             f"{', one class' if head in self.audit.constant_heads else ''})"
             for head, value in table.loc[metric].items()
         ]
+
+
+def _draw_differences(ax: Any, lines: np.ndarray, block: pd.DataFrame) -> None:
+    """Draw the difference of each head, the rows of `block`, on a line of its own."""
+    all_styles = styles(len(lines))
+    for line, (_, row), style in zip(lines, block.iterrows(), all_styles, strict=True):
+        _draw_interval(ax, line, row, style)
+    if OWN_PREDICTION in block.index:
+        own = block["value"].loc[OWN_PREDICTION]
+        ax.plot([own, own], lines[[0, -1]] + [0.4, -0.4], **DOTTED)
 
 
 def _draw_interval(ax: Any, line: float, row: pd.Series, style: dict) -> None:
