@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 
 from fairtask._frames import DATES, as_pandas, from_arrow, no_dates
 
@@ -58,12 +59,13 @@ def as_column(values: Any, argument: str) -> pd.Series:
     return pd.Series(values)
 
 
-def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
+def kind_of(values: ExtensionArray, where: str, expected: str) -> str | None:
     """Return the kind of the values of a column.
 
     Parameters
     ----------
-    column : Series
+    values : ExtensionArray
+        ``column.array``.
     where, expected : str
         The column, and the values that it must hold, for error messages.
 
@@ -79,7 +81,7 @@ def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
         If the values are of several kinds, dates, times, complex numbers or bytes, or
         have parts, as lists have.
     """
-    types = _types(column)
+    types = _types(values)
     names = sorted(kind.__name__ for kind in types)
     if _any_of(types, DATES):
         raise ValueError(no_dates(where, " and ".join(names)))
@@ -103,12 +105,12 @@ def kind_of(column: pd.Series, where: str, expected: str) -> str | None:
     return names[0] if names else None
 
 
-def _types(column: pd.Series) -> set[type]:
+def _types(values: Any) -> set[type]:
     """Types of the values that are known."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return set(map(type, column.cat.categories.astype(object)))
-    known = column.array[pd.notna(column.array)]
-    if column.dtype != object:  # values of one type
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return set(map(type, values.categories.astype(object)))
+    known = values[pd.notna(values)]
+    if not pd.api.types.is_object_dtype(values.dtype):  # values of one type
         known = known[:1]
     return set(map(type, known.astype(object)))
 
@@ -153,7 +155,7 @@ def read_numbers(
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return column.to_numpy(dtype=float)
     column = _plain(column)
-    kind = kind_of(column, where, expected)
+    kind = kind_of(column.array, where, expected)
     if kind is None:
         return np.full(len(column), np.nan)
     if kind != "numbers" or isinstance(column.dtype, pd.CategoricalDtype):
@@ -276,7 +278,7 @@ def _distinct(
 
     The last value is None, for a missing one, whose position is -1.
     """
-    kind = kind_of(column, where, "numbers, or categories of one type")
+    kind = kind_of(column.array, where, "numbers, or categories of one type")
     if isinstance(column.dtype, pd.CategoricalDtype):
         distinct = column.cat.categories.to_numpy(dtype=object)
         rows = column.cat.codes.to_numpy()
@@ -334,7 +336,7 @@ def exact_names(column: pd.Series, where: str, expected: str) -> pd.Series:
         them apart.
     """
     column = _plain(column)
-    kind = kind_of(column, where, expected)
+    kind = kind_of(column.array, where, expected)
     known = pd.notna(column.array)
     names = column.set_axis(pd.RangeIndex(len(column)))[known]
     if kind != "numbers" or isinstance(names.dtype, pd.CategoricalDtype):
@@ -392,7 +394,7 @@ def check_same_kind(found: Iterable[Any], known: Iterable[Any], where: str) -> N
     """Raise a ValueError if values of two kinds meet, which never equal each other."""
     found, known = _items(found), _items(known)
     kinds = [
-        kind_of(pd.Series(values, dtype=object), where, "values of one type")
+        kind_of(pd.array(values, dtype=object), where, "values of one type")
         for values in (found, known)
     ]
     if kinds == ["tuple", "tuple"]:

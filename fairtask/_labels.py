@@ -273,7 +273,7 @@ def _read(column: Any, argument: str, announced: set) -> np.ndarray:
 def _distinct(classes: Any) -> np.ndarray:
     """Return the classes that were named, sorted."""
     column = as_column(classes, "classes")
-    kind_of(column, "`classes`", "class labels of one type")
+    kind_of(column.array, "`classes`", "class labels of one type")
     if column.isna().any():
         raise ValueError("`classes` must not have missing values.")
     with named_in_errors("classes"):
