@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 
+from fairtask._categories import TableEncoder
 from fairtask._frames import as_pandas
-from fairtask._tables import TableEncoder
 
 
 def column(values, dtype=None):
