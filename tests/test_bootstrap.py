@@ -583,3 +583,20 @@ def test_error_names_the_argument(arguments, message):
     }
     with pytest.raises(ValueError, match=message):
         bootstrap(**{**valid, "sensitive_features": ["a", "b"], **arguments})
+
+
+def test_a_generator_goes_on():
+    generator = np.random.default_rng(0)
+    y, z = np.resize([0, 0, 1], 60), np.resize(list("ab"), 60)
+    first, second, again = (
+        bootstrap(
+            "demographic_parity_difference",
+            y,
+            np.resize([0, 1, 1, 0, 1], 60),
+            sensitive_features=z,
+            n_resamples=50,
+            random_state=random_state,
+        )
+        for random_state in (generator, generator, np.random.default_rng(0))
+    )
+    assert again.bias == first.bias != second.bias

@@ -489,6 +489,11 @@ class TestGroupRatesDisplay:
         with pytest.raises(ValueError, match="`rates` must name some of"):
             rates_of(y, y, rates=rates)
 
+    @pytest.mark.filterwarnings("ignore:Not all groups could be compared")
+    def test_error_says_that_there_is_no_group(self):
+        with pytest.raises(ValueError, match=r"`report` must have a group; all `sens"):
+            rates_of(y, y, sensitive_features=[None] * 300)
+
 
 class TestGroupLossDisplay:
     @pytest.mark.parametrize("part", ["train", "valid"])

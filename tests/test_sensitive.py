@@ -252,3 +252,10 @@ class TestUnlikelyAttributes:
     def test_combinations_that_are_not(self):
         assert len(self.combine(10, 1000).groups[0]) == 100
         assert len(self.combine(7, 98).groups[0]) == 49
+
+
+def test_groups_of_attributes_that_have_no_names():
+    announced = encode(None, 2, groups=[["a", "b"], [0, 1]])
+    assert announced.names == ["sensitive_feature_0", "sensitive_feature_1"]
+    assert lists(announced.groups) == [["a", "b"], [0, 1]]
+    assert announced.codes.tolist() == [[-1, -1], [-1, -1]]

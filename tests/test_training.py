@@ -415,6 +415,13 @@ class TestSeveralTasks:
             FAIRNESS_LOSS,
         }
 
+    def test_positive_classes_of_other_tasks_are_refused(self):
+        classifier = make_classifier(
+            parity="equal_opportunity", positive_classes=["low"]
+        )
+        with pytest.raises(ValueError, match="an entry for each of the 2 tasks"):
+            classifier.fit(X, LABELS, sensitive_features=z)
+
     def test_positive_classes_of_each_task(self):
         classifier = make_classifier(
             parity="equal_opportunity", positive_classes=[["low"], [0, 2]], max_epochs=1
