@@ -553,6 +553,8 @@ def test_result_is_text_and_pickles():
     assert "distribution" not in repr(result)
     again = pickle.loads(pickle.dumps(result))
     assert np.array_equal(again.distribution, result.distribution)
+    assert result == result
+    assert result != again  # results hold arrays, and are compared by identity
 
 
 @pytest.mark.parametrize(

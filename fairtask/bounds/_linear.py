@@ -40,7 +40,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearCertificate:
     """A bound on the differences in mean score of all linear heads.
 

@@ -14,7 +14,7 @@ from fairtask.metrics._transforms import nan_max, nan_mean
 __all__ = ["BootstrapResult", "intervals"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BootstrapResult:
     """A metric, such as a difference between groups, with its bootstrap distribution.
 

@@ -25,7 +25,7 @@ from fairtask.model_selection._scores import name_of_disparity
 __all__ = ["BudgetChoice", "choose_within_budget"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BudgetChoice:
     """The model that `choose_within_budget` chose, or the reason why it chose none.
 
