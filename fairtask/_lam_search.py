@@ -173,7 +173,13 @@ class LamSearch(FairnessEstimator):
         lams = self._check_lams()
         scores = {"performance": self.performance, "disparity": self.disparity}
         rule = make_rule(self.rule, self.budget, **scores)
-        scoring = make_scoring(self.scoring, data, labels, **scores)
+        scoring = make_scoring(
+            self.scoring,
+            data,
+            labels,
+            **scores,
+            positive_classes=self.positive_classes,
+        )
         splits = split(self.cv, data["X"], data["y"])
 
         search = self._unfitted()

@@ -182,6 +182,7 @@ def make_scoring(
     *,
     performance: str,
     disparity: str,
+    positive_classes: Sequence[Any] | None = None,
 ) -> dict[str, Callable]:
     """Return the scorers by name.
 
@@ -195,6 +196,9 @@ def make_scoring(
         The labels in ``data["y"]``, as an estimator predicts them.
     performance, disparity : str
         Names of the scores that decide.
+    positive_classes : sequence, optional
+        See `AuxiliaryFairnessClassifier`. The disparity of two classes is that of the
+        class whose differences are penalised.
 
     Raises
     ------
@@ -231,8 +235,14 @@ def make_scoring(
             "`performance` must be the name of a score of scikit-learn, see "
             f"`sklearn.metrics.get_scorer_names`; got {performance!r}."
         )
-    find_metric(disparity, "disparity")
-    scorers = make_fairness_scoring(names)
+    settings = {}
+    takes_class = "pos_label" in find_metric(disparity, "disparity").settings
+    if kind == "binary" and takes_class and positive_classes is not None:
+        # A training refuses other values than labels.
+        penalised = [c for c in positive_classes if c in labels.tolist()]
+        if len(penalised) == 1:
+            settings["pos_label"] = penalised[0]
+    scorers = make_fairness_scoring(names, **settings)
     for argument, name in {"performance": performance, "disparity": disparity}.items():
         _check_defined(scorers[name], name, argument, data, labels)
     return scorers

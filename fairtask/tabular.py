@@ -330,7 +330,8 @@ class AuxiliaryFairnessClassifierCV(LamSearch, AuxiliaryFairnessClassifier):
         Name of a score of scikit-learn, such as "roc_auc_ovr" for several classes.
     disparity : str, default="equalized_odds_difference"
         Name of a metric of groups of `fairtask.metrics`, such as a difference or a
-        ratio.
+        ratio. If ``positive_classes`` names one of two classes, it is that of this
+        class.
     scoring : dict of str to callable, default=None
         Scorers with these two names, such as those of
         `~fairtask.metrics.make_fairness_scoring` with settings, or functions

@@ -268,6 +268,19 @@ class TestSearch:
         search.fit(X, y, sensitive_features=z)
         assert "feature_names_in_" not in vars(search)
 
+    @pytest.mark.parametrize(("positive", "known"), [(None, "yes"), (["no"], "no")])
+    def test_disparity_is_that_of_the_class_that_is_penalised(self, positive, known):
+        name = "equal_opportunity_difference"
+        settings = {"parity": "equal_opportunity", "disparity": name}
+        labels = np.where(y == 1, "yes", "no")
+        search = make_search(**settings, positive_classes=positive)
+        search.fit(X, labels, sensitive_features=z)
+        scoring = make_fairness_scoring(["roc_auc", name], pos_label=known)
+        expected = make_search(**settings, positive_classes=positive, scoring=scoring)
+        expected.fit(X, labels, sensitive_features=z)
+        key = f"mean_test_{name}"
+        assert (search.cv_results_[key] == expected.cv_results_[key]).all()
+
     def test_folds_of_a_generator(self):
         folds = StratifiedKFold(2).split(X, y)
         search = make_search(cv=folds).fit(X, y, sensitive_features=z)
