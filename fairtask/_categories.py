@@ -96,16 +96,20 @@ class TableEncoder:
         categories, counts = count_categories(column, where)
         known = categories[np.argsort(-counts, kind="stable")].tolist()
         n_known = counts.sum()
-        if len(known) > max(MIN_NAMES, MAX_UNIQUE * n_known):
+        are_many = len(known) > MIN_NAMES
+        are_dates = are_many and all(DATE.fullmatch(str(c)) for c in known)
+        if are_many and len(known) > MAX_UNIQUE * n_known:
+            reason = "so that they name the samples. Drop the column, or group them"
+            if are_dates:
+                reason = "and are dates. Turn them into numbers, such as days or years"
             warn_user(
                 UserWarning,
                 f"`X` column {name!r} is ignored: {len(known)} of its {n_known} values "
-                "are distinct, so that they name the samples. Drop the column, or "
-                "group its values.",
+                f"are distinct, {reason}.",
             )
             self.ignored.append(name)
             return
-        if len(known) > MIN_NAMES and all(DATE.fullmatch(str(c)) for c in known):
+        if are_dates:
             warn_user(
                 UserWarning,
                 f"`X` column {name!r} holds dates as text: each of {len(known)} dates "

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,12 @@ class TestNumbers:
         first, *others = comparison.sentences()
         assert first == "Both models predict the same labels for all samples."
         assert all(re.search(r"stayed at \d.\d{3}\.$", line) for line in others)
+
+    def test_a_limit_of_nearly_0_has_a_sign(self):
+        comparison = compare()
+        changes = comparison.differences.assign(change=-0.1, low=-0.2, high=-0.0004)
+        sentence = replace(comparison, differences=changes).sentences()[0]
+        assert sentence.endswith("due to chance (95% interval -0.200 to -0.0004).")
 
     @pytest.mark.parametrize(
         ("y_pred", "y_score", "changed"),

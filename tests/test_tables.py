@@ -84,6 +84,9 @@ def test_dates_as_text_are_noticed(form):
     dates = pd.date_range("2024-01-01", periods=60).strftime(form).to_list()
     with pytest.warns(UserWarning, match="column 'a' holds dates as text: each of 60"):
         TableEncoder.fit(column(dates * 2))
+    table = column(dates).assign(n=range(60))
+    with pytest.warns(UserWarning, match="'a' is ignored: 60 .* distinct, and are dat"):
+        TableEncoder.fit(table)
 
 
 @pytest.mark.parametrize(

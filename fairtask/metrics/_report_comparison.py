@@ -128,7 +128,7 @@ class ReportComparison:
         if np.isinf([row["low"], row["high"]]).all():
             few = f"a group has fewer than {GroupLosses.few} samples"
             return f"{sentence}; its change has no interval: {few}."
-        limits = f"{row['low']:+z.{digits}f} to {row['high']:+z.{digits}f}"
+        limits = " to ".join(_signed(row[name], digits) for name in ("low", "high"))
         level = f"{100 * self.confidence_level:g}%"
         found = self._verdict(name, row)
         if is_same and found == "uncertain":
@@ -186,6 +186,12 @@ class ReportComparison:
             )
             level = f"{100 * self.confidence_level:g}% intervals of the change"
             yield f"{heading}, with {level}", shown
+
+
+def _signed(number: float, digits: int) -> str:
+    """Write a number with its sign, and one that is nearly 0 not as 0."""
+    text = f"{number:+z.{digits}f}"
+    return f"{number:+.1g}" if number and not float(text) else text
 
 
 def _rows(table: pd.DataFrame) -> Iterator[tuple[tuple, pd.Series]]:
