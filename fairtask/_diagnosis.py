@@ -36,7 +36,7 @@ __all__ = [
 REMEDIES = {
     True: (
         "It has not learnt the task yet: train for more epochs, raise `lr`, or "
-        "penalise less."
+        "penalise less (raise `lam`)."
     ),
     False: "A head that learns the task too, such as a probe, does not collapse.",
 }
@@ -227,7 +227,7 @@ def warn_if_useless(
         remedy,
         f"change `lr`, which is {net.lr}",
         "train for more epochs",
-        "penalise less",
+        "penalise less (raise `lam`)",
     )
     _warn_if_not_learnt(of_tasks, some.target, tasks, advice)
     spreads = [output.exp().std(dim=0).mean().item() for output in outputs]
