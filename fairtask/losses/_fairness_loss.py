@@ -145,10 +145,11 @@ class CellPenalty(nn.Module):
             return
         try:
             check_values(y, groups, weight, n_classes=n_classes, n_groups=self.n_groups)
-        except RuntimeError:
-            # There are no values to look at in `vmap` over these tensors, or in torch's
-            # FakeTensorMode. A GPU that failed raises its error at the next operation.
-            return
+        except RuntimeError as error:
+            # No single value is known in `vmap` over these tensors. Other errors are
+            # those of the device.
+            if not str(error).startswith("vmap"):
+                raise
 
     @property
     def _runs(self) -> bool:
