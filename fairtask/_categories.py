@@ -141,7 +141,8 @@ class TableEncoder:
 
     def order(self, columns: Iterable[Hashable]) -> list[Hashable]:
         """Return the names of the columns in the order in which they are encoded."""
-        numbers = [name for name in columns if name not in self.names]
+        others = set(self.names)
+        numbers = [name for name in columns if name not in others]
         return numbers + list(self.categories)
 
     def encode(self, X: Any, dtype: Any, estimator: BaseEstimator) -> Any:

@@ -501,7 +501,7 @@ class FairnessEstimator(
         if continues:
             modality.learn_more(some_samples)
         else:
-            modality.learn(some_samples)
+            modality.learn(some_samples, are_all=len(some_samples) == len(samples))
         model = make_model(
             modality, method, expected, losses, seeds, pretrained=not continues
         )

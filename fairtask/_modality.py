@@ -78,8 +78,11 @@ class Modality(ABC):
     def check_readable(self, X: Any) -> None:  # noqa: B027 (a default)
         """Raise a ValueError before a prediction if samples cannot be read."""
 
-    def learn(self, samples: Samples) -> None:  # noqa: B027 (a default)
-        """Learn from the training samples of a new network, before `make_trunk`."""
+    def learn(self, samples: Samples, *, are_all: bool) -> None:  # noqa: B027 (a default)
+        """Learn from the training samples of a new network, before `make_trunk`.
+
+        `are_all` is false for some of them, where all are too many for the memory.
+        """
 
     def learn_more(self, samples: Samples) -> None:  # noqa: B027 (a default)
         """Learn from the samples of a continued training what was not known before."""

@@ -211,7 +211,7 @@ def _check_combinations(codes: np.ndarray, groups: pd.Index, where: str) -> None
     found = f"{where} has {len(groups)} combinations in {len(codes)} rows"
     remedy = "Combine fewer columns, or join groups of a column first."
     if len(groups) > len(codes) / 2:
-        raise ValueError(f"{found}, which hardly name groups. {remedy}")
+        raise ValueError(f"{found}, of which hardly one repeats. {remedy}")
     n_few = (np.bincount(codes[codes != UNKNOWN]) < FEW).sum()
     if n_few > len(groups) / 2:
         warn_user(
@@ -338,15 +338,14 @@ def _read_column(column: pd.Series, where: str, *, declared: bool = False) -> En
     names = exact_names(
         column,
         where,
-        "values of one type that name groups, such as strings or integers",
+        "names of one type, such as strings or integers",
     )
     codes = np.full(len(column), UNKNOWN, dtype=np.int64)
     try:
         codes[names.index], groups = pd.factorize(names, sort=True)
     except TypeError as error:
         raise ValueError(
-            f"{where} must hold values that name groups, such as strings or integers: "
-            f"{error}"
+            f"{where} must hold names of one type, such as strings or integers: {error}"
         ) from error
     declared = declared or isinstance(names.dtype, pd.CategoricalDtype)
     check_no_missing_names(groups, where, declared=declared)
@@ -354,14 +353,13 @@ def _read_column(column: pd.Series, where: str, *, declared: bool = False) -> En
 
 
 def _check_few(groups: pd.Index, n_samples: int, where: str) -> None:
-    """Raise a ValueError if these values hardly name groups."""
+    """Raise a ValueError if these values are too many to be names of groups."""
     is_number = pd.api.types.is_numeric_dtype(groups.dtype)
     if len(groups) > MAX_GROUPS and (is_number or len(groups) > n_samples / 2):
         raise ValueError(
-            f"{where} must name groups; it has "
-            f"{len(groups)} distinct values in {n_samples} rows. Group them "
-            "first, for example with pandas.cut, or, if these numbers are names, "
-            "pass them as strings."
+            f"{where} must hold few names; it has {len(groups)} distinct values in "
+            f"{n_samples} rows. Group them first, for example with pandas.cut, or, if "
+            "these numbers are names, pass them as strings."
         )
 
 

@@ -53,7 +53,7 @@ def check_sizes(X: Any, names: Sequence[Hashable]) -> None:
 def take_some(X: Any) -> Any:
     """Return some rows of a table of any kind, which is a valid one."""
     if sparse.issparse(X):
-        X = X.tocsr()
+        X = X if X.format in ("csr", "csc") else X.tocsr()
     elif not isinstance(X, pd.DataFrame):
         X = np.asarray(X)
     n_rows = max(2, min(SOME_ROWS, SOME_VALUES // X.shape[1]))
@@ -80,7 +80,7 @@ def warn_of_lost_differences(rows: Any, names: Sequence[Hashable]) -> None:
     warn_user(
         UserWarning,
         f"`X` columns {reprlib.repr([names[j] for j in lost])} have numbers that "
-        "differ by less than float32, in which the network computes, can tell: of the "
+        "are equal in float32, in which the network computes: of the "
         f"{n_before[first]} distinct numbers that column {names[first]!r} has in "
         f"{len(rows)} rows, {n_after[first]} are left. Subtract an offset and scale "
         "them first, for example with `sklearn.preprocessing.StandardScaler`.",

@@ -3,7 +3,7 @@
 import copy
 import reprlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -133,12 +133,15 @@ class TableModality(Modality):
                 f"{reprlib.repr(expected)}; got {reprlib.repr(found)}."
             )
 
-    def learn(self, samples: Samples) -> None:
+    def learn(self, samples: Samples, *, are_all: bool) -> None:
         """See `Modality.learn`: the encoding of the numbers."""
         X, weight = self._numbers_of(samples)
         self.numbers = learn_numbers(
             X, samples.y, weight, encoding=self.numeric_encoding
         )
+        if not are_all:  # a column that is constant in some may vary in others
+            width = [size or 1.0 for size in self.numbers.width]
+            self.numbers = replace(self.numbers, width=width)
 
     def learn_more(self, samples: Samples) -> None:
         """See `Modality.learn_more`: columns that have not varied before."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGEST_WEIGHT",
     "check_bool",
+    "check_can_be_squared",
     "check_device",
     "check_distinct",
     "check_image_size",
@@ -38,6 +39,9 @@ __all__ = [
     "read_weights",
     "warn_user",
 ]
+
+LARGEST_SQUARED = 1e150
+"""Of numbers up to this size, sums of squares are finite."""
 
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 """Files hold weights as float32; sums of their squares are finite as float64."""
@@ -185,6 +189,16 @@ def check_weights(weights: np.ndarray) -> None:
         raise ValueError(
             f"`sample_weight` must hold numbers of at most {LARGEST_WEIGHT:.2g}, whose "
             f"sums are finite; found {weights.max():.3g}. Divide all weights by it."
+        )
+
+
+def check_can_be_squared(numbers: np.ndarray, name: str) -> None:
+    """Raise a ValueError if sums of squares of these numbers may not be finite."""
+    largest = np.abs(numbers).max(initial=0)
+    if largest > LARGEST_SQUARED:
+        raise ValueError(
+            f"`{name}` must hold numbers of a size up to {LARGEST_SQUARED:.2g}, since "
+            f"they are squared; found {largest:.3g}."
         )
 
 

@@ -273,9 +273,9 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     the mean of its column; where `fit` saw missing ones, another input marks them. In
     the bins, a number beyond those of `fit` counts as the largest or the smallest of
     them. Columns of two values become 0 and 1. A column of numbers that does not vary
-    has no effect on predictions, whatever it holds there, until a continued training
-    finds other values in it; with ``numeric_encoding=None`` a column without any known
-    number is the only such column.
+    in `fit` has no effect on predictions, until a continued training finds other values
+    in it. With ``numeric_encoding=None`` this holds for a column without any known
+    number alone.
 
     The network computes in float32, which holds about seven digits. `fit` warns of
     columns whose numbers it cannot tell apart, such as some times in nanoseconds:

@@ -26,6 +26,6 @@ def pytest_collection_finish():
 
 
 def pytest_runtest_setup(item):
-    """Seed torch, so that a test does not depend on those before it."""
-    # `torch.manual_seed` notes a stack for each kind of device that is not in use.
+    """Seed torch on the CPU, so that a test does not depend on those before it."""
+    # `torch.manual_seed` is slow: it notes a stack for each device that is not in use.
     torch.default_generator.manual_seed(0)

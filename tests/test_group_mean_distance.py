@@ -440,7 +440,7 @@ class TestRunningMeans:
         later = distance(h, y, torch.zeros_like(groups))
         assert later > first / 2
 
-    def test_next_to_no_weight_is_absence(self):
+    def test_next_to_no_weight_after_ordinary_weights_is_absence(self):
         light, absent = self.make(), self.make()
         for i, (h, y, groups) in enumerate(stream(40)):
             h = h.double().requires_grad_()

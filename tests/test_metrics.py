@@ -454,7 +454,11 @@ EVERY = (*HARD, *ON_SCORES)
         ),
         (EVERY, {"sensitive_features": [0, 1, 0, np.inf]}, "it holds infinity"),
         (EVERY, {"control_features": [None] * 4}, "`control_features` must have a lev"),
-        (EVERY, {"control_features": [0, "a"] * 2}, "'control_feature' .* name levels"),
+        (
+            EVERY,
+            {"control_features": [0, "a"] * 2},
+            "'control_feature' .* names of one type",
+        ),
         (EVERY, {"groups": np.array(1)}, "`groups` must be a dict"),
         (DIRECTED, {"pos_label": [0, 1]}, r"`pos_label` must be one label; got \[0, 1"),
         (ON_SCORES, {"y_pred": [[1], [0, 1], [1], [0]]}, "`y_(score|prob)` must be an"),

@@ -346,12 +346,16 @@ class TestParts:
         table.loc[[7, 390], "race"] = "rare"
         table["second"] = 0
         table.loc[399, "second"] = 1
-        path = write(tmp_path, table[[*FEATURES, "second", "race"]])
+        table["indicator"] = (np.arange(N) == 399).astype(int)
+        path = write(tmp_path, table[[*FEATURES, "second", "race", "indicator"]])
         classifier = make_classifier(lam=1).fit(
             path, "second", sensitive_features="race"
         )
         assert classifier.classes_.tolist() == [0, 1]
         assert classifier.groups_[0].tolist() == ["a", "rare"]
+        rows = table[[*FEATURES, "indicator"]].iloc[:5]
+        changed = classifier.predict_proba(rows.assign(indicator=1))
+        assert not np.allclose(changed, classifier.predict_proba(rows))
 
 
 def _source(X):
@@ -641,7 +645,7 @@ class TestInputs:
             ({"y": []}, "`y` must be the name of a column"),
             ({"sensitive_features": ["sex", "q"]}, r"`sensitive_features` must name"),
             ({"sensitive_features": make_table()["sex"]}, "`sensitive_features` must"),
-            ({"sensitive_features": "age"}, "'age' must name groups; it has"),
+            ({"sensitive_features": "age"}, "'age' must hold few names; it has"),
             ({"sample_weight": ["w", "n"]}, "`sample_weight` must name one column"),
             ({"sample_weight": "job"}, "`sample_weight` must hold numbers"),
             ({"y": "age"}, "must not have missing values"),

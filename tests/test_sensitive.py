@@ -98,7 +98,7 @@ def test_none_is_no_attribute():
         (
             np.linspace(0, 1, 80),
             80,
-            "must name groups; it has 80 distinct values in 80 rows",
+            "must hold few names; it has 80 distinct values in 80 rows",
         ),
         (np.array(["a", np.nan]), 2, "has the name 'nan', which an array"),
         (np.arange(60).repeat(3), 180, "it has 60 distinct values in 180 rows"),

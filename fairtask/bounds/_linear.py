@@ -13,7 +13,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._sensitive import SensitiveFeatures
-from fairtask._validation import check_positive_integer, warn_user
+from fairtask._validation import (
+    check_can_be_squared,
+    check_positive_integer,
+    warn_user,
+)
 from fairtask.bounds._certificate import (
     attributes_to_compare,
     encode_groups,
@@ -24,9 +28,6 @@ from fairtask.bounds._formulas import check_delta
 from fairtask.exceptions import VacuousBoundWarning
 
 __all__ = ["LinearCertificate", "certified_mean_difference"]
-
-LARGEST = 1e150
-"""Of numbers up to this size, sums of squares are finite."""
 
 COLUMNS = (
     "attribute",
@@ -261,11 +262,7 @@ def certified_mean_difference(
             f"least; got shape {h.shape}."
         )
     _check_finite(h, "h")
-    if np.abs(h).max() > LARGEST:
-        raise ValueError(
-            f"`h` must hold numbers of a size up to {LARGEST:.2g}, since they are "
-            f"squared; found {np.abs(h).max():.3g}."
-        )
+    check_can_be_squared(h, "h")
     sensitive = encode_groups(sensitive_features, len(h), groups)
     classes, class_names = encode_strata(y, len(h), "y")
     rows, covariances, left_out = [], [], []

@@ -53,8 +53,9 @@ class GroupMeanDistance(CellPenalty):
     the number of samples that the mean covers, add up to 1. A cell of few
     samples counts less, because the squared distance of a mean of n samples in p
     dimensions is on average p / n too large. Of weighted samples n is the effective
-    number. In training it is compared with the weights of earlier batches, such that
-    samples that weigh next to nothing are as good as absent.
+    number. In training the weights of a batch are compared with those of earlier
+    batches: after samples of ordinary weights, those that weigh next to nothing hardly
+    move the means.
 
     Like the means of a `FairnessLoss`, :math:`\mu` and S run over the batches. S has
     no gradient: otherwise the trunk makes it large, and not the distances small. S has
@@ -239,17 +240,20 @@ class GroupMeanDistance(CellPenalty):
         means, totals = means.view(*shape, -1), totals.view(shape)
         if weight is None:
             return means, totals, covariance
-        return *self._weighted(means, totals, squares[0].view(shape)), covariance
+        means, sizes = self._compare_with_running_weights(
+            means, totals, squares[0].view(shape)
+        )
+        return means, sizes, covariance
 
-    def _weighted(
+    def _compare_with_running_weights(
         self, means: Tensor, totals: Tensor, squares: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the means of cells of weighted samples, and their effective sizes.
 
         In a batch by itself, samples that weigh next to nothing count as much as any
-        others. In training, a cell is therefore compared with its weights in other
-        batches. One of less than a sample is moved to the running mean: with a weight
-        near zero it is as good as absent.
+        others. In training, the weights of a cell are therefore compared with those of
+        earlier batches. The mean of less than one effective sample is moved to the
+        running mean.
         """
         if not self._runs:
             return means, totals.square() / torch.where(totals > 0, squares, 1)

@@ -17,15 +17,12 @@ def encode_control_features(control_features: Any, n_samples: int) -> SensitiveF
     check_n_rows(control_features, len(table), "control_features", n_samples)
     # Columns without a name are no sensitive features.
     table = table.rename(columns=_name_of_control)
-    try:
-        control = encode_sensitive_features(
-            table,
-            n_samples=n_samples,
-            intersectional=True,
-            argument="control_features",
-        )
-    except ValueError as error:
-        raise ValueError(str(error).replace("name groups", "name levels")) from error
+    control = encode_sensitive_features(
+        table,
+        n_samples=n_samples,
+        intersectional=True,
+        argument="control_features",
+    )
     if not len(control.groups[0]):
         raise ValueError(
             "`control_features` must have a level; all its values are missing."

@@ -13,12 +13,9 @@ from fairtask._columns import read_number_array
 from fairtask._frames import check_same_rows
 from fairtask._labels import Tasks, encode_labels
 from fairtask._sensitive import SensitiveFeatures, encode_sensitive_features
-from fairtask._validation import named_in_errors, warn_user
+from fairtask._validation import check_can_be_squared, named_in_errors, warn_user
 
 __all__ = ["RepresentedSamples", "silence_constant_units"]
-
-LARGEST = 1e150
-"""Of numbers up to this size, sums of squares are finite."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +122,7 @@ def _represent(transformer: Any, X: Any, argument: str) -> np.ndarray:
             f"`{name}` must be finite; found NaN or infinity in {n_infinite} of "
             f"{len(h)} rows."
         )
-    if abs(h).max() > LARGEST:
-        raise ValueError(
-            f"`{name}` must hold numbers of a size up to {LARGEST:.2g}, since heads "
-            f"square them; found {abs(h).max():.3g}."
-        )
+    check_can_be_squared(h, name)
     dtype = np.asarray(found).dtype
     return h.astype(np.float32) if dtype in (np.float16, np.float32) else h
 

@@ -206,7 +206,7 @@ class GroupStatistics(ABC):
         )
 
     def are_same(self, other: "GroupStatistics") -> np.ndarray:
-        """Whether another model has each statistic in every resample, (n_strata,).
+        """Whether each statistic is that of another model in any case, (n_strata,).
 
         `other` has the same statistics of the same samples.
         """
