@@ -133,24 +133,20 @@ def learn_first_widths(
     unset = [i for i, width in enumerate(numbers.width) if not width]
     if not unset:
         return numbers
-    columns = [numbers.column[i] for i in unset]
-    X = X[:, columns]
+    X = X[:, [numbers.column[i] for i in unset]]
     if sample_weight is not None:
         X = X[sample_weight > 0]
-    left, width, neutral = map(list, (numbers.left, numbers.width, numbers.neutral))
     if sparse.issparse(X):
-        sizes = _largest(X).tolist()
+        largest = _largest(X)
     else:
-        sizes = []
-        for i, j, x in zip(unset, columns, X.T.astype(float), strict=True):
-            known = x[~np.isnan(x)]
-            # The column had no known number so far, or zeros alone.
-            if encoding is not None and not left[i] and len(np.unique(known)) > 1:
-                left[i] = neutral[j] = float(known.mean())
-            sizes.append(float(np.abs(known - left[i]).max(initial=0)))
-    for i, size in zip(unset, sizes, strict=True):
-        width[i] = size if encoding is not None else float(size > 0)
-    return replace(numbers, left=left, width=width, neutral=neutral)
+        left = np.array([numbers.left[i] for i in unset])
+        largest = np.fmax.reduce(np.abs(X - left), axis=0, initial=0)
+    if encoding is None:
+        largest = np.sign(largest)
+    width = list(numbers.width)
+    for i, size in zip(unset, largest.tolist(), strict=True):
+        width[i] = size
+    return replace(numbers, width=width)
 
 
 def _largest(X: Any) -> np.ndarray:

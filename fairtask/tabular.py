@@ -278,7 +278,7 @@ class AuxiliaryFairnessClassifier(TableEstimator, AuxiliaryEstimator):
     number alone.
 
     The network computes in float32, which holds about seven digits. `fit` warns of
-    columns whose numbers it cannot tell apart, such as some times in nanoseconds:
+    columns whose numbers become equal, such as some times in nanoseconds:
     subtract an offset first.
 
     Each category seen in `fit` has an input, and so have missing values. A category

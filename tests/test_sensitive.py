@@ -103,7 +103,7 @@ def test_none_is_no_attribute():
         (np.array(["a", np.nan]), 2, "has the name 'nan', which an array"),
         (np.arange(60).repeat(3), 180, "it has 60 distinct values in 180 rows"),
         (np.arange(51), 51, "it has 51 distinct values in 51 rows"),
-        (pd.Series([[1], [2]]), 2, "must hold values of one type .* of type list"),
+        (pd.Series([[1], [2]]), 2, "must hold names of one type, .* of type list"),
         (
             pd.DataFrame([[0, 1]], columns=["sex", "sex"]),
             1,

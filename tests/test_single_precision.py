@@ -65,7 +65,7 @@ def with_column(values):
 class TestLostDifferences:
     def test_containers(self, fit):
         message = (
-            r"`X` columns \['?1'?\] have numbers that differ by less than float32.* "
+            r"`X` columns \['?1'?\] have numbers that are equal in float32.* "
             r"of the \d+ distinct numbers that column '?1'? has in 200 rows, [1-5] are "
             "left"
         )
