@@ -62,13 +62,14 @@ def save(name, figure):
 
 
 @functools.cache
-def compas_by_sex():
+def compas_by_sex(test_size=0.25):
     """Return the parts of COMPAS that the pages use."""
     compas = fetch_compas()
     return train_test_split(
         compas.data,
         compas.target,
         compas.sensitive_features["sex"],
+        test_size=test_size,
         stratify=compas.target,
         random_state=0,
     )
@@ -295,7 +296,7 @@ def draw_search(name, search):
 
 def budget():
     """Front of a search, with its budget; the code of the page."""
-    X, _, y, _, z, _ = compas_by_sex()
+    X, _, y, _, z, _ = compas_by_sex(test_size=0.5)
     search = AuxiliaryFairnessClassifierCV(lams=6, cv=3, budget=0.1, random_state=0)
     draw_search("budget", search.fit(X, y, sensitive_features=z))
 
