@@ -55,6 +55,6 @@ choice = choose_within_budget(
 print(choice.reason)
 
 # %%
-# What can be done: hold out more people of these groups, allow a larger difference, or
-# say beforehand that the decision is about the large groups alone.
+# What can be done: hold out more people of these groups, allow a larger difference and
+# test it on others, or say beforehand that the decision is about the large groups alone.
 people_test["race"].value_counts()
