@@ -56,5 +56,5 @@ print(choice.reason)
 
 # %%
 # What can be done: hold out more people of these groups, allow a larger difference and
-# test it on others, or say beforehand that the decision is about the large groups alone.
+# test it on others, or say beforehand that the decision is about the large groups.
 people_test["race"].value_counts()
