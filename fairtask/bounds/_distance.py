@@ -130,7 +130,7 @@ def nearly_constant(a: GroupMoments, b: GroupMoments) -> np.ndarray:
     if min(a.n, b.n) < 2:
         return np.zeros(len(a.mean), dtype=bool)
     varies = np.maximum(a.high, b.high) > np.minimum(a.low, b.low)
-    within = np.square(a.centred).sum(0) + np.square(b.centred).sum(0)
+    within = sum((group.n - 1) * np.diag(group.covariance) for group in (a, b))
     between = a.n * b.n / (a.n + b.n) * np.square(a.mean - b.mean)
     scale = np.sqrt((within + between) / (a.n + b.n - 2))
     return varies & ~_is_live(scale, (a.squares + b.squares) / (a.n + b.n))
